@@ -1,0 +1,184 @@
+//! What the relay can be told, in the field's words.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The whole configuration of one relay.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The relay's own name: in its banner, in EHLO, in `Received:` and in notifications.
+    pub hostname: String,
+    /// Where it accepts mail.
+    pub listen: SocketAddr,
+    /// Its DNS server.
+    pub resolver: SocketAddr,
+    /// The directory that holds the queue. Mail found there at start is taken up again.
+    pub spool: PathBuf,
+    /// Clients that may relay. Others get 550 5.7.1 at RCPT for a domain that is not in [`Config::routes`].
+    pub trusted: Vec<IpAddr>,
+    /// Everything goes through this host, unless a route says otherwise.
+    pub smarthost: Option<Host>,
+    /// Domains with a way of their own; they win over the smart host and over DNS.
+    pub routes: Vec<Route>,
+    /// Credentials for next hops that offer AUTH.
+    pub auth: Option<Auth>,
+    /// When STARTTLS is used towards next hops.
+    pub tls: TlsPolicy,
+    /// PEM-encoded certificates of the authorities that [`TlsPolicy::Required`] trusts.
+    pub tls_roots: Vec<String>,
+    /// Retry schedule, delay warning, lifetime.
+    pub queue: Queue,
+    /// The largest message that is taken, in octets; announced by SIZE (RFC 1870). `None`: no limit, `SIZE` alone.
+    pub size_limit: Option<u64>,
+    /// Whether one session carries several messages to the same host.
+    pub reuse: bool,
+    /// How long to wait for each kind of reply.
+    pub timeouts: Timeouts,
+    /// Historic behaviour; all off in the reference relay.
+    pub vintage: Vintage,
+}
+
+/// A domain and the host that takes its mail.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// The recipient's domain, compared without regard to case.
+    pub domain: String,
+    /// Where its mail goes.
+    pub via: Host,
+}
+
+/// A next hop that is named by the operator and not by MX.
+#[derive(Debug, Clone)]
+pub enum Host {
+    /// A name, looked up for its addresses only (no MX), port 25.
+    Name(String),
+    /// An address.
+    Address(SocketAddr),
+}
+
+/// SMTP AUTH as a client (RFC 4954).
+#[derive(Debug, Clone)]
+pub struct Auth {
+    /// To whom.
+    pub to: AuthScope,
+    /// The user's name.
+    pub user: String,
+    /// The password.
+    pub password: String,
+    /// Mechanisms in order of preference; those the server does not offer are passed over.
+    pub mechanisms: Vec<Mechanism>,
+}
+
+/// Which next hops are authenticated to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuthScope {
+    /// The smart host only.
+    Smarthost,
+    /// Any host, MX included: what Exchange 2000 calls the virtual server's outbound security (KB Q329636).
+    Any,
+}
+
+/// A SASL mechanism that the relay can speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mechanism {
+    /// RFC 4616.
+    Plain,
+    /// The old two-challenge LOGIN; no RFC, but what many smart hosts want.
+    Login,
+}
+
+/// When STARTTLS (RFC 3207) is used towards next hops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TlsPolicy {
+    /// Never.
+    Off,
+    /// When offered, without looking at the certificate; in the clear when it fails.
+    #[default]
+    Opportunistic,
+    /// Always, with a certificate that is valid for the host's name; the mail waits otherwise.
+    Required,
+}
+
+/// How long mail is kept and how often it is tried.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    /// The wait after the first failed attempt; each further wait is twice the one before.
+    /// RFC 5321 section 4.5.4.1: at least 30 minutes SHOULD pass, and two attempts in the first hour are sensible.
+    pub retry_first: Duration,
+    /// The longest wait.
+    pub retry_at_most: Duration,
+    /// After how long the sender is told of the delay; `None`: never.
+    pub warn: Option<Duration>,
+    /// After how long the mail is returned. RFC 5321 section 4.5.4.1: generally at least 4 to 5 days.
+    pub lifetime: Duration,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self {
+            retry_first: Duration::from_secs(30 * 60),
+            retry_at_most: Duration::from_secs(4 * 3600),
+            warn: Some(Duration::from_secs(4 * 3600)),
+            lifetime: Duration::from_secs(5 * 24 * 3600),
+        }
+    }
+}
+
+/// The client's timeouts. Defaults are RFC 5321 section 4.5.3.2's.
+#[derive(Debug, Clone)]
+pub struct Timeouts {
+    /// Opening the connection.
+    pub connect: Duration,
+    /// The initial 220 (section 4.5.3.2.1).
+    pub greeting: Duration,
+    /// The reply to MAIL, and to EHLO, HELO, RSET, AUTH and STARTTLS (section 4.5.3.2.2).
+    pub command: Duration,
+    /// The reply to RCPT (section 4.5.3.2.3).
+    pub rcpt: Duration,
+    /// The 354 after DATA (section 4.5.3.2.4).
+    pub data: Duration,
+    /// Each TCP send of content (section 4.5.3.2.5).
+    pub block: Duration,
+    /// The reply after the final dot (section 4.5.3.2.6).
+    pub end_of_data: Duration,
+    /// As a server: how long a silent client is kept (section 4.5.3.2.7).
+    pub idle: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let minutes = |n: u64| Duration::from_secs(n * 60);
+        Self {
+            connect: minutes(1),
+            greeting: minutes(5),
+            command: minutes(5),
+            rcpt: minutes(5),
+            data: minutes(2),
+            block: minutes(3),
+            end_of_data: minutes(10),
+            idle: minutes(5),
+        }
+    }
+}
+
+/// Historic behaviour, each switch named for what the relay then does. All `false` is the reference relay.
+#[derive(Debug, Clone, Default)]
+pub struct Vintage {
+    /// KB Q295734, IIS 4.0/5.0: 8-bit mail to a next hop without 8BITMIME is not converted; RSET, then a failed
+    /// notification. Legal (RFC 6152 section 3 lets a relay return the mail), and a loss to its user.
+    pub returns_8bit_mail: bool,
+    /// KB Q240832, IIS and MCIS: `EHLO sub2.` and `HELO sub2.` get `501 Invalid Address`.
+    pub refuses_trailing_dot: bool,
+    /// KB Q301401, Exchange 2000 before SP2: a host whose banner does not begin with a fully qualified domain name and
+    /// that lists X-EXPS is taken for one that cannot be placed; QUIT, and try again until the mail's lifetime is over.
+    pub distrusts_short_banners: bool,
+    /// KB Q254893, Exchange 5.5 SP3: the second failed notification for the same recipient address is not sent;
+    /// event 4120 is logged and the message goes to the `archive` folder of the spool.
+    pub swallows_second_report: bool,
+    /// KB Q329636, Exchange 2000: where credentials are set, AUTH must succeed; a refused AUTH ends the attempt,
+    /// and the mail waits, is warned of and is returned with 4.4.7.
+    pub insists_on_auth: bool,
+    /// The wording of Exchange 2000's notifications (KB Q329636, Q301401) in place of our own.
+    pub exchange_notices: bool,
+}

@@ -1,0 +1,52 @@
+//! The relay's view of the world: a clock and a network, both injected.
+//!
+//! The relay never reads the system's time and never opens a socket of its own accord. Whoever starts it hands
+//! both in; that is what lets five days of queue life pass in milliseconds, and what keeps mail from escaping.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::time::SystemTime;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// A boxed future, as the object-safe traits below return it.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Where the relay's time comes from.
+pub trait Clock: Send + Sync + 'static {
+    /// The current time.
+    fn now(&self) -> SystemTime;
+    /// Completes once [`Clock::now`] has reached `at`; at once when it already has.
+    fn sleep_until(&self, at: SystemTime) -> BoxFuture<'static, ()>;
+}
+
+/// One byte stream, in or out.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for T {}
+
+/// A socket that accepts connections.
+pub trait Listener: Send + 'static {
+    /// The next connection, and the address it came from.
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<(Box<dyn Stream>, SocketAddr)>>;
+}
+
+/// A datagram socket connected to one peer; used for DNS (RFC 1035 section 4.2.1).
+pub trait Datagrams: Send + 'static {
+    /// Sends one datagram.
+    fn send<'a>(&'a mut self, datagram: &'a [u8]) -> BoxFuture<'a, io::Result<()>>;
+    /// The next datagram from the peer.
+    fn receive(&mut self) -> BoxFuture<'_, io::Result<Vec<u8>>>;
+}
+
+/// Where the relay's sockets come from. Addresses are those the relay sees (a mail exchanger on port 25), wherever
+/// the sockets may really lead.
+pub trait Network: Send + Sync + 'static {
+    /// Opens a TCP connection. Errors are those of `connect(2)`: refused, timed out, unreachable.
+    fn connect(&self, to: SocketAddr) -> BoxFuture<'static, io::Result<Box<dyn Stream>>>;
+    /// Listens for TCP connections.
+    fn listen(&self, at: SocketAddr) -> BoxFuture<'static, io::Result<Box<dyn Listener>>>;
+    /// Opens a UDP socket towards one peer.
+    fn datagrams(&self, to: SocketAddr) -> BoxFuture<'static, io::Result<Box<dyn Datagrams>>>;
+}

@@ -1,0 +1,3 @@
+//! The embedded default relay of Gauntlet.
+pub mod config;
+pub mod environment;

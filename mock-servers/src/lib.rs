@@ -1,0 +1,1 @@
+//! The Internet that a relay meets.
