@@ -1,0 +1,47 @@
+//! Where a mock's time and sockets come from. Both are injected: a run on the embedded relay counts every byte in flight
+//! and moves its own clock; `gauntlet serve` and this crate's own tests take tokio's ([`real`]).
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::time::RunTime;
+
+pub mod real;
+
+/// A boxed future, as the object-safe traits below return it.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The run's clock.
+pub trait Clock: Send + Sync + 'static {
+    /// The current moment of the run.
+    fn now(&self) -> RunTime;
+    /// Completes once the run has reached `at`; at once when it already has. Never for [`RunTime::NEVER`].
+    fn sleep_until(&self, at: RunTime) -> BoxFuture<'static, ()>;
+}
+
+/// One TCP connection. Dropping it closes it with FIN.
+pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin + 'static {
+    /// From now on, dropping the connection sends RST in place of FIN.
+    fn reset_on_drop(&mut self) -> io::Result<()>;
+    /// Ready once the peer has taken all that was written.
+    fn poll_acknowledged(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+/// A socket that accepts connections.
+pub trait Listener: Send + 'static {
+    /// The next connection, and the address it came from.
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<(Box<dyn Connection>, SocketAddr)>>;
+}
+
+/// A datagram socket that anyone may write to; used for DNS.
+pub trait Datagrams: Send + 'static {
+    /// The next datagram, and the address it came from.
+    fn receive(&mut self) -> BoxFuture<'_, io::Result<(Vec<u8>, SocketAddr)>>;
+    /// Sends one datagram.
+    fn send<'a>(&'a mut self, datagram: &'a [u8], to: SocketAddr) -> BoxFuture<'a, io::Result<()>>;
+}
