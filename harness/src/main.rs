@@ -1,2 +1,7 @@
-//! The command.
-fn main() {}
+//! The `gauntlet` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    gauntlet::cli::main()
+}

@@ -30,6 +30,9 @@ pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin + 'static {
     fn reset_on_drop(&mut self) -> io::Result<()>;
     /// Ready once the peer has taken all that was written.
     fn poll_acknowledged(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+    /// From now on nothing is read any more, though the connection stays open: what comes is unread on purpose, and a
+    /// clock that waits for all to be quiet need not wait for it.
+    fn stop_reading(&mut self) {}
 }
 
 /// A socket that accepts connections.

@@ -1,6 +1,6 @@
 //! The run's own time, and durations as the scenario language writes them.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
@@ -61,15 +61,15 @@ pub fn human(duration: Duration) -> String {
     let mut seconds = duration.as_secs();
     for (unit, size) in [("d", 86_400), ("h", 3_600), ("m", 60)] {
         if seconds >= size {
-            out += &format!("{}{unit}", seconds / size);
+            let _ = write!(out, "{}{unit}", seconds / size);
             seconds %= size;
         }
     }
     if seconds > 0 {
-        out += &format!("{seconds}s");
+        let _ = write!(out, "{seconds}s");
     }
     if duration.subsec_millis() > 0 {
-        out += &format!("{}ms", duration.subsec_millis());
+        let _ = write!(out, "{}ms", duration.subsec_millis());
     }
     if out.is_empty() { "0s".to_owned() } else { out }
 }

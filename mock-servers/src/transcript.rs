@@ -217,9 +217,9 @@ impl Reply {
         let word = self.lines.first()?.split(' ').next()?;
         let mut parts = word.split('.');
         let well_formed = parts.next().is_some_and(|class| matches!(class, "2" | "4" | "5"))
-            && [parts.next(), parts.next()]
-                .iter()
-                .all(|p| p.is_some_and(|p| (1..=3).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_digit())))
+            && [parts.next(), parts.next()].iter().all(|p| {
+                p.is_some_and(|p| (1..=3).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_digit()))
+            })
             && parts.next().is_none();
         well_formed.then_some(word)
     }

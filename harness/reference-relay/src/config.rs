@@ -170,11 +170,15 @@ pub struct Vintage {
     pub returns_8bit_mail: bool,
     /// KB Q240832, IIS and MCIS: `EHLO sub2.` and `HELO sub2.` get `501 Invalid Address`.
     pub refuses_trailing_dot: bool,
+    /// KB Q240832, the other side of it: the name given to next hops in EHLO and HELO, e.g. `sub2.`, in place of
+    /// [`Config::hostname`].
+    pub helo_name: Option<String>,
     /// KB Q301401, Exchange 2000 before SP2: a host whose banner does not begin with a fully qualified domain name and
     /// that lists X-EXPS is taken for one that cannot be placed; QUIT, and try again until the mail's lifetime is over.
     pub distrusts_short_banners: bool,
     /// KB Q254893, Exchange 5.5 SP3: the second failed notification for the same recipient address is not sent;
-    /// event 4120 is logged and the message goes to the `archive` folder of the spool.
+    /// event 4120 is logged and the message goes to the `archive` folder of the spool. A space after the recipient's
+    /// domain, which the article's example has, is taken.
     pub swallows_second_report: bool,
     /// KB Q329636, Exchange 2000: where credentials are set, AUTH must succeed; a refused AUTH ends the attempt,
     /// and the mail waits, is warned of and is returned with 4.4.7.

@@ -1,1 +1,22 @@
-//! Soon.
+//! SMTP: conversations without I/O, and the thin shells that give them sockets.
+//!
+//! - [`session`]: a scripted server's session; [`memory`]: what the server remembers between them.
+//! - [`dialogue`]: exact lines in exact order, on either side.
+//! - [`client`]: the well-behaved client that submits a message.
+//! - [`server`]: accepts connections and gives each a session or a dialogue.
+//! - [`tls`]: certificates, good and bad.
+
+pub mod client;
+mod command;
+mod content;
+pub mod conversation;
+pub mod dialogue;
+mod ledger;
+pub mod memory;
+mod observer;
+mod reply;
+pub mod server;
+pub mod session;
+mod shell;
+pub mod tls;
+mod wire;

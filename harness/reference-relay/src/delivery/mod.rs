@@ -1,0 +1,197 @@
+//! One attempt to deliver: from a job's next hop to an outcome for each of its recipients.
+//!
+//! ```text
+//! destination ──▶ hosts ──▶ connection ──▶ session ──▶ transaction
+//!  (route, smart   (MX, own   (octets,       (EHLO, TLS,  (MAIL to the
+//!   host, domain)   name)      timeouts)      AUTH)        final dot)
+//! ```
+
+mod auth;
+mod connection;
+mod destination;
+mod hosts;
+mod problem;
+mod session;
+mod transaction;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+pub(crate) use destination::Destination;
+pub(crate) use session::Session;
+
+use crate::envelope::{Envelope, Problem};
+use crate::queue::{Job, Outcome};
+use crate::relay::Context;
+use transaction::{Done, Fate, Verdict};
+
+/// Tries a job on every host of its next hop, the open `session` first, until nothing is left to try. Outcomes go to the
+/// queue as they become known. Gives back a session that can be used again.
+pub(crate) async fn attempt(context: &Arc<Context>, job: &Job, session: Option<Session>) -> Option<Session> {
+    let mut walk = Walk::new(context, job);
+    let session = match context.queue.content(&job.envelope.id) {
+        Ok(content) => walk.run(&content, session).await,
+        Err(error) => {
+            walk.note(
+                "none",
+                &problem::own(context, "4.3.0", format!("The message cannot be read: {error}.")),
+            );
+            session
+        }
+    };
+    walk.settle_the_rest();
+    session
+}
+
+/// The way of one job along the hosts of its next hop.
+struct Walk<'a> {
+    context: &'a Arc<Context>,
+    job: &'a Job,
+    /// Recipients that have no outcome yet, in order.
+    pending: Vec<usize>,
+    /// Why not, for each of them, and the host that it is about.
+    problems: BTreeMap<usize, (String, Problem)>,
+    /// Addresses that are not to be asked (again).
+    asked: Vec<SocketAddr>,
+    /// A host may have taken the message without our knowing. No other is to be given it as well, at least not in this
+    /// attempt: RFC 1047.
+    in_doubt: bool,
+}
+
+impl<'a> Walk<'a> {
+    fn new(context: &'a Arc<Context>, job: &'a Job) -> Self {
+        let pending = job.recipients.clone();
+        Self { context, job, pending, problems: BTreeMap::new(), asked: Vec::new(), in_doubt: false }
+    }
+
+    async fn run(&mut self, content: &[u8], session: Option<Session>) -> Option<Session> {
+        if let Some(session) = session {
+            let address = session.address();
+            match self.transact(content, session).await {
+                Some(session) if self.is_over() => return Some(session),
+                Some(session) => {
+                    session.quit().await;
+                    self.asked.push(address);
+                }
+                // A session that has carried one message may have ended since. Then the same host is asked afresh.
+                None => {}
+            }
+        }
+        if self.is_over() { None } else { self.hosts(content).await }
+    }
+
+    /// Nothing is left to ask any host.
+    fn is_over(&self) -> bool {
+        self.pending.is_empty() || self.in_doubt
+    }
+
+    /// Tries each address of each host in turn (RFC 5321 section 5.1), with the recipients that the hosts before have
+    /// not taken and not refused for good.
+    async fn hosts(&mut self, content: &[u8]) -> Option<Session> {
+        let destination = &self.job.destination;
+        let hosts = match hosts::of(self.context, destination).await {
+            Ok(hosts) => hosts,
+            Err(problem) => {
+                self.note("none", &problem);
+                return None;
+            }
+        };
+        for host in hosts {
+            let addresses = match hosts::addresses(self.context, destination, &host).await {
+                Ok(addresses) => addresses,
+                Err(problem) => {
+                    self.note("none", &problem);
+                    continue;
+                }
+            };
+            for address in addresses {
+                if self.asked.contains(&address) {
+                    continue;
+                }
+                self.asked.push(address);
+                let session = match Session::open(self.context, destination, &host.name, address).await {
+                    Ok(session) => self.transact(content, session).await,
+                    Err(problem) => {
+                        self.note(&session::relay_name(&host.name, address), &problem);
+                        continue;
+                    }
+                };
+                if self.is_over() {
+                    return session;
+                }
+                if let Some(session) = session {
+                    session.quit().await;
+                }
+            }
+        }
+        None
+    }
+
+    /// Gives the message to a host, in as many transactions as the host wants (RFC 5321 section 4.5.3.1.10). Gives the
+    /// session back unless it is over.
+    async fn transact(&mut self, content: &[u8], mut session: Session) -> Option<Session> {
+        let relay = session::relay_name(session.host(), session.address());
+        let mut asked = std::mem::take(&mut self.pending);
+        loop {
+            let Done { verdicts, fate } =
+                transaction::run(&mut session, &self.job.envelope, content, &asked).await;
+            let mut delivered = false;
+            let mut left_over = Vec::new();
+            for (index, verdict) in verdicts {
+                match verdict {
+                    Verdict::Settled(outcome) => {
+                        delivered |= matches!(outcome, Outcome::Delivered { .. });
+                        self.context.queue.settle(self.job, index, &relay, outcome);
+                    }
+                    Verdict::PutOff(problem) => {
+                        self.blame(index, &relay, problem);
+                        self.pending.push(index);
+                    }
+                    Verdict::LeftOver(problem) => {
+                        self.blame(index, &relay, problem);
+                        left_over.push(index);
+                    }
+                }
+            }
+            if fate == Fate::Open && delivered && !left_over.is_empty() {
+                asked = left_over;
+                continue;
+            }
+            self.pending.extend(left_over);
+            self.pending.sort_unstable();
+            self.in_doubt |= fate == Fate::InDoubt;
+            return (fate == Fate::Open).then_some(session);
+        }
+    }
+
+    /// A problem with a host, or with finding one: it is that of everyone who is still pending.
+    fn note(&mut self, relay: &str, problem: &Problem) {
+        let Envelope { id, attempts, .. } = &*self.job.envelope;
+        self.context.log.say(format!("{id}: attempt={attempts}, relay={relay}: {}", problem.reason));
+        for index in self.pending.clone() {
+            self.blame(index, relay, problem.clone());
+        }
+    }
+
+    /// Mail is given up only if every host has refused it for good; one that may take it later keeps it waiting.
+    fn blame(&mut self, index: usize, relay: &str, problem: Problem) {
+        let waits = self.problems.get(&index).is_some_and(|(_, earlier)| !earlier.permanent);
+        if !(waits && problem.permanent) {
+            self.problems.insert(index, (relay.to_owned(), problem));
+        }
+    }
+
+    /// Every recipient that the hosts have left over gets the problem it met.
+    fn settle_the_rest(&mut self) {
+        for index in std::mem::take(&mut self.pending) {
+            let (relay, problem) = self.problems.remove(&index).unwrap_or_else(|| {
+                // Every address was asked before, in the session that was handed in.
+                ("none".to_owned(), problem::own(self.context, "4.4.1", "No host is left to ask.".to_owned()))
+            });
+            let outcome =
+                if problem.permanent { Outcome::Failed(problem) } else { Outcome::Deferred(problem) };
+            self.context.queue.settle(self.job, index, &relay, outcome);
+        }
+    }
+}

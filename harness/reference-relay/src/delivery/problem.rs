@@ -1,0 +1,96 @@
+//! What went wrong, in the words of RFC 3463 and of people.
+
+use crate::dns::DnsError;
+use crate::envelope::Problem;
+use crate::relay::Context;
+use crate::reply::Reply;
+
+use super::connection::Broken;
+
+/// A problem of our own finding. The class of the status says whether it is permanent.
+pub(super) fn own(context: &Context, status: &str, explanation: String) -> Problem {
+    Problem {
+        permanent: status.starts_with('5'),
+        status: status.to_owned(),
+        reply: None,
+        host: None,
+        reason: explanation.clone(),
+        explanation,
+        at: context.clock.now(),
+    }
+}
+
+/// A refusal. `what` says what the host has done: "refused the recipient". The status is that of the reply, or else the
+/// class of its code and nothing more: anything more would be guessed.
+pub(super) fn refusal(context: &Context, host: &str, reply: &Reply, what: &str) -> Problem {
+    let permanent = reply.is_permanent();
+    let unspecific = if permanent { "5.0.0" } else { "4.0.0" };
+    // 2yz and 3yz where they mean nothing, too, come here; their status would be one of success.
+    let told = reply.status().filter(|_| matches!(reply.code / 100, 4 | 5));
+    Problem {
+        permanent,
+        status: told.unwrap_or(unspecific).to_owned(),
+        reply: Some(reply.on_one_line()),
+        host: Some(host.to_owned()),
+        reason: reply.on_one_line(),
+        explanation: format!("{host} {what}."),
+        at: context.clock.now(),
+    }
+}
+
+/// A session that broke. It says nothing of the mail, so the mail waits.
+pub(super) fn broken(context: &Context, host: &str, broken: &Broken, when: &str) -> Problem {
+    let status = match broken {
+        Broken::Connect(_) => "4.4.1",
+        Broken::Closed | Broken::TimedOut => "4.4.2",
+        Broken::Garbled(_) => "4.5.0",
+    };
+    let explanation = match broken {
+        Broken::Connect(why) => format!("{host} could not be reached: {why}."),
+        Broken::Closed => format!("{host} closed the connection {when}."),
+        Broken::TimedOut => format!("{host} did not answer in time {when}."),
+        Broken::Garbled(why) => format!("{host} did not speak SMTP {when}: {why}."),
+    };
+    Problem { host: Some(host.to_owned()), ..own(context, status, explanation) }
+}
+
+/// What DNS said of a recipient's domain.
+pub(super) fn of_domain(context: &Context, domain: &str, error: &DnsError) -> Problem {
+    let (status, explanation) = match error {
+        // RFC 5321 section 5.1: a name that does not exist must be reported. One that DNS cannot even hold is among them.
+        DnsError::NoSuchDomain => ("5.1.2", format!("The domain {domain} does not exist.")),
+        // RFC 7505 section 3 and 4.2.
+        DnsError::NoMail => ("5.1.10", format!("The domain {domain} does not accept mail.")),
+        // RFC 3463 section 3.5 gives a name with no such records as an example of X.4.4.
+        DnsError::NoAddress => {
+            ("5.4.4", format!("The domain {domain} has no mail exchanger and no address."))
+        }
+        // RFC 5321 section 5.1: to be queued, and retried.
+        DnsError::Temporary(why) => ("4.4.3", format!("The domain {domain} could not be looked up: {why}.")),
+        // An answer that makes no sense is none: the next may.
+        DnsError::Malformed(why) => ("4.4.3", format!("The domain {domain} could not be looked up: {why}.")),
+    };
+    own(context, status, explanation)
+}
+
+/// What DNS said of a mail exchanger. One that cannot be found is of no use, and another may be (RFC 5321 section 5.1).
+pub(super) fn of_exchanger(context: &Context, host: &str, error: &DnsError) -> Problem {
+    let status = if is_temporary(error) { "4.4.3" } else { "5.4.4" };
+    Problem {
+        host: Some(host.to_owned()),
+        ..own(context, status, format!("The mail exchanger {host} has no known address: {error}."))
+    }
+}
+
+/// What DNS said of a host that the operator named. The mistake is the operator's, who may mend it: the mail waits.
+pub(super) fn of_named_host(context: &Context, host: &str, error: &DnsError) -> Problem {
+    let status = if is_temporary(error) { "4.4.3" } else { "4.3.5" };
+    Problem {
+        host: Some(host.to_owned()),
+        ..own(context, status, format!("The configured host {host} has no known address: {error}."))
+    }
+}
+
+fn is_temporary(error: &DnsError) -> bool {
+    matches!(error, DnsError::Temporary(_) | DnsError::Malformed(_))
+}

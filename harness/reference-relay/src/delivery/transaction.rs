@@ -1,0 +1,438 @@
+//! One mail transaction: MAIL, RCPT, DATA, and a verdict on each recipient (RFC 5321 section 3.3).
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use super::connection::Broken;
+use super::problem;
+use super::session::Session;
+use crate::config::Timeouts;
+use crate::envelope::{Envelope, Problem};
+use crate::mime;
+use crate::queue::Outcome;
+use crate::reply::Reply;
+
+/// Pipelined commands are sent in groups of about this many octets, and their replies read before the next group: a
+/// client that writes while its peer waits to be read from waits for ever (RFC 2920 section 3.1).
+const GROUP: usize = 4096;
+
+/// What a transaction came to.
+pub(super) struct Done {
+    /// One for each recipient that was asked for.
+    pub(super) verdicts: Vec<(usize, Verdict)>,
+    pub(super) fate: Fate,
+}
+
+/// What became of a recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Delivered or refused for good.
+    Settled(Outcome),
+    /// Another host, or another time.
+    PutOff(Problem),
+    /// The host takes no more recipients in one transaction; it may take this one in the next.
+    LeftOver(Problem),
+}
+
+/// What became of the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It can be used again.
+    Open,
+    Closed,
+    /// Closed, and the message had been sent whole: the host may have it or not (RFC 1047).
+    InDoubt,
+}
+
+/// The replies, as far as they came.
+#[derive(Default)]
+struct Replies {
+    mail: Option<Reply>,
+    rcpt: Vec<Reply>,
+    data: Option<Reply>,
+    /// Why no more came.
+    broken: Option<Problem>,
+}
+
+/// Runs a transaction for the recipients at `indexes`.
+pub(super) async fn run(
+    session: &mut Session,
+    envelope: &Envelope,
+    content: &[u8],
+    indexes: &[usize],
+) -> Done {
+    let all = |fate, verdict: Verdict| Done {
+        verdicts: indexes.iter().map(|&index| (index, verdict.clone())).collect(),
+        fate,
+    };
+    let content = match prepare(session, content) {
+        Ok(content) => content,
+        // Another host may take what this one cannot.
+        Err(Unfit { problem, given_up: false }) => return all(Fate::Open, Verdict::PutOff(problem)),
+        Err(Unfit { problem, given_up: true }) => {
+            session.mid_transaction = true;
+            let fate = if reset(session).await.is_ok() { Fate::Open } else { Fate::Closed };
+            return all(fate, Verdict::Settled(Outcome::Failed(problem)));
+        }
+    };
+    if let Err(problem) = reset(session).await {
+        return all(Fate::Closed, Verdict::PutOff(problem));
+    }
+    let mut transaction = Transaction { session, envelope, indexes };
+    let replies = transaction.up_to_data(&content).await;
+    transaction.finish(replies, &content).await
+}
+
+/// A message that this host cannot take.
+struct Unfit {
+    problem: Problem,
+    /// No other host is to be asked either, and RSET is sent.
+    given_up: bool,
+}
+
+/// The message as this host can take it.
+fn prepare<'a>(session: &Session, content: &'a [u8]) -> Result<Cow<'a, [u8]>, Unfit> {
+    let context = &session.connection.context;
+    let host = session.host();
+    let unfit = |status: &str, explanation: String| {
+        let problem = problem::own(context, status, explanation);
+        Unfit { problem: Problem { host: Some(host.to_owned()), ..problem }, given_up: false }
+    };
+    let content = if session.offer("8BITMIME").is_some() || !mime::has_8bit(content) {
+        Cow::Borrowed(content)
+    } else if context.config.vintage.returns_8bit_mail {
+        // Vintage, KB Q295734: EHLO, RSET, and the mail goes back.
+        let unfit =
+            unfit("5.6.3", format!("{host} does not take 8-bit mail, and this relay does not convert it."));
+        return Err(Unfit { given_up: true, ..unfit });
+    } else {
+        // RFC 6152 section 3: convert it, or return it; to send it as it is is not among the choices.
+        let converted = mime::to_7bit(content);
+        Cow::Owned(converted.map_err(|why| {
+            unfit("5.6.3", format!("{host} does not take 8-bit mail, and it cannot be converted: {why}."))
+        })?)
+    };
+    // RFC 1870 section 3: no number, or zero, is no fixed limit.
+    let limit = session.offer("SIZE").and_then(|size| size.parse::<usize>().ok()).filter(|&limit| limit > 0);
+    match limit {
+        Some(limit) if content.len() > limit => {
+            let size = content.len();
+            Err(unfit(
+                "5.3.4",
+                format!("The message has {size} octets, and {host} takes no more than {limit}."),
+            ))
+        }
+        _ => Ok(content),
+    }
+}
+
+/// RSET, if it is due.
+async fn reset(session: &mut Session) -> Result<(), Problem> {
+    if !session.mid_transaction {
+        return Ok(());
+    }
+    let context = session.connection.context.clone();
+    let reply = session.connection.ask("RSET", context.config.timeouts.command).await;
+    let reply = reply.map_err(|broken| problem::broken(&context, session.host(), &broken, "after RSET"))?;
+    session.mid_transaction = !reply.is_positive();
+    if session.mid_transaction {
+        return Err(problem::refusal(&context, session.host(), &reply, "refused RSET"));
+    }
+    Ok(())
+}
+
+/// What is said and heard, or how and when that came to an end.
+type Talk<T = ()> = Result<T, (Broken, &'static str)>;
+
+struct Transaction<'a> {
+    session: &'a mut Session,
+    envelope: &'a Envelope,
+    indexes: &'a [usize],
+}
+
+impl Transaction<'_> {
+    /// MAIL, RCPT, DATA, and the replies to them.
+    async fn up_to_data(&mut self, content: &[u8]) -> Replies {
+        let mut replies = Replies::default();
+        self.session.mid_transaction = true;
+        let mail = self.mail_command(content);
+        let rcpt = self.indexes.iter().map(|&index| self.rcpt_command(index)).collect();
+        let outcome = if self.session.offer("PIPELINING").is_some() {
+            self.pipelined(mail, rcpt, &mut replies).await
+        } else {
+            self.in_lock_step(&mail, rcpt, &mut replies).await
+        };
+        if let Err((broken, when)) = outcome {
+            replies.broken = Some(self.broken(&broken, when));
+        }
+        replies
+    }
+
+    /// RFC 2920 section 3.1: all of it in one group, DATA last.
+    async fn pipelined(&mut self, mail: String, rcpt: Vec<String>, replies: &mut Replies) -> Talk {
+        let mut commands = vec![mail];
+        commands.extend(rcpt);
+        commands.push("DATA".to_owned());
+        let (first, last) = (0, commands.len() - 1);
+        let limits = self.limits();
+        let mut next = first;
+        for group in groups(&commands) {
+            let octets: String = group.iter().map(|command| format!("{command}\r\n")).collect();
+            let sent = self.session.connection.send(octets.as_bytes()).await;
+            sent.map_err(|broken| (broken, "while it was told of the mail"))?;
+            for _ in group {
+                if next == first {
+                    replies.mail = Some(self.reply(limits.command, "after MAIL").await?);
+                } else if next == last {
+                    replies.data = Some(self.reply(limits.data, "after DATA").await?);
+                } else {
+                    replies.rcpt.push(self.reply(limits.rcpt, "after RCPT").await?);
+                }
+                if self.session.connection.is_over() {
+                    return Ok(());
+                }
+                next += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// One command, one reply; and no further than makes sense.
+    async fn in_lock_step(&mut self, mail: &str, rcpt: Vec<String>, replies: &mut Replies) -> Talk {
+        let limits = self.limits();
+        let reply = self.ask(mail, limits.command, "after MAIL").await?;
+        let accepted = reply.is_positive();
+        replies.mail = Some(reply);
+        if !accepted {
+            return Ok(());
+        }
+        for command in rcpt {
+            replies.rcpt.push(self.ask(&command, limits.rcpt, "after RCPT").await?);
+            if self.session.connection.is_over() {
+                return Ok(());
+            }
+        }
+        if replies.rcpt.iter().any(Reply::is_positive) {
+            replies.data = Some(self.ask("DATA", limits.data, "after DATA").await?);
+        }
+        Ok(())
+    }
+
+    async fn ask(&mut self, command: &str, limit: Duration, when: &'static str) -> Talk<Reply> {
+        self.session.connection.ask(command, limit).await.map_err(|broken| (broken, when))
+    }
+
+    async fn reply(&mut self, limit: Duration, when: &'static str) -> Talk<Reply> {
+        self.session.connection.reply(limit).await.map_err(|broken| (broken, when))
+    }
+
+    /// The content, if it is wanted, and the verdicts.
+    async fn finish(&mut self, replies: Replies, content: &[u8]) -> Done {
+        let mut verdicts = self.before_data(&replies);
+        let anyone = verdicts.iter().any(|(_, verdict)| verdict.is_none());
+        let (verdict, fate) = match &replies.data {
+            Some(data) if data.code == 354 => self.after_content(content, anyone).await,
+            Some(data) => (self.refused(data, "refused DATA"), self.fate()),
+            None => (Verdict::PutOff(self.unanswered(&replies)), self.fate()),
+        };
+        // The reply to the content is about every recipient that was accepted (RFC 5321 section 4.2.5).
+        for (_, open) in verdicts.iter_mut().filter(|(_, verdict)| verdict.is_none()) {
+            *open = Some(verdict.clone());
+        }
+        let verdicts = verdicts.into_iter().filter_map(|(index, verdict)| Some((index, verdict?))).collect();
+        Done { verdicts, fate }
+    }
+
+    /// Verdicts by the replies to MAIL and RCPT alone; `None` for recipients that were accepted.
+    fn before_data(&self, replies: &Replies) -> Vec<(usize, Option<Verdict>)> {
+        let mut accepted = 0;
+        let verdict = |(number, &index): (usize, &usize)| {
+            let verdict = match (&replies.mail, replies.rcpt.get(number)) {
+                (Some(mail), _) if !mail.is_positive() => Some(self.refused(mail, "refused the sender")),
+                (Some(_), Some(rcpt)) if rcpt.is_positive() => {
+                    accepted += 1;
+                    None
+                }
+                (Some(_), Some(rcpt)) => Some(self.recipient_refused(rcpt, accepted)),
+                _ => Some(Verdict::PutOff(self.unanswered(replies))),
+            };
+            (index, verdict)
+        };
+        self.indexes.iter().enumerate().map(verdict).collect()
+    }
+
+    /// Sends the content, or nothing of it when it is for nobody: a server that answers 354 all the same gets a lone dot
+    /// (RFC 2920 section 3.1).
+    async fn after_content(&mut self, content: &[u8], for_anyone: bool) -> (Verdict, Fate) {
+        let octets = if for_anyone { stuffed(content) } else { b".\r\n".to_vec() };
+        let limit = self.limits().end_of_data;
+        let reply = match self.session.connection.send(&octets).await {
+            Ok(()) => self.session.connection.reply(limit).await,
+            Err(broken) => Err(broken),
+        };
+        match reply {
+            Ok(reply) => {
+                // Taken or refused, the transaction is over (section 4.1.1.4).
+                self.session.mid_transaction = false;
+                let verdict = if reply.is_positive() {
+                    Verdict::Settled(Outcome::Delivered {
+                        host: self.session.host().to_owned(),
+                        reply: reply.on_one_line(),
+                        speaks_dsn: self.session.offer("DSN").is_some(),
+                    })
+                } else {
+                    self.refused(&reply, "refused the message")
+                };
+                (verdict, self.fate())
+            }
+            Err(broken) => {
+                let sent_whole = for_anyone && self.session.connection.has_sent_all();
+                let fate = if sent_whole { Fate::InDoubt } else { Fate::Closed };
+                (Verdict::PutOff(self.broken(&broken, "after the message")), fate)
+            }
+        }
+    }
+
+    /// A refusal of the whole transaction.
+    fn refused(&self, reply: &Reply, what: &str) -> Verdict {
+        let context = &self.session.connection.context;
+        let problem = problem::refusal(context, self.session.host(), reply, what);
+        if reply.code == 530 && self.session.unauthenticated {
+            // RFC 4954 section 6: authentication is required. Ours was refused, which the operator can mend.
+            return Verdict::PutOff(Problem { permanent: false, status: "4.7.0".to_owned(), ..problem });
+        }
+        if problem.permanent { Verdict::Settled(Outcome::Failed(problem)) } else { Verdict::PutOff(problem) }
+    }
+
+    /// A refusal of one recipient, after `accepted` others.
+    fn recipient_refused(&self, reply: &Reply, accepted: usize) -> Verdict {
+        // Section 4.5.3.1.10: 452, or 552 as RFC 821 had it, means that there are too many recipients; those left over
+        // are to be sent again. Both codes say other things too, a full mailbox or disk above all. So it is read that way
+        // only if others were accepted, and no enhanced status code says otherwise (RFC 3463: X.5.3).
+        let too_many = accepted > 0
+            && matches!(reply.code, 452 | 552)
+            && reply.status().is_none_or(|status| status.ends_with(".5.3"));
+        match self.refused(reply, "refused the recipient") {
+            Verdict::Settled(Outcome::Failed(problem)) | Verdict::PutOff(problem) if too_many => {
+                let status = "4.5.3".to_owned();
+                Verdict::LeftOver(Problem { permanent: false, status, ..problem })
+            }
+            verdict => verdict,
+        }
+    }
+
+    /// Why there is no reply about a recipient: the session broke, or it was ended by the reply to another command.
+    fn unanswered(&self, replies: &Replies) -> Problem {
+        let last = replies.data.iter().chain(replies.rcpt.last()).chain(&replies.mail).next();
+        match (&replies.broken, last) {
+            (Some(problem), _) => problem.clone(),
+            (None, Some(last)) => {
+                let context = &self.session.connection.context;
+                problem::refusal(context, self.session.host(), last, "ended the session")
+            }
+            (None, None) => self.broken(&Broken::Closed, "during the transaction"),
+        }
+    }
+
+    fn broken(&self, broken: &Broken, when: &str) -> Problem {
+        problem::broken(&self.session.connection.context, self.session.host(), broken, when)
+    }
+
+    fn fate(&self) -> Fate {
+        if self.session.connection.is_over() { Fate::Closed } else { Fate::Open }
+    }
+
+    fn limits(&self) -> Timeouts {
+        self.session.connection.context.config.timeouts.clone()
+    }
+
+    /// Parameters stand only where this session's EHLO reply offers them (section 4.1.1.11).
+    fn mail_command(&self, content: &[u8]) -> String {
+        let mut command = format!("MAIL FROM:<{}>", self.envelope.sender);
+        if self.session.offer("SIZE").is_some() {
+            command.push_str(&format!(" SIZE={}", content.len()));
+        }
+        if self.session.offer("8BITMIME").is_some() && mime::has_8bit(content) {
+            command.push_str(" BODY=8BITMIME");
+        }
+        // RFC 3461 section 5.2.1: what came with the message goes on with it, and nothing else.
+        if self.session.offer("DSN").is_some() {
+            if let Some(ret) = self.envelope.ret {
+                command.push_str(&format!(" RET={}", ret.value()));
+            }
+            if let Some(id) = &self.envelope.envelope_id {
+                command.push_str(&format!(" ENVID={id}"));
+            }
+        }
+        command
+    }
+
+    fn rcpt_command(&self, index: usize) -> String {
+        let to = &self.envelope.recipients[index].to;
+        let mut command = format!("RCPT TO:<{}>", to.address);
+        if self.session.offer("DSN").is_some() {
+            if let Some(notify) = &to.notify {
+                command.push_str(&format!(" NOTIFY={}", notify.value()));
+            }
+            if let Some(original) = &to.original {
+                command.push_str(&format!(" ORCPT={original}"));
+            }
+        }
+        command
+    }
+}
+
+/// Cuts commands into groups of at most [`GROUP`] octets, or of one command.
+fn groups(commands: &[String]) -> Vec<&[String]> {
+    let mut groups = Vec::new();
+    let mut start = 0;
+    let mut octets = 0;
+    for (number, command) in commands.iter().enumerate() {
+        if number > start && octets + command.len() + 2 > GROUP {
+            groups.push(&commands[start..number]);
+            start = number;
+            octets = 0;
+        }
+        octets += command.len() + 2;
+    }
+    groups.push(&commands[start..]);
+    groups
+}
+
+/// The content as it goes over the wire: dots doubled at the start of lines, and the end (section 4.5.2).
+fn stuffed(content: &[u8]) -> Vec<u8> {
+    let mut octets = Vec::with_capacity(content.len() + 64);
+    for line in content.split_inclusive(|&octet| octet == b'\n') {
+        if line.starts_with(b".") {
+            octets.push(b'.');
+        }
+        octets.extend_from_slice(line);
+    }
+    if !octets.is_empty() && !octets.ends_with(b"\r\n") {
+        octets.extend_from_slice(b"\r\n");
+    }
+    octets.extend_from_slice(b".\r\n");
+    octets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_commands_are_one_group_and_many_are_several() {
+        let commands = |n: usize| vec!["x".repeat(98); n];
+        assert_eq!(groups(&commands(40)).len(), 1);
+        let many = commands(1000);
+        assert!(groups(&many).iter().all(|group| group.len() <= 40));
+        assert_eq!(groups(&many).concat(), many);
+        assert_eq!(groups(&["x".repeat(5000), "y".to_owned()]).len(), 2);
+    }
+
+    #[test]
+    fn dots_are_doubled_at_the_start_of_lines_and_the_end_is_marked() {
+        assert_eq!(stuffed(b"a.\r\n.b\r\n..\r\n"), b"a.\r\n..b\r\n...\r\n.\r\n");
+        assert_eq!(stuffed(b"a"), b"a\r\n.\r\n");
+        assert_eq!(stuffed(b""), b".\r\n");
+    }
+}

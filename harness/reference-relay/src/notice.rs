@@ -1,0 +1,131 @@
+//! What the relay tells senders: who is told of what, and the facts that go into the notification.
+//!
+//! How it is worded and laid out is [`notification`](crate::notification)'s.
+
+use std::time::SystemTime;
+
+use crate::config::Config;
+use crate::dsn::{Ret, decoded_original_recipient};
+use crate::envelope::{Addressee, Announcement, Envelope, State, Submission};
+use crate::notification::{Action, Notification, RecipientReport, ReturnContent, Wording, render};
+
+/// The recipients that are in such a state and of which nothing has been said yet.
+pub(crate) fn concerned(envelope: &Envelope, what: Announcement) -> Vec<usize> {
+    let is_concerned = |state: &State| match (state, what) {
+        (State::Failed { announced, .. }, Announcement::Failed)
+        | (State::Relayed { announced, .. }, Announcement::Relayed) => !announced,
+        (State::Pending(_), Announcement::Delayed) => true,
+        _ => false,
+    };
+    let recipients = envelope.recipients.iter().enumerate();
+    recipients.filter(|(_, recipient)| is_concerned(&recipient.state)).map(|(index, _)| index).collect()
+}
+
+/// Nobody is told of mail from the null reverse-path, notifications above all (RFC 5321 section 4.5.5).
+pub(crate) fn may_be_told(envelope: &Envelope, index: usize, what: Announcement) -> bool {
+    !envelope.sender.is_empty() && envelope.recipients[index].to.wants(what)
+}
+
+/// Why a sender hears nothing of a failure, for the log.
+pub(crate) fn why_untold(envelope: &Envelope) -> &'static str {
+    if envelope.sender.is_empty() {
+        "the reverse-path is null"
+    } else {
+        "the sender's NOTIFY does not ask for it"
+    }
+}
+
+/// The word for it, for the log.
+pub(crate) fn word(what: Announcement) -> &'static str {
+    match what {
+        Announcement::Failed => "failed",
+        Announcement::Relayed => "relayed",
+        Announcement::Delayed => "delayed",
+    }
+}
+
+/// The notification about the recipients in `told`, as a message from the null reverse-path (RFC 5321 section 6.1).
+pub(crate) fn write(
+    config: &Config,
+    envelope: &Envelope,
+    what: Announcement,
+    told: &[usize],
+    id: &str,
+    original: Vec<u8>,
+    now: SystemTime,
+) -> Submission {
+    let notification = Notification {
+        reporting_mta: config.hostname.clone(),
+        date: now,
+        // Ids are never given out twice, so neither of these is.
+        message_id: format!("{id}@{}", config.hostname),
+        boundary: format!("=_{id}_{}", config.hostname),
+        to: envelope.sender.clone(),
+        original_envelope_id: envelope.envelope_id.as_deref().and_then(crate::address::decode_xtext),
+        arrival_date: envelope.arrival,
+        recipients: told.iter().map(|&index| report(config, envelope, index)).collect(),
+        returned: returned(envelope.ret, what),
+        original,
+        wording: if config.vintage.exchange_notices { Wording::Exchange2000 } else { Wording::Plain },
+    };
+    Submission {
+        sender: String::new(),
+        ret: None,
+        envelope_id: None,
+        recipients: vec![Addressee { address: envelope.sender.clone(), notify: None, original: None }],
+        content: render(&notification),
+        received: None,
+    }
+}
+
+/// RFC 3461 section 4.3: RET is about failures; other notifications bring no more than the header section.
+fn returned(ret: Option<Ret>, what: Announcement) -> ReturnContent {
+    match (what, ret) {
+        (Announcement::Failed, None | Some(Ret::Full)) => ReturnContent::Full,
+        _ => ReturnContent::Headers,
+    }
+}
+
+fn report(config: &Config, envelope: &Envelope, index: usize) -> RecipientReport {
+    let recipient = &envelope.recipients[index];
+    let mut report = RecipientReport {
+        final_recipient: recipient.to.address.clone(),
+        original_recipient: recipient.to.original.as_deref().and_then(decoded_original_recipient),
+        action: Action::Failed,
+        status: "5.0.0".to_owned(),
+        remote_mta: None,
+        diagnostic: None,
+        last_attempt: None,
+        will_retry_until: None,
+        explanation: String::new(),
+    };
+    match &recipient.state {
+        State::Delivered => {}
+        State::Relayed { host, reply, at, .. } => {
+            report.action = Action::Relayed;
+            report.status = "2.0.0".to_owned();
+            report.remote_mta = Some(host.clone());
+            report.diagnostic = Some(reply.clone());
+            report.last_attempt = Some(*at);
+            report.explanation =
+                "The message was handed over to a host that will not confirm its delivery.".to_owned();
+        }
+        State::Failed { problem, .. } | State::Pending(Some(problem)) => {
+            if recipient.state.is_pending() {
+                report.action = Action::Delayed;
+                report.will_retry_until = Some(envelope.arrival + config.queue.lifetime);
+            }
+            report.status.clone_from(&problem.status);
+            report.remote_mta.clone_from(&problem.host);
+            report.diagnostic.clone_from(&problem.reply);
+            report.last_attempt = Some(problem.at);
+            report.explanation.clone_from(&problem.explanation);
+        }
+        State::Pending(None) => {
+            report.action = Action::Delayed;
+            report.status = "4.0.0".to_owned();
+            report.explanation = "The message has not been tried yet.".to_owned();
+        }
+    }
+    report
+}

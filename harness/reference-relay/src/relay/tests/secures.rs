@@ -1,0 +1,212 @@
+//! STARTTLS and AUTH.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+
+use super::*;
+
+/// A certificate for `name` from an authority of its own: what the host needs, and the authority in PEM.
+fn certified(name: &str) -> (TlsAcceptor, String) {
+    let mut authority = CertificateParams::new(Vec::new()).expect("parameters");
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority =
+        CertifiedIssuer::self_signed(authority, KeyPair::generate().expect("a key")).expect("an authority");
+    let key = KeyPair::generate().expect("a key");
+    let parameters = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
+    let certificate = parameters.signed_by(&key, &authority).expect("a certificate");
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            PrivateKeyDer::try_from(key.serialize_der()).expect("a key"),
+        )
+        .expect("a configuration");
+    (TlsAcceptor::from(Arc::new(config)), pem(authority.der()))
+}
+
+fn pem(der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let lines: Vec<_> = text.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn tls_is_used_where_offered_and_ehlo_is_said_again() {
+    let (tls, _) = certified("another.example");
+    let world = world(plain().with_tls(tls));
+    let _relay = world.relay().await;
+    world.submit(&["bob@x.example"]).await;
+    world.settle().await;
+    let heard = commands(&world, "mx.x.example");
+    assert_eq!(heard[..3], ["EHLO relay.example", "STARTTLS", "EHLO relay.example"]);
+    assert_eq!(recipients(&world, "mx.x.example"), ["bob@x.example"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn tls_is_not_used_when_it_is_off() {
+    let (tls, _) = certified("mx.x.example");
+    let world = world(plain().with_tls(tls));
+    let _relay = world.relay_with(|config| config.tls = TlsPolicy::Off).await;
+    world.submit(&["bob@x.example"]).await;
+    world.settle().await;
+    assert_eq!(world.when("mx.x.example", "STARTTLS"), [0; 0]);
+    assert_eq!(recipients(&world, "mx.x.example"), ["bob@x.example"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_starttls_leaves_the_session_in_the_clear() {
+    let (tls, _) = certified("mx.x.example");
+    let world = world(plain().with_tls(tls).saying("STARTTLS", "454 4.7.0 Not now"));
+    let _relay = world.relay().await;
+    world.submit(&["bob@x.example"]).await;
+    world.settle().await;
+    assert_eq!(world.when("mx.x.example", "EHLO").len(), 1);
+    assert_eq!(recipients(&world, "mx.x.example"), ["bob@x.example"]);
+}
+
+/// The second one sends octets after its 220 in the clear, which would count as encrypted ones if they were kept.
+#[rstest]
+#[case::no_handshake(Say::Usual)]
+#[case::injected("220 2.0.0 Go on\r\n250-mx.x.example\r\n250 AUTH PLAIN".into())]
+#[tokio::test(start_paused = true)]
+async fn a_failed_handshake_is_followed_by_a_connection_in_the_clear(#[case] reply: Say) {
+    let host = plain().offering(&["STARTTLS"]);
+    let world =
+        world(host.scripted(move |heard| if heard == "STARTTLS" { reply.clone() } else { Say::Usual }));
+    let relay = world.relay().await;
+    world.submit(&["bob@x.example"]).await;
+    world.settle().await;
+    assert_eq!(world.when("mx.x.example", "EHLO").len(), 2);
+    assert_eq!(world.when("mx.x.example", "STARTTLS").len(), 1);
+    assert_eq!(recipients(&world, "mx.x.example"), ["bob@x.example"], "{}", log(&relay));
+}
+
+#[tokio::test(start_paused = true)]
+async fn required_tls_takes_a_valid_certificate() {
+    let (tls, root) = certified("mx.x.example");
+    let world = world(plain().with_tls(tls));
+    let relay = world
+        .relay_with(|config| {
+            config.tls = TlsPolicy::Required;
+            config.tls_roots = vec![root];
+        })
+        .await;
+    world.names(|_| {});
+    world.submit(&["bob@x.example"]).await;
+    world.settle().await;
+    assert_eq!(recipients(&world, "mx.x.example"), ["bob@x.example"], "{}", log(&relay));
+}
+
+#[rstest]
+#[case::other_name("mx.y.example", true, "certificate not valid for name")]
+#[case::unknown_authority("mx.x.example", false, "invalid peer certificate")]
+#[tokio::test(start_paused = true)]
+async fn required_tls_keeps_mail_from_a_host_it_cannot_verify(
+    #[case] name: &str,
+    #[case] known: bool,
+    #[case] why: &str,
+) {
+    let (tls, root) = certified(name);
+    let (_, other) = certified(name);
+    let world = world(plain().with_tls(tls));
+    let relay = world
+        .relay_with(|config| {
+            config.tls = TlsPolicy::Required;
+            config.tls_roots = vec![if known { root } else { other }];
+        })
+        .await;
+    world.submit(&["bob@x.example"]).await;
+    world.settle().await;
+    assert!(reason(&relay).starts_with("TLS with mx.x.example failed: "), "{}", reason(&relay));
+    assert!(reason(&relay).contains(why), "{}", reason(&relay));
+    assert_eq!(world.when("mx.x.example", "MAIL"), [0; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn required_tls_keeps_mail_from_a_host_without_it() {
+    let world = world(plain());
+    let relay = world.relay_with(|config| config.tls = TlsPolicy::Required).await;
+    world.submit(&["bob@x.example"]).await;
+    world.settle().await;
+    assert_eq!(reason(&relay), "mx.x.example does not offer STARTTLS, which is required.");
+    assert_eq!(commands(&world, "mx.x.example"), ["EHLO relay.example", "QUIT"]);
+}
+
+fn credentials(to: AuthScope) -> Option<Auth> {
+    let mechanisms = vec![Mechanism::Plain, Mechanism::Login];
+    Some(Auth { to, user: "user".into(), password: "secret".into(), mechanisms })
+}
+
+/// A host with AUTH that knows the password, or does not.
+fn asks_for_auth(offer: &'static str, right: bool) -> Host {
+    plain().offering(&[offer]).scripted(move |heard| match heard {
+        "AUTH LOGIN" => "334 VXNlcm5hbWU6".into(),
+        "dXNlcg==" => "334 UGFzc3dvcmQ6".into(),
+        "c2VjcmV0" | "AUTH PLAIN AHVzZXIAc2VjcmV0" if right => "235 2.7.0 Welcome".into(),
+        "c2VjcmV0" | "AUTH PLAIN AHVzZXIAc2VjcmV0" => "535 5.7.8 No".into(),
+        _ => Say::Usual,
+    })
+}
+
+#[rstest]
+#[case("AUTH LOGIN PLAIN", &["AUTH PLAIN AHVzZXIAc2VjcmV0"])]
+#[case("AUTH=LOGIN", &["AUTH LOGIN", "dXNlcg==", "c2VjcmV0"])]
+#[case("AUTH CRAM-MD5", &[])]
+#[tokio::test(start_paused = true)]
+async fn the_first_mechanism_that_both_have_is_used(#[case] offer: &'static str, #[case] exchange: &[&str]) {
+    let world = world(asks_for_auth(offer, true));
+    let _relay = world.relay_with(|config| config.auth = credentials(AuthScope::Any)).await;
+    world.submit(&["bob@x.example"]).await;
+    world.settle().await;
+    assert_eq!(commands(&world, "mx.x.example")[1..=exchange.len()], *exchange);
+    assert_eq!(recipients(&world, "mx.x.example"), ["bob@x.example"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_for_the_smart_host_go_to_no_other() {
+    let world = world(asks_for_auth("AUTH PLAIN", true));
+    let _relay = world.relay_with(|config| config.auth = credentials(AuthScope::Smarthost)).await;
+    world.submit(&["bob@x.example"]).await;
+    world.settle().await;
+    assert!(commands(&world, "mx.x.example").iter().all(|command| !command.starts_with("AUTH")));
+    assert_eq!(recipients(&world, "mx.x.example"), ["bob@x.example"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rejected_credentials_do_not_keep_mail_from_a_host_that_takes_it_without() {
+    let world = world(asks_for_auth("AUTH PLAIN LOGIN", false));
+    let _relay = world.relay_with(|config| config.auth = credentials(AuthScope::Any)).await;
+    world.submit(&["bob@x.example"]).await;
+    world.settle().await;
+    let heard = commands(&world, "mx.x.example");
+    let exchange = ["AUTH PLAIN AHVzZXIAc2VjcmV0", "AUTH LOGIN", "dXNlcg==", "c2VjcmV0"];
+    assert_eq!(heard[1..5], exchange, "each mechanism is tried");
+    assert_eq!(recipients(&world, "mx.x.example"), ["bob@x.example"]);
+}
+
+#[rstest]
+#[case::rejected(true)]
+#[case::never_tried(false)]
+#[tokio::test(start_paused = true)]
+async fn a_host_that_insists_keeps_mail_waiting_if_ours_were_rejected(#[case] configured: bool) {
+    let world = world(plain().offering(&["AUTH PLAIN"]).scripted(|heard| match heard {
+        heard if heard.starts_with("AUTH") => "535 5.7.8 No".into(),
+        heard if heard.starts_with("MAIL") => "530 5.7.0 Authentication required".into(),
+        _ => Say::Usual,
+    }));
+    let auth = if configured { credentials(AuthScope::Any) } else { None };
+    let relay = world.relay_with(|config| config.auth = auth).await;
+    world.submit(&["bob@x.example"]).await;
+    world.settle().await;
+    assert_eq!(world.notifications().len(), usize::from(!configured));
+    assert_eq!(relay.queue().len(), usize::from(configured));
+}

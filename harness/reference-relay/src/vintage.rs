@@ -1,0 +1,76 @@
+//! Relays of the past: the reference relay with historic behaviour, each after the article that documents it.
+
+use crate::config::Vintage;
+
+/// A relay of the past, chosen by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VintageRelay {
+    /// The name to choose it by.
+    pub name: &'static str,
+    /// What it does, in one line.
+    pub description: &'static str,
+    /// Where that is documented.
+    pub source: &'static str,
+}
+
+/// Every vintage relay, in the order of the articles' numbers.
+pub const VINTAGES: [VintageRelay; 5] = [
+    VintageRelay {
+        name: "mcis",
+        description: "introduces itself as `sub2.`, and refuses others that do the same",
+        source: "KB Q240832 (MCIS 2.0/2.5, IIS 4.0/5.0)",
+    },
+    VintageRelay {
+        name: "exchange-5.5",
+        description: "sends no second failed notification for the same recipient address",
+        source: "KB Q254893 (Exchange Server 5.5 SP3)",
+    },
+    VintageRelay {
+        name: "iis-5",
+        description: "returns 8-bit mail when the next hop lacks 8BITMIME, and refuses `EHLO sub2.`",
+        source: "KB Q295734, Q240832 (IIS 4.0/5.0)",
+    },
+    VintageRelay {
+        name: "exchange-2000",
+        description: "does not deliver to hosts with X-EXPS whose banner begins with a short name",
+        source: "KB Q301401 (Exchange 2000 before SP2)",
+    },
+    VintageRelay {
+        name: "exchange-2000-auth",
+        description: "does not deliver without AUTH where credentials are set",
+        source: "KB Q329636 (Exchange 2000 SP1 to SP3)",
+    },
+];
+
+/// The switches of the vintage relay of that name; `None` when there is none.
+pub fn vintage(name: &str) -> Option<Vintage> {
+    let none = Vintage::default();
+    Some(match name {
+        "mcis" => Vintage { helo_name: Some("sub2.".to_owned()), refuses_trailing_dot: true, ..none },
+        "exchange-5.5" => Vintage { swallows_second_report: true, ..none },
+        // The notification that Q295734 quotes is worded like those of Exchange 2000: it is the same SMTP service.
+        "iis-5" => {
+            Vintage { returns_8bit_mail: true, refuses_trailing_dot: true, exchange_notices: true, ..none }
+        }
+        "exchange-2000" => Vintage { distrusts_short_banners: true, exchange_notices: true, ..none },
+        "exchange-2000-auth" => Vintage { insists_on_auth: true, exchange_notices: true, ..none },
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_listed_vintage_can_be_chosen_by_its_name() {
+        for listed in VINTAGES {
+            assert!(vintage(listed.name).is_some(), "{} has no switches", listed.name);
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_chooses_nothing() {
+        assert!(vintage("sendmail-8.6").is_none());
+    }
+}

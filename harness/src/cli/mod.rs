@@ -1,0 +1,101 @@
+//! The command: arguments, exit codes, and nothing that decides.
+
+mod check;
+mod interrupt;
+mod run;
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// How the command ends. Documented in `gauntlet --help` and in the README; each is tested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Nothing is held against any relay.
+    Ok = 0,
+    /// A relay violates; with `--strict`, or deviates.
+    Breach = 1,
+    /// The command line or a scenario is wrong.
+    Usage = 2,
+    /// Something could not be judged: a guard passed, a relay or the lab did not start.
+    Unjudged = 3,
+    /// Ended by Ctrl-C or SIGTERM.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+    0  nothing is held against any relay
+    1  a relay violates a requirement (with --strict: or deviates from one)
+    2  the command line or a scenario is wrong
+    3  something could not be judged: a relay or the lab did not start, or a guard passed
+  130  interrupted; nothing is left behind";
+
+/// Runs scenarios of scripted mail servers against mail relays, and judges what the relays do.
+#[derive(Debug, Parser)]
+#[command(name = "gauntlet", version, after_help = EXIT_CODES, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run scenarios, judge them, and tell what happened.
+    Run(RunArguments),
+    /// Tell authoring mistakes in scenarios, without running them.
+    Check {
+        /// Scenario files, or directories of them.
+        #[arg(default_value = "scenarios")]
+        paths: Vec<PathBuf>,
+    },
+    /// List the relays that can be chosen by name.
+    Relays,
+}
+
+#[derive(Debug, clap::Args)]
+struct RunArguments {
+    /// Scenario files, or directories of them.
+    #[arg(default_value = "scenarios")]
+    paths: Vec<PathBuf>,
+    /// The relay under test; given several times, a matrix. `gauntlet relays` lists them.
+    #[arg(long = "relay", value_name = "NAME", default_value = "reference", env = "GAUNTLET_RELAY", value_delimiter = ',')]
+    relays: Vec<String>,
+    /// How many runs at a time; by default one for each processor.
+    #[arg(long, short, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+    /// Tell each run's whole story: who said what to whom, and when.
+    #[arg(long)]
+    story: bool,
+    /// Exit with 1 also where a relay only deviates from a SHOULD or a field source.
+    #[arg(long)]
+    strict: bool,
+}
+
+/// The command's `main`.
+pub fn main() -> ExitCode {
+    let exit = match Arguments::parse().command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Check { paths } => check::check(&paths),
+        Command::Relays => {
+            for relay in crate::relay::embedded::choices() {
+                println!("{:<20} {}", relay.name, relay.about);
+            }
+            Exit::Ok
+        }
+    };
+    exit.into()
+}
+
+/// Tells a mistake of the command's user on stderr.
+fn complain(error: &dyn std::fmt::Display) {
+    eprintln!("error: {error}");
+}

@@ -1,0 +1,368 @@
+//! One clock for a whole run: a discrete-event simulation around real sockets (ARCHITECTURE decision 3).
+//!
+//! Everything of a run lives on one thread: mock servers, DNS, clients, steps and the embedded relay. Whenever no task
+//! can go on, the runtime calls [`Sim::idle`], which lets exactly one thing happen, the first of:
+//!
+//! 1. one *input* whose bytes, connection, datagram or end are in flight and whose reader waits for it, in the order in
+//!    which the inputs were made;
+//! 2. one timer, the earliest, whoever owns it; among equals mocks and DNS first, then the relay, then the steps.
+//!
+//! So the clock moves only when all is quiet, and the order of events does not depend on the kernel, on load or on
+//! luck: two runs of a scenario are the same run. Real sockets carry the bytes; what is on its way is known because both
+//! ends are counted here.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
+
+use mock_servers::RunTime;
+use mock_servers::transcript::Close;
+
+/// How often the thread may park for one input that the kernel still holds back before another is looked at.
+const PATIENCE: u32 = 3;
+
+/// The run's simulation. Clones are the same one.
+#[derive(Clone, Default)]
+pub struct Sim(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    now: RunTime,
+    timers: BTreeMap<TimerKey, Waker>,
+    inputs: BTreeMap<InputId, Input>,
+    serial: u64,
+    granted: Option<InputId>,
+    observer: Option<Observer>,
+    jumps: u64,
+}
+
+/// Whose timer it is: decides among timers of the same moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Owner {
+    /// Mock servers, clients and DNS.
+    Mock,
+    /// The relay under test.
+    Relay,
+    /// The scenario's steps.
+    Step,
+}
+
+type TimerKey = (RunTime, Owner, u64);
+
+/// Names an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct InputId(u64);
+
+/// Asked each time before the clock moves, with the present moment and the next timer's.
+pub type Observer = Box<dyn FnMut(RunTime, Option<RunTime>) -> Flow + Send>;
+
+/// The observer's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// The clock moves on.
+    Go,
+    /// It stays; the observer woke someone.
+    Hold,
+}
+
+/// One place where something can arrive: a direction of a connection, a listener, a datagram socket.
+#[derive(Default)]
+struct Input {
+    /// Bytes, connections or datagrams sent and not yet read.
+    in_flight: usize,
+    /// The other side has ended.
+    end: Option<Close>,
+    /// The reader was told of the end.
+    end_read: bool,
+    /// The reader is gone: whatever is sent vanishes.
+    reader_gone: bool,
+    reader: Option<Waker>,
+    grant: Grant,
+    /// Waits for room, or for everything to have been read.
+    writers: Vec<Waker>,
+}
+
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Grant {
+    #[default]
+    None,
+    /// The reader was woken and has not come yet.
+    Given,
+    /// The reader came and the kernel had nothing yet.
+    Held { parks: u32 },
+}
+
+/// What a reader may do now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Not yet; its waker is kept.
+    Wait,
+    /// Read at most this many.
+    Read(usize),
+    /// The end.
+    End(Close),
+}
+
+impl Sim {
+    /// The present moment.
+    pub fn now(&self) -> RunTime {
+        self.lock().now
+    }
+
+    /// How often the clock has moved.
+    pub fn jumps(&self) -> u64 {
+        self.lock().jumps
+    }
+
+    /// Sets who is asked before the clock moves.
+    pub fn observe(&self, observer: Observer) {
+        self.lock().observer = Some(observer);
+    }
+
+    /// Drops the observer, and with it what it holds.
+    pub fn unobserve(&self) {
+        let observer = self.lock().observer.take();
+        drop(observer);
+    }
+
+    /// Completes at `at`.
+    pub fn sleep_until(&self, at: RunTime, owner: Owner) -> Sleep {
+        Sleep { sim: self.clone(), at, owner, key: None }
+    }
+
+    /// To be called whenever no task of the run's thread can go on, before the thread parks.
+    pub fn idle(&self) {
+        if self.settle_grant() || self.grant_next() {
+            return;
+        }
+        let (now, next, observer) = {
+            let mut state = self.lock();
+            let next = state.timers.keys().next().map(|key| key.0);
+            (state.now, next, state.observer.take())
+        };
+        if let Some(mut observer) = observer {
+            let flow = observer(now, next);
+            self.lock().observer.get_or_insert(observer);
+            if flow == Flow::Hold {
+                return;
+            }
+        }
+        let fired = {
+            let mut state = self.lock();
+            let Some(((at, _, _), waker)) = state.timers.pop_first() else { return };
+            if at > state.now {
+                state.now = at;
+                state.jumps += 1;
+            }
+            waker
+        };
+        fired.wake();
+    }
+
+    /// True while the input whose turn it is waits for the kernel.
+    fn settle_grant(&self) -> bool {
+        let mut state = self.lock();
+        let Some(id) = state.granted else { return false };
+        if let Some(input) = state.inputs.get_mut(&id) {
+            match input.grant {
+                Grant::Held { parks } if parks < PATIENCE => {
+                    input.grant = Grant::Held { parks: parks + 1 };
+                    return true;
+                }
+                // Its reader has turned to something else; it asks again when it comes back.
+                Grant::Given => input.reader = None,
+                Grant::Held { .. } | Grant::None => {}
+            }
+            input.grant = Grant::None;
+        }
+        state.granted = None;
+        false
+    }
+
+    fn grant_next(&self) -> bool {
+        let waker = {
+            let mut state = self.lock();
+            let ready = state.inputs.iter_mut().find(|(_, input)| {
+                input.reader.is_some() && !input.end_read && (input.in_flight > 0 || input.end.is_some())
+            });
+            let Some((&id, input)) = ready else { return false };
+            input.grant = Grant::Given;
+            let waker = input.reader.clone();
+            state.granted = Some(id);
+            waker
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        true
+    }
+
+    pub(super) fn new_input(&self) -> InputId {
+        let mut state = self.lock();
+        state.serial += 1;
+        let id = InputId(state.serial);
+        state.inputs.insert(id, Input::default());
+        id
+    }
+
+    /// Asks for a reader's turn.
+    pub(super) fn turn(&self, id: InputId, cx: &Context<'_>) -> Turn {
+        let mut state = self.lock();
+        let Some(input) = state.inputs.get_mut(&id) else { return Turn::End(Close::Fin) };
+        if input.end_read {
+            return Turn::End(input.end.unwrap_or(Close::Fin));
+        }
+        if input.grant == Grant::None {
+            input.reader = Some(cx.waker().clone());
+            return Turn::Wait;
+        }
+        if input.in_flight > 0 {
+            return Turn::Read(input.in_flight);
+        }
+        input.grant = Grant::None;
+        input.reader = None;
+        match input.end {
+            Some(how) => {
+                input.end_read = true;
+                Turn::End(how)
+            }
+            None => {
+                input.reader = Some(cx.waker().clone());
+                Turn::Wait
+            }
+        }
+    }
+
+    /// The kernel had nothing yet for the reader whose turn it is.
+    pub(super) fn held_back(&self, id: InputId) {
+        if let Some(input) = self.lock().inputs.get_mut(&id)
+            && input.grant == Grant::Given
+        {
+            input.grant = Grant::Held { parks: 0 };
+        }
+    }
+
+    /// So many were read; the turn is over.
+    pub(super) fn was_read(&self, id: InputId, count: usize) {
+        let writers = {
+            let mut state = self.lock();
+            let Some(input) = state.inputs.get_mut(&id) else { return };
+            input.in_flight = input.in_flight.saturating_sub(count);
+            input.grant = Grant::None;
+            input.reader = None;
+            std::mem::take(&mut input.writers)
+        };
+        writers.into_iter().for_each(Waker::wake);
+    }
+
+    /// So many were sent.
+    pub(super) fn was_sent(&self, id: InputId, count: usize) {
+        if let Some(input) = self.lock().inputs.get_mut(&id) {
+            input.in_flight += count;
+        }
+    }
+
+    /// How many more may be sent while at most `window` are in flight; `None` once the reader is gone. At 0 the waker is
+    /// kept.
+    pub(super) fn room(&self, id: InputId, window: usize, cx: &Context<'_>) -> Option<usize> {
+        let mut state = self.lock();
+        let input = state.inputs.get_mut(&id).filter(|input| !input.reader_gone && input.end.is_none())?;
+        let room = window.saturating_sub(input.in_flight);
+        if room == 0 {
+            input.writers.push(cx.waker().clone());
+        }
+        Some(room)
+    }
+
+    /// Whether everything sent was read; keeps the waker when not.
+    pub(super) fn all_read(&self, id: InputId, cx: &Context<'_>) -> bool {
+        let mut state = self.lock();
+        let Some(input) = state.inputs.get_mut(&id) else { return true };
+        if input.in_flight == 0 || input.reader_gone {
+            return true;
+        }
+        input.writers.push(cx.waker().clone());
+        false
+    }
+
+    /// The writer has ended. A reset takes what is in flight with it.
+    pub(super) fn end(&self, id: InputId, how: Close) {
+        let mut state = self.lock();
+        let Some(input) = state.inputs.get_mut(&id) else { return };
+        if input.reader_gone {
+            state.inputs.remove(&id);
+            return;
+        }
+        if how == Close::Reset {
+            input.in_flight = 0;
+        }
+        if input.end != Some(Close::Reset) {
+            input.end = Some(how);
+        }
+    }
+
+    /// The reader is gone.
+    pub(super) fn reader_gone(&self, id: InputId) {
+        let writers = {
+            let mut state = self.lock();
+            let Some(input) = state.inputs.get_mut(&id) else { return };
+            let writers = std::mem::take(&mut input.writers);
+            if input.end.is_some() {
+                state.inputs.remove(&id);
+            } else {
+                *input = Input { reader_gone: true, ..Input::default() };
+            }
+            writers
+        };
+        writers.into_iter().for_each(Waker::wake);
+    }
+
+    /// The input is no more.
+    pub(super) fn remove(&self, id: InputId) {
+        self.lock().inputs.remove(&id);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("nobody panics while holding the simulation")
+    }
+}
+
+/// See [`Sim::sleep_until`].
+pub struct Sleep {
+    sim: Sim,
+    at: RunTime,
+    owner: Owner,
+    key: Option<TimerKey>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.sim.0.lock().expect("nobody panics while holding the simulation");
+        if state.now >= self.at {
+            return Poll::Ready(());
+        }
+        if self.at == RunTime::NEVER {
+            return Poll::Pending;
+        }
+        let key = self.key.unwrap_or_else(|| {
+            state.serial += 1;
+            (self.at, self.owner, state.serial)
+        });
+        state.timers.insert(key, cx.waker().clone());
+        drop(state);
+        self.key = Some(key);
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            self.sim.lock().timers.remove(&key);
+        }
+    }
+}

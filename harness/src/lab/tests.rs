@@ -1,0 +1,188 @@
+//! What the simulation promises: order, quiet before the clock moves, and sockets that behave as TCP's do.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use mock_servers::RunTime;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::datagrams::DatagramSocket;
+use super::net::{Accepting, Net, Socket};
+use super::runtime::block_on;
+use super::sim::{Flow, Owner, Sim};
+
+fn at(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
+}
+
+fn here() -> IpAddr {
+    at("203.0.113.1:0").ip()
+}
+
+fn seconds(n: u64) -> RunTime {
+    RunTime::new(Duration::from_secs(n))
+}
+
+async fn accept(listener: &mut Accepting) -> (Socket, SocketAddr) {
+    std::future::poll_fn(|cx| listener.poll_accept(cx)).await.expect("accepted")
+}
+
+/// Runs a body with a network.
+fn run<F, Fut, T>(body: F) -> T
+where
+    F: FnOnce(Sim, Net) -> Fut,
+    Fut: Future<Output = T> + Send + 'static,
+    T: Send + 'static,
+{
+    let sim = Sim::default();
+    block_on(&sim.clone(), body(sim.clone(), Net::new(sim))).expect("a runtime")
+}
+
+#[test]
+fn days_pass_without_waiting_and_in_order() {
+    let order = run(|sim, _| async move {
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let mut tasks = Vec::new();
+        for (name, moment, owner) in [
+            ("step", 172_800, Owner::Step),
+            ("relay", 172_800, Owner::Relay),
+            ("mock", 172_800, Owner::Mock),
+            ("early", 5, Owner::Step),
+        ] {
+            let (sim, order) = (sim.clone(), order.clone());
+            tasks.push(tokio::spawn(async move {
+                sim.sleep_until(seconds(moment), owner).await;
+                order.lock().expect("unpoisoned").push((name, sim.now()));
+            }));
+        }
+        for task in tasks {
+            task.await.expect("no panic");
+        }
+        Arc::try_unwrap(order).expect("all done").into_inner().expect("unpoisoned")
+    });
+    let two_days = seconds(172_800);
+    assert_eq!(order, [("early", seconds(5)), ("mock", two_days), ("relay", two_days), ("step", two_days)]);
+}
+
+#[test]
+fn the_clock_stands_still_while_bytes_are_on_their_way() {
+    let heard_at = run(|sim, net| async move {
+        let mut listener = net.listen(at("198.51.100.10:25")).expect("free");
+        let server_sim = sim.clone();
+        let server = tokio::spawn(async move {
+            let (mut socket, from) = accept(&mut listener).await;
+            assert_eq!(from.ip(), here());
+            let mut heard = vec![0; 300_000];
+            socket.read_exact(&mut heard).await.expect("all of it");
+            server_sim.now()
+        });
+        let (mut socket, _) = net.connect(here(), at("198.51.100.10:25")).await.expect("someone listens");
+        // A timer that would fire at once if the clock did not wait for the bytes.
+        let alarm = tokio::spawn(sim.sleep_until(seconds(1), Owner::Relay));
+        socket.write_all(&vec![b'x'; 300_000]).await.expect("room in the end");
+        let heard_at = server.await.expect("no panic");
+        alarm.await.expect("no panic");
+        heard_at
+    });
+    assert_eq!(heard_at, RunTime::ZERO);
+}
+
+#[test]
+fn bytes_that_nobody_reads_do_not_hold_the_clock() {
+    let ended = run(|sim, net| async move {
+        let mut listener = net.listen(at("198.51.100.10:25")).expect("free");
+        let (mut client, _) = net.connect(here(), at("198.51.100.10:25")).await.expect("someone listens");
+        let (_deaf, _) = accept(&mut listener).await;
+        client.write_all(b"anyone there?").await.expect("written");
+        sim.sleep_until(seconds(60), Owner::Relay).await;
+        sim.now()
+    });
+    assert_eq!(ended, seconds(60));
+}
+
+#[test]
+fn a_close_is_heard_after_what_was_sent_and_a_reset_is_told_apart() {
+    run(|_, net| async move {
+        let mut listener = net.listen(at("198.51.100.10:25")).expect("free");
+        for reset in [false, true] {
+            let (mut client, _) = net.connect(here(), at("198.51.100.10:25")).await.expect("someone listens");
+            let (mut server, _) = accept(&mut listener).await;
+            let reader = tokio::spawn(async move {
+                let mut heard = Vec::new();
+                let end = client.read_to_end(&mut heard).await.map_err(|e| e.kind());
+                (heard, end.is_ok())
+            });
+            server.write_all(b"421 bye\r\n").await.expect("written");
+            std::future::poll_fn(|cx| server.poll_all_read(cx)).await;
+            if reset {
+                server.reset_on_drop();
+            }
+            drop(server);
+            assert_eq!(reader.await.expect("no panic"), (b"421 bye\r\n".to_vec(), !reset));
+        }
+    });
+}
+
+#[test]
+fn addresses_refuse_swallow_or_are_taken() {
+    run(|sim, net| async move {
+        let _hub = net.listen(at("198.51.100.10:25")).expect("free");
+        assert_eq!(
+            net.listen(at("198.51.100.10:25")).err().map(|e| e.kind()),
+            Some(std::io::ErrorKind::AddrInUse),
+            "two cannot listen at one address"
+        );
+        net.refuse(at("198.51.100.11:25"));
+        net.filter(at("198.51.100.12:25"));
+        let dial = async |to| net.connect(here(), at(to)).await.err().map(|e| e.kind());
+        assert_eq!(dial("198.51.100.11:25").await, Some(std::io::ErrorKind::ConnectionRefused));
+        assert_eq!(dial("198.51.100.10:26").await, Some(std::io::ErrorKind::ConnectionRefused));
+        assert_eq!(dial("198.51.100.99:25").await, Some(std::io::ErrorKind::HostUnreachable));
+        tokio::select! {
+            biased;
+            _ = dial("198.51.100.12:25") => panic!("a filtered address answered"),
+            () = sim.sleep_until(seconds(30), Owner::Relay) => {}
+        }
+    });
+}
+
+#[test]
+fn datagrams_arrive_from_the_address_that_the_scenario_gave() {
+    run(|_, net| async move {
+        let mut dns = DatagramSocket::open(&net, at("198.51.100.53:53")).expect("free");
+        let mut relay = DatagramSocket::open(&net, at("203.0.113.25:40001")).expect("free");
+        relay.send(b"who?", at("198.51.100.53:53")).await.expect("sent");
+        let (question, from) = std::future::poll_fn(|cx| dns.poll_receive(cx)).await.expect("received");
+        assert_eq!((question.as_slice(), from), (b"who?".as_slice(), at("203.0.113.25:40001")));
+        dns.send(b"nobody", from).await.expect("sent");
+        let (answer, from) = std::future::poll_fn(|cx| relay.poll_receive(cx)).await.expect("received");
+        assert_eq!((answer.as_slice(), from), (b"nobody".as_slice(), at("198.51.100.53:53")));
+    });
+}
+
+#[test]
+fn the_observer_can_hold_the_clock() {
+    let (jumps, held_at) = run(|sim, _| async move {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let mut tell = Some(tell);
+        sim.observe(Box::new(move |now, next| match tell.take_if(|_| now >= seconds(20)) {
+            Some(tell) => {
+                let _ = tell.send((now, next));
+                Flow::Hold
+            }
+            None => Flow::Go,
+        }));
+        let ticking = sim.clone();
+        let ticks = tokio::spawn(async move {
+            for n in 1.. {
+                ticking.sleep_until(seconds(10 * n), Owner::Relay).await;
+            }
+        });
+        let held = told.await.expect("told");
+        ticks.abort();
+        (sim.jumps(), held)
+    });
+    assert_eq!(held_at, (seconds(20), Some(seconds(30))));
+    assert_eq!(jumps, 2);
+}

@@ -1,0 +1,99 @@
+//! From what the lab saw to the [`Record`]: sorted, attributed, counted. A pure function.
+
+use mock_servers::RunTime;
+use mock_servers::dns::DnsQuery;
+use mock_servers::transcript::{Session, Side};
+
+use super::{
+    End, LogLine, QueueState, Record, RelayIdentity, StepDone, attempts::Attempts, deliveries, submissions,
+};
+
+/// What the lab saw.
+#[derive(Debug, Clone)]
+pub struct Raw {
+    /// The relay under test.
+    pub relay: RelayIdentity,
+    /// What the run's clock called its start: seconds since 1970, UTC.
+    pub epoch: i64,
+    /// Every SMTP session, in any order.
+    pub sessions: Vec<Session>,
+    /// Every DNS query of the relay, in order.
+    pub queries: Vec<DnsQuery>,
+    /// What the lab submitted, in order.
+    pub sent: Vec<Sent>,
+    /// The relay's queue as often as it was listed, in order.
+    pub queue: Vec<QueueState>,
+    /// The relay's log.
+    pub log: Vec<LogLine>,
+    /// The steps as they were done.
+    pub steps: Vec<StepDone>,
+    /// How the run ended.
+    pub end: End,
+    /// Which server takes mail for which domain; the domain `*` for a smart host. It tells at which destination a
+    /// session without a transaction was aimed.
+    pub serves: Vec<(String, String)>,
+}
+
+/// A message as the lab submitted it.
+#[derive(Debug, Clone)]
+pub struct Sent {
+    /// The message's name in the scenario.
+    pub message: String,
+    /// Which submission of that message, from 1.
+    pub copy: u32,
+    /// The token in it; `None`: it has none.
+    pub token: Option<String>,
+    /// The submitting client's name and its session's ordinal; `None`: it could not connect.
+    pub session: Option<(String, u32)>,
+    /// When it began.
+    pub at: RunTime,
+    /// The reverse-path.
+    pub from: String,
+    /// Each forward-path and its parameters: `NOTIFY=NEVER`.
+    pub recipients: Vec<(String, Vec<String>)>,
+    /// The content, without dot-stuffing.
+    pub content: Vec<u8>,
+}
+
+/// Makes the record.
+pub fn assemble(raw: Raw) -> Record {
+    let mut sessions = raw.sessions;
+    sessions.sort_by(|a, b| {
+        let key = |s: &Session| (s.opened, s.mock_is != Side::Client);
+        key(a).cmp(&key(b)).then_with(|| a.mock.cmp(&b.mock)).then(a.ordinal.cmp(&b.ordinal))
+    });
+    let queue = changes(raw.queue);
+    let submissions = submissions::of(&sessions, raw.sent);
+    let sorted = deliveries::sort(&sessions, &submissions);
+    let attempts = Attempts { sessions: &sessions, queue: &queue, serves: &raw.serves };
+    let (mut deliveries, mut let_go) = (sorted.deliveries, sorted.let_go);
+    for delivery in deliveries.iter_mut().chain(&mut let_go) {
+        delivery.attempt = attempts.of(&submissions[delivery.submission], delivery);
+    }
+    Record {
+        relay: raw.relay,
+        epoch: raw.epoch,
+        sessions,
+        queries: raw.queries,
+        submissions,
+        deliveries,
+        let_go,
+        notifications: sorted.notifications,
+        strays: sorted.strays,
+        queue,
+        log: raw.log,
+        steps: raw.steps,
+        end: raw.end,
+    }
+}
+
+/// Only states that differ from the one before.
+fn changes(states: Vec<QueueState>) -> Vec<QueueState> {
+    let mut changes: Vec<QueueState> = Vec::new();
+    for state in states {
+        if changes.last().is_none_or(|last| last.entries != state.entries) {
+            changes.push(state);
+        }
+    }
+    changes
+}

@@ -1,0 +1,109 @@
+//! At which attempt a copy was delivered.
+//!
+//! An attempt is one try over all hosts of the domain: the next MX, and a reconnect with HELO or in the clear, belong to
+//! it. Between two attempts the mail waits in the queue. Where the relay's listing says when it tries next, that is what
+//! tells them apart; where it does not, more than [`PAUSE`] between two sessions does.
+
+use std::time::Duration;
+
+use mock_servers::RunTime;
+use mock_servers::transcript::{Session, Side, Transaction};
+
+use super::conversation::ended;
+use super::{Delivery, QueueEntry, QueueState, Submission, mail, tokens};
+
+/// Longer than any host of a domain lets the next one wait, connection timeouts apart.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// What attempts are counted by.
+pub(super) struct Attempts<'a> {
+    pub(super) sessions: &'a [Session],
+    pub(super) queue: &'a [QueueState],
+    pub(super) serves: &'a [(String, String)],
+}
+
+impl Attempts<'_> {
+    /// The attempt's number for the destination of this copy, from 1.
+    pub(super) fn of(&self, submission: &Submission, delivery: &Delivery) -> u32 {
+        let domains: Vec<String> = delivery.recipients.iter().map(|to| mail::domain(to)).collect();
+        let delivering = &self.sessions[delivery.place.session];
+        let tries = self.sessions[..=delivery.place.session].iter().filter(|session| {
+            session.mock_is == Side::Server
+                && ended(session) >= submission.at
+                && (std::ptr::eq(*session, delivering) || self.is_for(session, submission, &domains))
+        });
+        let mut number = 0;
+        let mut before: Option<RunTime> = None;
+        for session in tries {
+            let waited = before.is_none_or(|end| self.waited(submission, end, session.opened));
+            number += u32::from(waited);
+            before = before.max(Some(ended(session)));
+        }
+        number.max(self.listed_before(submission, delivering.opened) + 1)
+    }
+
+    /// Whether a session was a try for this submission to one of these domains.
+    fn is_for(&self, session: &Session, submission: &Submission, domains: &[String]) -> bool {
+        if session.transactions.is_empty() {
+            return session.opened >= submission.at
+                && self.serves.iter().any(|(server, domain)| {
+                    *server == session.mock && (domain == "*" || domains.contains(&domain.to_lowercase()))
+                });
+        }
+        session.transactions.iter().any(|transaction| is_of(transaction, submission, domains))
+    }
+
+    /// Whether the mail lay in the queue between two sessions.
+    fn waited(&self, submission: &Submission, end: RunTime, opened: RunTime) -> bool {
+        let states = self.queue.iter().filter(|state| state.at <= opened);
+        let in_between = states.clone().filter(|state| state.at >= end);
+        let mut relevant: Vec<&QueueState> = in_between.collect();
+        relevant.extend(states.clone().next_back());
+        let waits = |state: &&QueueState| {
+            entries(state, submission).any(|entry| entry.next.is_some_and(|next| next > state.at && next > end))
+        };
+        if opened.since(end) > Duration::ZERO && relevant.iter().any(waits) {
+            return true;
+        }
+        let says_when = self.queue.iter().flat_map(|state| &state.entries).any(|entry| entry.next.is_some());
+        let listed = relevant.iter().any(|state| entries(state, submission).next().is_some());
+        !(says_when && listed) && opened.since(end) > PAUSE
+    }
+
+    /// Attempts that the relay itself counted and that were over: those of which no session tells, because no
+    /// connection came about.
+    fn listed_before(&self, submission: &Submission, opened: RunTime) -> u32 {
+        let over = |entry: &&QueueEntry, at: RunTime| entry.next.is_some_and(|next| next > at);
+        let states = self.queue.iter().filter(|state| state.at < opened && state.at >= submission.at);
+        let counts = states.flat_map(|state| {
+            entries(state, submission).filter(move |entry| over(entry, state.at)).map(|entry| entry.attempts)
+        });
+        counts.max().unwrap_or(0)
+    }
+}
+
+/// The queue entries that can be this submission's: by its reverse-path, a recipient, and its time of arrival.
+fn entries<'a>(state: &'a QueueState, submission: &'a Submission) -> impl Iterator<Item = &'a QueueEntry> {
+    state.entries.iter().filter(|entry| {
+        let own = |to: &String| submission.recipients.iter().any(|r| mail::normal(&r.to) == mail::normal(to));
+        mail::normal(&entry.from) == mail::normal(&submission.from)
+            && entry.recipients.iter().any(own)
+            && entry.arrived.since(submission.at) <= PAUSE
+            && submission.at.since(entry.arrived) <= PAUSE
+    })
+}
+
+/// Whether a transaction was about this submission: by its token where content came, else by the envelope.
+fn is_of(transaction: &Transaction, submission: &Submission, domains: &[String]) -> bool {
+    let written = tokens::written_in(&transaction.content);
+    if let (Some(written), Some(own)) = (&written, &submission.token) {
+        return written == own && !transaction.from.is_empty() | submission.from.is_empty();
+    }
+    let to = |to: &str| {
+        domains.contains(&mail::domain(to))
+            && submission.recipients.iter().any(|r| mail::normal(&r.to) == mail::normal(to))
+    };
+    transaction.started >= submission.at
+        && mail::normal(&transaction.from) == mail::normal(&submission.from)
+        && (transaction.recipients.is_empty() || transaction.recipients.iter().any(|r| to(&r.to)))
+}

@@ -1,0 +1,92 @@
+//! What the mock servers took, sorted into copies of submissions, notifications, and neither.
+
+use mock_servers::transcript::{Reply, Session, Side, Transaction};
+
+use super::conversation::acknowledged;
+use super::tokens::Tokens;
+use super::{Delivery, Notification, Place, Submission, mail, notification, submissions};
+
+/// What was taken.
+pub(super) struct Sorted {
+    pub(super) deliveries: Vec<Delivery>,
+    pub(super) let_go: Vec<Delivery>,
+    pub(super) notifications: Vec<Notification>,
+    pub(super) strays: Vec<Place>,
+}
+
+/// Sorts every transaction that a mock server took, or acknowledged without keeping it; by time of taking.
+pub(super) fn sort(sessions: &[Session], submissions: &[Submission]) -> Sorted {
+    let tokens = Tokens::of(submissions);
+    let mut sorted = Sorted { deliveries: Vec::new(), let_go: Vec::new(), notifications: Vec::new(), strays: Vec::new() };
+    for (session, talk) in sessions.iter().enumerate().filter(|(_, s)| s.mock_is == Side::Server) {
+        for (transaction, mail) in talk.transactions.iter().enumerate() {
+            let acknowledged = acknowledged(talk, transaction);
+            if !mail.taken && !acknowledged {
+                continue;
+            }
+            let place = Place { session, transaction };
+            let recipients = accepted(mail);
+            match kind(mail, &recipients, submissions, &tokens) {
+                Kind::Copy(submission) => {
+                    let list = if mail.taken { &mut sorted.deliveries } else { &mut sorted.let_go };
+                    list.push(Delivery {
+                        place,
+                        server: talk.mock.clone(),
+                        at: mail.finished.unwrap_or(mail.started),
+                        submission,
+                        recipients,
+                        attempt: 1,
+                        acknowledged,
+                        eight_bit: mail.content.iter().any(|b| *b > 127),
+                    });
+                }
+                _ if !mail.taken => {}
+                Kind::Notification => {
+                    let notification = notification::read(place, talk, mail, recipients);
+                    let submission = notification::about(&notification, mail, submissions, &tokens);
+                    sorted.notifications.push(Notification { submission, ..notification });
+                }
+                Kind::Stray => sorted.strays.push(place),
+            }
+        }
+    }
+    sorted.deliveries.sort_by_key(|d| (d.at, d.place));
+    sorted.notifications.sort_by_key(|n| (n.at, n.place));
+    sorted
+}
+
+/// The recipients that the server accepted, as they stood in RCPT.
+pub(super) fn accepted(mail: &Transaction) -> Vec<String> {
+    let accepted = mail.recipients.iter().filter(|r| r.reply.as_ref().is_some_and(Reply::is_positive));
+    accepted.map(|r| r.to.clone()).collect()
+}
+
+enum Kind {
+    Copy(usize),
+    Notification,
+    Stray,
+}
+
+/// A token in the header is decisive: no notification has the original's header for its own. One in the body alone may
+/// as well stand in a returned original.
+fn kind(mail: &Transaction, recipients: &[String], submissions: &[Submission], tokens: &Tokens<'_>) -> Kind {
+    let (fields, _) = mail::split(&mail.content);
+    if let Some(submission) = tokens.in_header(&fields) {
+        return Kind::Copy(submission);
+    }
+    let by_resemblance = || submissions.iter().position(|s| submissions::resembles(s, mail, recipients));
+    if mail.from.is_empty() || notification::is_report(&fields) {
+        // a message of the scenario with the null reverse-path, whose header was lost
+        let own = by_resemblance().filter(|s| !notification::is_report(&fields) && submissions[*s].from.is_empty());
+        return own.map_or(Kind::Notification, Kind::Copy);
+    }
+    if let Some(submission) = tokens.in_body(&mail.content) {
+        let to_sender = |to: &String| mail::normal(to) == mail::normal(&submissions[submission].from);
+        let to_recipient = |to: &String| {
+            submissions[submission].recipients.iter().any(|r| mail::normal(&r.to) == mail::normal(to))
+        };
+        let came_back = recipients.iter().any(to_sender) && !recipients.iter().any(to_recipient);
+        return if came_back { Kind::Notification } else { Kind::Copy(submission) };
+    }
+    by_resemblance().map_or(Kind::Stray, Kind::Copy)
+}

@@ -1,0 +1,208 @@
+//! Naming of what varies, by type (ARCHITECTURE decision 7): the record knows from structured places what a queue id, a
+//! date, a boundary, a message-id or a port *is*. Texts are then searched for those values, never for shapes.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use mail_parser::{MessageParser, MimeHeaders};
+use mock_servers::transcript::{Part, Session, Side, What};
+
+use super::{Place, Record, dates, mail, tokens};
+
+/// What a varying value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// The relay's own id of a mail.
+    QueueId,
+    /// A moment, in seconds after the start of the run.
+    Date(i64),
+    /// A MIME boundary that the relay made.
+    Boundary,
+    /// A message-id that is not the harness's own.
+    MessageId,
+    /// A port that the operating system chose.
+    Port,
+}
+
+/// Where a varying value stands in a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// The bytes of the text.
+    pub range: Range<usize>,
+    /// What it is.
+    pub kind: Kind,
+    /// The value itself.
+    pub value: String,
+}
+
+/// The varying values of one record.
+#[derive(Debug, Clone, Default)]
+pub struct Known(BTreeMap<String, Kind>);
+
+/// Dates are named when they fall into the run, or so long after it (`Will-Retry-Until`).
+const AFTER: i64 = 30 * 86_400;
+
+/// Shorter ones are found in too many places that have nothing to do with them, unless they mix letters and digits.
+const LEAST_ID: usize = 4;
+
+impl Known {
+    /// Collects them.
+    pub fn of(record: &Record) -> Self {
+        let mut known = Self::default();
+        for session in &record.sessions {
+            known.in_replies(record, session);
+            known.add(&session.client.port().to_string(), Kind::Port);
+        }
+        if record.relay.address.port() != 25 {
+            known.add(&record.relay.address.port().to_string(), Kind::Port);
+        }
+        let own: Vec<&[u8]> = record.submissions.iter().map(|s| s.content.as_slice()).collect();
+        for content in &own {
+            known.dates_of_header(record, content);
+        }
+        let taken = record.deliveries.iter().map(|d| d.place).chain(record.strays.iter().copied());
+        for place in taken.chain(record.notifications.iter().map(|n| n.place)) {
+            known.in_content(record, content(record, place), &own);
+        }
+        // mail that no server took names the same things
+        for transaction in record.sessions.iter().filter(|s| s.mock_is == Side::Server).flat_map(|s| &s.transactions) {
+            if !transaction.taken && !transaction.content.is_empty() {
+                known.in_content(record, &transaction.content, &own);
+            }
+        }
+        for notification in &record.notifications {
+            let of_recipients = notification.recipients.iter().flat_map(|r| &r.fields);
+            for (_, value) in notification.message_fields.iter().chain(of_recipients) {
+                known.dates(record, value, true);
+            }
+        }
+        for entry in record.queue.iter().flat_map(|state| &state.entries) {
+            known.add(&entry.id, Kind::QueueId);
+        }
+        known.0.retain(|value, kind| *kind != Kind::QueueId || !said_by_a_client(record, value));
+        known
+    }
+
+    /// Where they stand in a text, in order; of two that overlap the longer one.
+    pub fn spans(&self, text: &str) -> Vec<Span> {
+        let mut found: Vec<Span> = Vec::new();
+        for (value, kind) in &self.0 {
+            for (at, _) in text.match_indices(value.as_str()) {
+                if stands_alone(text, at, value, *kind) {
+                    found.push(Span { range: at..at + value.len(), kind: *kind, value: value.clone() });
+                }
+            }
+        }
+        found.sort_by_key(|span| (span.range.start, std::cmp::Reverse(span.range.end)));
+        let mut end = 0;
+        found.retain(|span| {
+            let free = span.range.start >= end;
+            end = if free { span.range.end } else { end };
+            free
+        });
+        found
+    }
+
+    fn add(&mut self, value: &str, kind: Kind) {
+        let value = value.trim();
+        let letters = value.bytes().any(|b| b.is_ascii_alphabetic()) && value.bytes().any(|b| b.is_ascii_digit());
+        let long_enough = value.len() >= LEAST_ID || letters && value.len() > 1 || matches!(kind, Kind::Date(_));
+        if long_enough && !value.is_empty() {
+            self.0.entry(value.to_owned()).or_insert(kind);
+        }
+    }
+
+    fn dates(&mut self, record: &Record, text: &str, american: bool) {
+        let end = record.epoch + record.end.at.since_start().as_secs().cast_signed() + AFTER;
+        for (written, moment) in dates::in_text(text) {
+            if (record.epoch..=end).contains(&moment) {
+                self.add(&written, Kind::Date(moment - record.epoch));
+                if american {
+                    self.add(&dates::american(moment), Kind::Date(moment - record.epoch));
+                }
+            }
+        }
+    }
+
+    fn dates_of_header(&mut self, record: &Record, content: &[u8]) {
+        for field in mail::split(content).0 {
+            if field.is("Date") || field.is("Received") || field.is("Resent-Date") {
+                self.dates(record, &field.value, true);
+            }
+        }
+    }
+
+    /// Greetings tell the time, and other replies may.
+    fn in_replies(&mut self, record: &Record, session: &Session) {
+        for event in &session.events {
+            if let What::Bytes { from: Side::Server, bytes, part: Part::Lines, .. } = &event.what {
+                self.dates(record, &String::from_utf8_lossy(bytes), false);
+            }
+        }
+    }
+
+    fn in_content(&mut self, record: &Record, content: &[u8], own: &[&[u8]]) {
+        self.dates_of_header(record, content);
+        let is_own = |value: &str| own.iter().any(|content| holds(content, value.as_bytes()));
+        for field in mail::split(content).0 {
+            if field.is("Message-ID") {
+                let id = field.value.trim_start_matches('<').trim_end_matches('>');
+                if !id.ends_with(&format!("@{}", tokens::DOMAIN)) && !is_own(id) {
+                    self.add(id, Kind::MessageId);
+                }
+            }
+            if field.is("Received")
+                && !is_own(&field.value)
+                && let Some(id) = id_clause(&field.value)
+            {
+                self.add(id, Kind::QueueId);
+            }
+        }
+        let Some(message) = MessageParser::default().parse(content) else { return };
+        for boundary in message.parts.iter().filter_map(|part| part.content_type()?.attribute("boundary")) {
+            if !is_own(boundary) {
+                self.add(boundary, Kind::Boundary);
+            }
+        }
+    }
+}
+
+/// The ID clause of a Received field (RFC 5321 section 4.4).
+fn id_clause(received: &str) -> Option<&str> {
+    let clauses = received.rsplit_once(';').map_or(received, |(clauses, _)| clauses);
+    let mut words = clauses.split_ascii_whitespace();
+    words.find(|word| word.eq_ignore_ascii_case("id"))?;
+    words.next().map(|id| id.trim_matches(['<', '>']))
+}
+
+fn stands_alone(text: &str, at: usize, value: &str, kind: Kind) -> bool {
+    let part_of_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    let before = text[..at].chars().next_back();
+    let after = text[at + value.len()..].chars().next();
+    match kind {
+        Kind::Port => before == Some(':') && !part_of_word(after),
+        Kind::QueueId => {
+            // `5.1.1` or `a.b` are other things than the id `1` at their end
+            !part_of_word(before) && !part_of_word(after) && before != Some('.')
+        }
+        _ => !part_of_word(before) && !part_of_word(after),
+    }
+}
+
+/// An id that a client of the scenario also says cannot be told from the relay's.
+fn said_by_a_client(record: &Record, value: &str) -> bool {
+    let clients = record.sessions.iter().filter(|s| s.mock_is == Side::Client);
+    let mut said = clients.flat_map(|s| &s.events).filter_map(|event| match &event.what {
+        What::Bytes { from: Side::Client, bytes, .. } => Some(String::from_utf8_lossy(bytes)),
+        _ => None,
+    });
+    said.any(|text| text.match_indices(value).any(|(at, _)| stands_alone(&text, at, value, Kind::QueueId)))
+}
+
+fn content(record: &Record, place: Place) -> &[u8] {
+    &record.sessions[place.session].transactions[place.transaction].content
+}
+
+fn holds(text: &[u8], part: &[u8]) -> bool {
+    !part.is_empty() && text.windows(part.len()).any(|window| window == part)
+}

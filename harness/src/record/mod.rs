@@ -1,0 +1,283 @@
+//! What happened in a run: plain, serialisable data without behaviour. Everything after it is a pure function of it.
+
+mod assemble;
+mod attempts;
+pub mod conversation;
+mod dates;
+mod deliveries;
+mod known;
+pub mod mail;
+mod notification;
+mod submissions;
+#[cfg(test)]
+pub(crate) mod testing;
+mod tokens;
+
+pub use assemble::{Raw, Sent, assemble};
+pub use known::{Kind, Known, Span};
+
+use std::net::SocketAddr;
+
+use mock_servers::RunTime;
+use mock_servers::dns::DnsQuery;
+use mock_servers::transcript::Session;
+use serde::{Deserialize, Serialize};
+
+/// The record of one run of one scenario against one relay.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The relay under test.
+    pub relay: RelayIdentity,
+    /// What the run's clock called its start: seconds since 1970, UTC. Dates in the mail are moments of the run by it.
+    pub epoch: i64,
+    /// Every SMTP session, the mocks' and the clients', by time of opening, then mock, then ordinal.
+    pub sessions: Vec<Session>,
+    /// Every DNS query that the relay made, in order.
+    pub queries: Vec<DnsQuery>,
+    /// What was submitted, in order.
+    pub submissions: Vec<Submission>,
+    /// Every copy that a mock server took and that carries a token, in order.
+    pub deliveries: Vec<Delivery>,
+    /// Every copy that a mock server acknowledged and did not keep (`take: false`): the relay's duty ended there.
+    pub let_go: Vec<Delivery>,
+    /// Every notification that a mock server took, in order.
+    pub notifications: Vec<Notification>,
+    /// Mail that a mock server took and that is neither: no token, no notification.
+    pub strays: Vec<Place>,
+    /// The relay's queue whenever it changed, in order.
+    pub queue: Vec<QueueState>,
+    /// The relay's log.
+    pub log: Vec<LogLine>,
+    /// The scenario's steps as they were done.
+    pub steps: Vec<StepDone>,
+    /// How the run ended.
+    pub end: End,
+}
+
+/// The relay under test, as far as it is known from outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayIdentity {
+    /// The name by which it was chosen: `reference`, `iis-5`.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its own host name.
+    pub hostname: String,
+    /// Which part it played towards the submitting client.
+    pub role: Role,
+    /// Where it accepts mail.
+    pub address: SocketAddr,
+}
+
+/// What a relay is to the client that submits (RFC 5598): it decides which header changes are allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Role {
+    /// A relay: adds trace fields, changes nothing else (RFC 5321 section 3.6.3).
+    Relay,
+    /// A submission service: may add Date, Message-ID and Sender (RFC 6409 section 8).
+    Submission,
+}
+
+/// A session and a transaction in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Place {
+    /// Index into [`Record::sessions`].
+    pub session: usize,
+    /// Index into that session's transactions.
+    pub transaction: usize,
+}
+
+/// One submission of one message: the unit of responsibility is it and each of its recipients.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Submission {
+    /// The message's name in the scenario; a dialogue client's name for what that client sent.
+    pub message: String,
+    /// Which submission of that message, from 1.
+    pub copy: u32,
+    /// By which every copy is known again; in Message-ID, a header field and the body.
+    /// `None`: its sender put none in (a dialogue, or raw content).
+    pub token: Option<String>,
+    /// Where the transaction was; `None`: the connection never came to MAIL.
+    pub place: Option<Place>,
+    /// When it began.
+    pub at: RunTime,
+    /// The reverse-path; empty for `<>`.
+    pub from: String,
+    /// The recipients.
+    pub recipients: Vec<SubmittedRecipient>,
+    /// The content as sent, without dot-stuffing.
+    pub content: Vec<u8>,
+}
+
+/// One recipient of a submission.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubmittedRecipient {
+    /// The forward-path as sent.
+    pub to: String,
+    /// `NOTIFY=` as sent and accepted, upper case; empty: absent.
+    pub notify: Vec<String>,
+    /// What the relay made of it.
+    pub fate: Accepted,
+}
+
+/// Whether the relay is responsible for a recipient (RFC 5321 section 4.2.5, 6.1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Accepted {
+    /// Its 2yz after the end of data was read.
+    Yes,
+    /// Refused.
+    No {
+        /// `connect`, `EHLO`, `MAIL`, `RCPT`, `DATA`, `end-of-data`.
+        at: String,
+        /// The reply; `None`: the connection ended first.
+        reply: Option<String>,
+    },
+    /// The end of data was sent and the final reply was never read.
+    InDoubt,
+}
+
+/// A copy that a mock server took.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// Where.
+    pub place: Place,
+    /// The server.
+    pub server: String,
+    /// When the server took it.
+    pub at: RunTime,
+    /// Index into [`Record::submissions`].
+    pub submission: usize,
+    /// The recipients of this copy: the accepted forward-paths as they stood in RCPT.
+    pub recipients: Vec<String>,
+    /// At which attempt for this destination, from 1: a try over all hosts of the domain.
+    pub attempt: u32,
+    /// Whether the relay read the server's 2yz. If not, a duplicate is permitted.
+    pub acknowledged: bool,
+    /// Whether the content has octets above 127.
+    pub eight_bit: bool,
+}
+
+/// A notification (RFC 3464) that a mock server took.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notification {
+    /// Where.
+    pub place: Place,
+    /// The server that took it.
+    pub server: String,
+    /// When the server took it.
+    pub at: RunTime,
+    /// The reverse-path it came with; must be empty (RFC 5321 section 6.1).
+    pub from: String,
+    /// Its recipients.
+    pub to: Vec<String>,
+    /// Index into [`Record::submissions`], by the token in the returned content; `None`: it cannot be told.
+    pub submission: Option<usize>,
+    /// Whether it is a multipart/report with a message/delivery-status part.
+    pub well_formed: bool,
+    /// The fields of the message as a whole: Reporting-MTA and others, in order.
+    pub message_fields: Vec<(String, String)>,
+    /// The fields of each recipient.
+    pub recipients: Vec<NotifiedRecipient>,
+    /// Subject.
+    pub subject: String,
+    /// The text for people.
+    pub text: String,
+    /// Header fields of the notification itself, unfolded, in order.
+    pub headers: Vec<(String, String)>,
+}
+
+/// A recipient in a notification.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotifiedRecipient {
+    /// Final-Recipient without its type.
+    pub to: String,
+    /// Original-Recipient without its type.
+    pub original: Option<String>,
+    /// Action, lower case.
+    pub action: String,
+    /// Status.
+    pub status: String,
+    /// All fields in order, unfolded.
+    pub fields: Vec<(String, String)>,
+}
+
+/// The relay's queue at a moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueState {
+    /// When it was listed.
+    pub at: RunTime,
+    /// What was in it.
+    pub entries: Vec<QueueEntry>,
+}
+
+/// A queue entry, as the relay lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueEntry {
+    /// The relay's own id.
+    pub id: String,
+    /// The reverse-path.
+    pub from: String,
+    /// When it arrived.
+    pub arrived: RunTime,
+    /// Recipients that have no ending yet.
+    pub recipients: Vec<String>,
+    /// How many attempts were made.
+    pub attempts: u32,
+    /// When it is tried next; `None`: now, or never.
+    pub next: Option<RunTime>,
+    /// Why it is still there.
+    pub reason: Option<String>,
+    /// Held, frozen or archived: nothing more will happen to it by itself.
+    pub held: bool,
+}
+
+/// A line of the relay's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// When.
+    pub at: RunTime,
+    /// What.
+    pub text: String,
+}
+
+/// A step of the scenario.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepDone {
+    /// The step in the language's words: `send: note`.
+    pub step: String,
+    /// When it began.
+    pub began: RunTime,
+    /// When it was done.
+    pub done: RunTime,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// When.
+    pub at: RunTime,
+    /// Why.
+    pub how: Ending,
+}
+
+/// Why a run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ending {
+    /// All steps done.
+    Finished,
+    /// A guard of real time passed.
+    Guard {
+        /// What was waited for.
+        waiting_for: String,
+    },
+    /// A step could not be done in the run's own time: `settle` passed its limit.
+    Unsettled {
+        /// What was still going on.
+        because: String,
+    },
+    /// The relay ended by itself.
+    RelayDied {
+        /// Its last words.
+        why: String,
+    },
+}

@@ -1,0 +1,132 @@
+//! Notifications (RFC 3464 in the multipart/report of RFC 6522), and what passes for one.
+
+use mail_parser::{MessageParser, MimeHeaders, PartType};
+use mock_servers::transcript::{Session, Transaction};
+
+use super::mail::{self, Field};
+use super::tokens::Tokens;
+use super::{Accepted, NotifiedRecipient, Notification, Place, Submission};
+
+/// Whether the header says multipart/report.
+pub(super) fn is_report(fields: &[Field]) -> bool {
+    mail::first(fields, "Content-Type").is_some_and(|value| {
+        let kind = value.split(';').next().unwrap_or_default();
+        kind.trim().eq_ignore_ascii_case("multipart/report")
+    })
+}
+
+/// Reads one; which submission it is about is found by [`about`].
+pub(super) fn read(place: Place, session: &Session, mail: &Transaction, to: Vec<String>) -> Notification {
+    let (fields, body) = mail::split(&mail.content);
+    let report = is_report(&fields);
+    let mut groups: Vec<Vec<(String, String)>> = Vec::new();
+    let mut text = None;
+    if let Some(message) = MessageParser::default().parse(&mail.content) {
+        for part in &message.parts {
+            let kind = part.content_type().map_or_else(String::new, |kind| {
+                format!("{}/{}", kind.ctype(), kind.subtype().unwrap_or_default()).to_ascii_lowercase()
+            });
+            match &part.body {
+                PartType::Binary(bytes) | PartType::InlineBinary(bytes)
+                    if matches!(kind.as_str(), "message/delivery-status" | "message/global-delivery-status") =>
+                {
+                    groups = field_groups(bytes);
+                }
+                PartType::Text(words) if text.is_none() && !kind.ends_with("rfc822-headers") => {
+                    text = Some(words.trim_end().replace("\r\n", "\n"));
+                }
+                _ => {}
+            }
+        }
+    }
+    let well_formed = report && groups.len() > 1;
+    let mut groups = groups.into_iter();
+    let message_fields = groups.next().unwrap_or_default();
+    Notification {
+        place,
+        server: session.mock.clone(),
+        at: mail.finished.unwrap_or(mail.started),
+        from: mail.from.clone(),
+        to,
+        submission: None,
+        well_formed,
+        message_fields,
+        recipients: groups.map(recipient).collect(),
+        subject: mail::first(&fields, "Subject").unwrap_or_default().to_owned(),
+        text: text.unwrap_or_else(|| String::from_utf8_lossy(body).trim_end().replace("\r\n", "\n")),
+        headers: fields.into_iter().map(|f| (f.name, f.value)).collect(),
+    }
+}
+
+/// RFC 3464 section 2.1: groups of fields with empty lines between; unfolded.
+fn field_groups(status: &[u8]) -> Vec<Vec<(String, String)>> {
+    let mut groups = Vec::new();
+    let mut rest = status;
+    while !rest.is_empty() {
+        let (fields, after) = mail::split(rest);
+        if !fields.is_empty() {
+            groups.push(fields.into_iter().map(|f| (f.name, f.value)).collect());
+        }
+        if after.len() == rest.len() {
+            // no field: the line is passed over
+            let line = rest.iter().position(|&b| b == b'\n').map_or(rest.len(), |at| at + 1);
+            rest = &rest[line..];
+        } else {
+            rest = after;
+        }
+    }
+    groups
+}
+
+fn recipient(fields: Vec<(String, String)>) -> NotifiedRecipient {
+    let field = |name: &str| fields.iter().find(|f| f.0.eq_ignore_ascii_case(name)).map(|f| f.1.clone());
+    // RFC 3464 section 2.3.2: `rfc822; a@b`
+    let address = |value: String| value.split_once(';').map_or(value.clone(), |(_, a)| a.trim().to_owned());
+    NotifiedRecipient {
+        to: field("Final-Recipient").map(address).unwrap_or_default(),
+        original: field("Original-Recipient").map(address),
+        action: field("Action").unwrap_or_default().trim().to_ascii_lowercase(),
+        // RFC 3464 section 2.3.4: a comment may follow
+        status: field("Status").and_then(|s| s.split(' ').next().map(str::to_owned)).unwrap_or_default(),
+        fields,
+    }
+}
+
+/// The submission that a notification is about: by the token in what it returns, else by what fits one alone.
+pub(super) fn about(
+    notification: &Notification,
+    mail: &Transaction,
+    submissions: &[Submission],
+    tokens: &Tokens<'_>,
+) -> Option<usize> {
+    let returned = tokens.in_body(&mail.content);
+    let references = || {
+        let named = |(name, _): &&(String, String)| {
+            name.eq_ignore_ascii_case("In-Reply-To") || name.eq_ignore_ascii_case("References")
+        };
+        notification.headers.iter().filter(named).find_map(|(_, id)| tokens.in_text(id.as_bytes()))
+    };
+    returned.or_else(references).or_else(|| only_one_that_fits(notification, submissions))
+}
+
+fn only_one_that_fits(notification: &Notification, submissions: &[Submission]) -> Option<usize> {
+    let fits = |submission: &Submission| {
+        let to_sender = notification.to.iter().any(|to| mail::normal(to) == mail::normal(&submission.from));
+        let names = |recipient: &NotifiedRecipient| {
+            let mut own = submission.recipients.iter().map(|r| mail::normal(&r.to));
+            own.any(|own| {
+                own == mail::normal(&recipient.to)
+                    || recipient.original.as_ref().is_some_and(|to| own == mail::normal(to))
+            })
+        };
+        let text = notification.text.to_lowercase();
+        let mut recipients = submission.recipients.iter();
+        let told = notification.recipients.iter().any(names)
+            || notification.recipients.is_empty() && recipients.any(|r| text.contains(&mail::normal(&r.to).to_lowercase()));
+        let refused = submission.recipients.iter().all(|r| matches!(r.fate, Accepted::No { .. }));
+        to_sender && told && !refused && submission.at <= notification.at
+    };
+    let mut fitting = submissions.iter().enumerate().filter(|(_, s)| fits(s)).map(|(at, _)| at);
+    let first = fitting.next();
+    if fitting.next().is_some() { None } else { first }
+}

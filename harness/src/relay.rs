@@ -1,0 +1,138 @@
+//! Drivers: how a relay under test is configured, started, listed, killed and stopped. The rest of the harness knows a
+//! relay only by these traits and by what goes over the wire.
+
+pub mod embedded;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::time::Duration;
+
+pub use reference_relay::environment::{Clock, Network};
+
+use crate::record::{LogLine, QueueEntry, Role};
+
+/// What every relay is told, in neutral words; a driver maps it to its relay's own configuration.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Its own host name.
+    pub hostname: String,
+    /// Where it accepts mail.
+    pub listen: SocketAddr,
+    /// Its DNS server.
+    pub resolver: SocketAddr,
+    /// Clients that may relay.
+    pub trusted: Vec<IpAddr>,
+    /// The directory that is its own for the run.
+    pub directory: PathBuf,
+    /// Everything goes to this host, by name.
+    pub smarthost: Option<String>,
+    /// Domains with a way of their own: domain and address.
+    pub routes: Vec<(String, SocketAddr)>,
+    /// Credentials for next hops.
+    pub auth: Option<AuthSettings>,
+    /// STARTTLS towards next hops.
+    pub tls: Tls,
+    /// The run's own certificate authority, PEM.
+    pub tls_root: Option<String>,
+    /// First wait between attempts; `None`: the relay's default, here and below.
+    pub retry_first: Option<Duration>,
+    /// Longest wait between attempts.
+    pub retry_at_most: Option<Duration>,
+    /// After how long the sender is warned.
+    pub warn: Option<Duration>,
+    /// After how long mail is returned.
+    pub lifetime: Option<Duration>,
+    /// Largest message, in octets.
+    pub size_limit: Option<u64>,
+    /// Several messages over one session.
+    pub reuse: Option<bool>,
+    /// How long the greeting may take.
+    pub greeting_timeout: Option<Duration>,
+    /// How long the reply to a command may take.
+    pub command_timeout: Option<Duration>,
+    /// How long the reply to the final dot may take.
+    pub end_of_data_timeout: Option<Duration>,
+}
+
+/// Credentials for next hops.
+#[derive(Debug, Clone)]
+pub struct AuthSettings {
+    /// Only to the smart host; otherwise to any host.
+    pub smarthost_only: bool,
+    /// User name.
+    pub user: String,
+    /// Password.
+    pub password: String,
+    /// Mechanisms in order; empty: the relay's choice.
+    pub mechanisms: Vec<String>,
+}
+
+/// STARTTLS towards next hops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tls {
+    /// Never.
+    Off,
+    /// When offered.
+    #[default]
+    Opportunistic,
+    /// Always, with a valid certificate.
+    Required,
+    /// By TLSA records (RFC 7672).
+    Dane,
+}
+
+/// A relay that can be chosen by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Choice {
+    /// `reference`, `iis-5`.
+    pub name: &'static str,
+    /// One line.
+    pub about: &'static str,
+}
+
+/// What a relay cannot be told or made to do.
+#[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
+#[error("{0}")]
+pub struct Unsupported(pub String);
+
+/// Why a relay did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// It cannot do what the scenario asks of it.
+    #[error(transparent)]
+    Unsupported(#[from] Unsupported),
+    /// It tried and failed.
+    #[error("the relay `{relay}` did not start: {why}")]
+    Failed {
+        /// Its name.
+        relay: String,
+        /// Its own words.
+        why: String,
+    },
+}
+
+/// A boxed future, as the object-safe trait below returns it.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A relay under test, from outside.
+pub trait Driver: Send + Sync {
+    /// Starts it, or starts it again on the queue that it left.
+    fn start(&self) -> BoxFuture<'_, Result<(), StartError>>;
+    /// Ends it as by SIGKILL.
+    fn kill(&self);
+    /// Ends it in order.
+    fn stop(&self) -> BoxFuture<'_, ()>;
+    /// Its queue as it is now; while it is down, as it was when last seen.
+    fn queue(&self) -> Vec<QueueEntry>;
+    /// What it has logged in this run.
+    fn log(&self) -> Vec<LogLine>;
+    /// Has everything in its queue tried now.
+    fn force_queue_run(&self);
+    /// Why it ended by itself, if it did.
+    fn died(&self) -> Option<String>;
+    /// Its version.
+    fn version(&self) -> String;
+    /// The part that it plays towards submitting clients.
+    fn role(&self) -> Role;
+}

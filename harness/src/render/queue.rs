@@ -1,0 +1,70 @@
+//! The queue's timeline: what became different from one listing to the next.
+
+use std::collections::BTreeMap;
+
+use mock_servers::RunTime;
+
+use super::names::Names;
+use super::talk::listed;
+use crate::record::{QueueEntry, Record};
+
+/// A change worth telling.
+pub(super) struct Change {
+    pub(super) at: RunTime,
+    pub(super) text: String,
+    /// `Some`: only another attempt was counted; the entry that was tried again.
+    pub(super) again: Option<String>,
+}
+
+/// The changes in order. An entry that is just being worked on is as it was before.
+pub(super) fn changes(record: &Record, names: &Names) -> Vec<Change> {
+    let mut told: BTreeMap<&str, &QueueEntry> = BTreeMap::new();
+    let mut changes = Vec::new();
+    for state in &record.queue {
+        for entry in &state.entries {
+            let resting = entry.next.is_some() || entry.held || entry.reason.is_some();
+            let before = told.get(entry.id.as_str()).copied();
+            if !resting || before == Some(entry) {
+                continue;
+            }
+            told.insert(&entry.id, entry);
+            let same = |before: &QueueEntry| {
+                (&before.recipients, &before.reason, before.held) == (&entry.recipients, &entry.reason, entry.held)
+            };
+            let again = before.is_some_and(same);
+            if again && before.is_some_and(|before| before.attempts == entry.attempts) {
+                continue;
+            }
+            let again = again.then(|| entry.id.clone());
+            changes.push(Change { at: state.at, text: told_as(entry, names), again });
+        }
+        let gone: Vec<&str> =
+            told.keys().copied().filter(|id| !state.entries.iter().any(|entry| entry.id == **id)).collect();
+        for id in gone {
+            told.remove(id);
+            let text = format!("{} has left the queue", names.queue_id(id));
+            changes.push(Change { at: state.at, text, again: None });
+        }
+    }
+    changes
+}
+
+fn told_as(entry: &QueueEntry, names: &Names) -> String {
+    let attempts = match entry.attempts {
+        0 => "no attempt yet".to_owned(),
+        1 => "1 attempt".to_owned(),
+        n => format!("{n} attempts"),
+    };
+    let next = match entry.next {
+        _ if entry.held => ", held".to_owned(),
+        Some(next) => format!(", next +{next}"),
+        None => String::new(),
+    };
+    let reason = entry.reason.as_ref().map_or_else(String::new, |reason| format!(": {}", names.put(reason.trim())));
+    format!(
+        "{} from <{}> to {}: {attempts}{next}{reason}",
+        names.queue_id(&entry.id),
+        entry.from,
+        listed(&entry.recipients)
+    )
+}

@@ -1,0 +1,197 @@
+//! The story of a run: steps, sessions and the queue by run time, repetitions told once.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use mock_servers::RunTime;
+use mock_servers::transcript::Side;
+
+use super::names::Names;
+use super::{queue, talk};
+use crate::record::{Ending, Record, Role};
+
+/// As many lines of the log are shown.
+const LOG: usize = 20;
+
+/// Tells it.
+pub(super) fn tell(record: &Record) -> String {
+    let names = Names::of(record);
+    let mut story = Story { record, names: &names, blocks: Vec::new(), last: BTreeMap::new(), open: BTreeMap::new() };
+    story.header();
+    story.run();
+    story.end();
+    story.log();
+    story.text()
+}
+
+enum Happening<'a> {
+    Step(&'a str),
+    Session(usize),
+    Queue(queue::Change),
+}
+
+enum Block {
+    Text(String),
+    Again { what: String, times: Vec<RunTime> },
+}
+
+struct Story<'a> {
+    record: &'a Record,
+    names: &'a Names,
+    blocks: Vec<Block>,
+    /// What was last told of each server, and in which session.
+    last: BTreeMap<&'a str, (String, u32)>,
+    /// Repetitions that further ones are added to: by what is repeated, the block.
+    open: BTreeMap<String, usize>,
+}
+
+impl<'a> Story<'a> {
+    fn header(&mut self) {
+        let relay = &self.record.relay;
+        let role = match relay.role {
+            Role::Relay => "a relay",
+            Role::Submission => "a submission service",
+        };
+        // the version is not part of what the relay did
+        self.blocks.push(Block::Text(format!("{} as {role}, {}\n", relay.name, relay.hostname)));
+    }
+
+    fn run(&mut self) {
+        let mut all: Vec<(RunTime, u8, Happening<'a>)> = Vec::new();
+        all.extend(self.record.steps.iter().map(|step| (step.began, 0, Happening::Step(&step.step))));
+        all.extend(self.record.sessions.iter().enumerate().map(|(i, s)| (s.opened, 1, Happening::Session(i))));
+        let changes = queue::changes(self.record, self.names);
+        all.extend(changes.into_iter().map(|change| (change.at, 2, Happening::Queue(change))));
+        // stable: what is of one kind and time stays in the record's order
+        all.sort_by_key(|(at, rank, _)| (*at, *rank));
+        for (at, _, happening) in all {
+            match happening {
+                Happening::Step(step) => self.told(format!("\n== +{at}  {step}\n")),
+                Happening::Session(index) => self.session(index),
+                Happening::Queue(change) => self.queue(change),
+            }
+        }
+    }
+
+    fn told(&mut self, text: String) {
+        self.open.clear();
+        self.blocks.push(Block::Text(text));
+    }
+
+    fn again(&mut self, key: &str, at: RunTime, what: String) {
+        if let Some(Block::Again { times, .. }) = self.open.get(key).map(|index| &mut self.blocks[*index]) {
+            times.push(at);
+            return;
+        }
+        self.open.insert(key.to_owned(), self.blocks.len());
+        self.blocks.push(Block::Again { what, times: vec![at] });
+    }
+
+    fn session(&mut self, index: usize) {
+        let session = &self.record.sessions[index];
+        let lines = talk::lines(self.record, index, 0..session.events.len());
+        if session.mock_is == Side::Server {
+            let mut key = String::new();
+            for line in &lines {
+                let _ = writeln!(key, "{:?} {}", line.at - session.opened, self.names.put_timeless(&line.text));
+            }
+            if let Some((last, ordinal)) = self.last.get(session.mock.as_str())
+                && *last == key
+            {
+                let what = format!("relay → {}: the same as in session {ordinal}", session.mock);
+                self.again(&format!("session {}", session.mock), session.opened, what);
+                return;
+            }
+            self.last.insert(&session.mock, (key, session.ordinal));
+        }
+        let opened = format!("+{}", session.opened);
+        let mut text = format!("\n{opened:<9} {}\n", talk::heading(session));
+        let mut now = session.opened;
+        for line in lines {
+            let margin = if line.at == now { String::new() } else { format!("+{}", line.at) };
+            now = line.at;
+            let _ = writeln!(text, "{}", format!("{margin:<9}   {}", self.names.put(&line.text)).trim_end());
+        }
+        self.told(text);
+    }
+
+    fn queue(&mut self, change: queue::Change) {
+        let at = format!("+{}", change.at);
+        let Some(id) = change.again else {
+            self.told(format!("\n{at:<9} queue: {}\n", change.text));
+            return;
+        };
+        // the session that failed again is told already; without one, the count is all that can be seen
+        let sessions = self.record.sessions.iter().filter(|s| s.mock_is == Side::Server);
+        let before = self.record.queue.iter().rev().find(|state| state.at < change.at).map_or(RunTime::ZERO, |s| s.at);
+        if !sessions.into_iter().any(|s| s.opened > before && s.opened <= change.at) {
+            let what = format!("queue: {} tried again, no connection", self.names.queue_id(&id));
+            self.again(&format!("queue {id}"), change.at, what);
+        }
+    }
+
+    fn end(&mut self) {
+        let how = match &self.record.end.how {
+            Ending::Finished => "end".to_owned(),
+            Ending::Guard { waiting_for } => format!("cut short: a guard of real time passed, waiting for {waiting_for}"),
+            Ending::Unsettled { because } => format!("end, not settled: {because}"),
+            Ending::RelayDied { why } => format!("the relay died: {why}"),
+        };
+        let at = self.record.end.at;
+        self.told(format!("\n== +{at}  {}\n", self.names.put(&how)));
+        let left = self.record.queue.last().map_or(0, |state| state.entries.len());
+        if left > 0 {
+            self.told(format!("{:<9} queue: {left} {} left\n", "", if left == 1 { "entry" } else { "entries" }));
+        }
+    }
+
+    /// What the relay logged that is about no mail in its queue, which the sessions tell better.
+    fn log(&mut self) {
+        let mut lines: Vec<(String, usize)> = Vec::new();
+        for line in self.record.log.iter().filter(|line| !self.names.holds_queue_id(&line.text)) {
+            let text = self.names.put_timeless(&line.text);
+            match lines.last_mut() {
+                Some((last, times)) if *last == text => *times += 1,
+                _ => lines.push((text, 1)),
+            }
+        }
+        if lines.is_empty() {
+            return;
+        }
+        let mut text = "\n== log\n".to_owned();
+        for (line, times) in lines.iter().take(LOG) {
+            let times = if *times > 1 { format!(" ({times} times)") } else { String::new() };
+            let _ = writeln!(text, "{line}{times}");
+        }
+        if lines.len() > LOG {
+            let _ = writeln!(text, "… {} more lines", lines.len() - LOG);
+        }
+        self.told(text);
+    }
+
+    fn text(self) -> String {
+        let mut out = String::new();
+        for block in self.blocks {
+            match block {
+                Block::Text(text) => out += &text,
+                Block::Again { what, times } => {
+                    let first = format!("+{}", times[0]);
+                    let _ = writeln!(out, "\n{first:<9} {what}{}", at_times(&times));
+                }
+            }
+        }
+        out
+    }
+}
+
+/// ` again at +1h, +2h … +1d22h (17 times)`; nothing for a single one, whose time stands in the margin.
+fn at_times(times: &[RunTime]) -> String {
+    let listed = |times: &[RunTime]| times.iter().map(|at| format!("+{at}")).collect::<Vec<_>>().join(", ");
+    match times {
+        [] | [_] => String::new(),
+        [_, rest @ ..] if rest.len() <= 6 => format!("; again at {}", listed(rest)),
+        [_, rest @ ..] => {
+            format!("; again at {} … {} ({} times)", listed(&rest[..4]), listed(&rest[rest.len() - 1..]), rest.len())
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! A session line by line: `C:` and `S:`, and what happened between them.
+
+use std::fmt::Write as _;
+use std::ops::Range;
+
+use mock_servers::RunTime;
+use mock_servers::transcript::{Close, Part, Session, Side, What};
+
+use crate::record::{Notification, Place, Record};
+
+/// A line and its time.
+pub(super) struct Line {
+    pub(super) at: RunTime,
+    pub(super) text: String,
+}
+
+/// As many lines of a header are shown.
+const HEADER: usize = 24;
+/// As many lines of a body; a notification's has three parts, which belong together.
+const BODY: usize = 12;
+const REPORT: usize = 60;
+/// As many characters of a line.
+const WIDTH: usize = 160;
+
+/// `relay → lotus (session 1)`.
+pub(super) fn heading(session: &Session) -> String {
+    let (from, to) = match session.mock_is {
+        Side::Server => ("relay", session.mock.as_str()),
+        Side::Client => (session.mock.as_str(), "relay"),
+    };
+    format!("{from} → {to} (session {})", session.ordinal)
+}
+
+/// The lines of some of a session's events.
+pub(super) fn lines(record: &Record, index: usize, events: Range<usize>) -> Vec<Line> {
+    let session = &record.sessions[index];
+    let end = events.end.min(session.events.len());
+    let mut telling = Telling { record, index, session, lines: Vec::new(), pending: None, quit: false };
+    let before = &session.events[..events.start.min(end)];
+    if before.iter().any(|event| matches!(event.what, What::TlsStarted { .. })) {
+        telling.note(before.last().map_or(session.opened, |event| event.at), "over TLS");
+    }
+    for event in &session.events[events.start.min(end)..end] {
+        telling.event(event.at, &event.what);
+    }
+    telling.flush();
+    telling.lines
+}
+
+struct Telling<'a> {
+    record: &'a Record,
+    index: usize,
+    session: &'a Session,
+    lines: Vec<Line>,
+    /// Bytes of one side that wait for their end.
+    pending: Option<(RunTime, Side, Part, Vec<u8>)>,
+    quit: bool,
+}
+
+impl Telling<'_> {
+    fn event(&mut self, at: RunTime, what: &What) {
+        if let What::Bytes { from, bytes, part, .. } = what {
+            self.bytes(at, *from, *part, bytes);
+            return;
+        }
+        if !matches!(what, What::Rule(_)) {
+            self.flush();
+        }
+        match what {
+            What::Bytes { .. } => {}
+            What::Rule(rule) => {
+                // inside a reply that is cut into segments it would tear the line
+                if self.pending.is_none() {
+                    self.note(at, &format!("rule {} on {}", rule.index + 1, rule.event));
+                }
+            }
+            What::Taken { transaction } => self.taken(at, *transaction),
+            What::TlsStarted { version, server_name } => {
+                let asked = server_name.as_ref().map_or_else(String::new, |name| format!(", asked for {name}"));
+                self.note(at, &format!("TLS from here on: {version}{asked}"));
+            }
+            What::TlsFailed { why } => self.note(at, &format!("TLS failed: {why}")),
+            What::Closed { by, how } => {
+                if !(self.quit && *how == Close::Fin) {
+                    let who = self.who(*by).to_owned();
+                    self.note(at, &format!("{who} {}", if *how == Close::Fin { "closes" } else { "resets" }));
+                }
+            }
+            What::Mismatch { step, expected, got } => {
+                self.note(at, &format!("line {step} waited for `{expected}`, got `{}`", shown(got.as_bytes())));
+            }
+            What::Completed => self.note(at, "the dialogue is complete"),
+        }
+    }
+
+    fn who(&self, side: Side) -> &str {
+        if side == self.session.mock_is { &self.session.mock } else { "relay" }
+    }
+
+    fn note(&mut self, at: RunTime, text: &str) {
+        self.lines.push(Line { at, text: format!("*  {text}") });
+    }
+
+    fn bytes(&mut self, at: RunTime, from: Side, part: Part, bytes: &[u8]) {
+        if self.pending.as_ref().is_some_and(|(_, side, kind, _)| (*side, *kind) != (from, part)) {
+            self.flush();
+        }
+        let (began, _, _, buffer) = self.pending.get_or_insert_with(|| (at, from, part, Vec::new()));
+        let began = *began;
+        buffer.extend_from_slice(bytes);
+        if part == Part::Lines && buffer.ends_with(b"\n") {
+            let whole = std::mem::take(buffer);
+            self.pending = None;
+            for line in whole.split_inclusive(|&b| b == b'\n') {
+                self.line(began, from, line);
+            }
+        }
+    }
+
+    fn line(&mut self, at: RunTime, from: Side, line: &[u8]) {
+        self.quit |= from == Side::Client && line.to_ascii_uppercase().starts_with(b"QUIT");
+        let text = match line.strip_suffix(b"\r\n") {
+            Some(line) => shown(line),
+            None => shown(line),
+        };
+        self.lines.push(Line { at, text: format!("{}: {text}", letter(from)).trim_end().to_owned() });
+    }
+
+    fn flush(&mut self) {
+        let Some((at, from, part, bytes)) = self.pending.take() else { return };
+        if part == Part::Content {
+            self.content(at, from, &bytes);
+        } else {
+            self.lines.push(Line { at, text: format!("{}: {} (no line end)", letter(from), shown(&bytes)) });
+        }
+    }
+
+    fn content(&mut self, at: RunTime, from: Side, bytes: &[u8]) {
+        let lines: Vec<&[u8]> = bytes.split_inclusive(|&b| b == b'\n').collect();
+        let header = lines.iter().position(|line| matches!(*line, b"\r\n" | b"\n")).map_or(0, |at| at + 1);
+        let is_report = bytes[..bytes.len().min(8192)].windows(16).any(|w| w.eq_ignore_ascii_case(b"multipart/report"));
+        let (header, body) = lines.split_at(header);
+        self.cut(at, from, header, HEADER);
+        self.cut(at, from, body, if is_report { REPORT } else { BODY });
+    }
+
+    fn cut(&mut self, at: RunTime, from: Side, lines: &[&[u8]], most: usize) {
+        // one line more is no longer than to say so; the last one shows how it ends
+        let cut = lines.len() > most + 1;
+        let (shown_first, last) = if cut { (most, lines.len() - 1) } else { (lines.len(), lines.len()) };
+        for line in &lines[..shown_first] {
+            self.content_line(at, from, line);
+        }
+        if cut {
+            let hidden = last - shown_first;
+            self.lines.push(Line { at, text: format!("{}| … {hidden} more lines", letter(from)) });
+            self.content_line(at, from, lines[last]);
+        }
+    }
+
+    fn content_line(&mut self, at: RunTime, from: Side, line: &[u8]) {
+        let text = shown(line.strip_suffix(b"\r\n").unwrap_or(line));
+        self.lines.push(Line { at, text: format!("{}| {text}", letter(from)).trim_end().to_owned() });
+    }
+
+    /// What the server took, as the record understands it.
+    fn taken(&mut self, at: RunTime, transaction: usize) {
+        let place = Place { session: self.index, transaction };
+        if let Some(delivery) = self.record.deliveries.iter().find(|d| d.place == place) {
+            let of = &self.record.submissions[delivery.submission];
+            let several = self.record.submissions.iter().filter(|s| s.message == of.message).count() > 1;
+            let which = if several { format!(" (submission {})", of.copy) } else { String::new() };
+            let mut text = format!(
+                "{} takes {}{which} for {}: attempt {}, {}",
+                delivery.server,
+                of.message,
+                listed(&delivery.recipients),
+                delivery.attempt,
+                if delivery.eight_bit { "8-bit" } else { "7-bit" }
+            );
+            if !delivery.acknowledged {
+                text += "; the relay cannot know it";
+            }
+            self.note(at, &text);
+        } else if let Some(notification) = self.record.notifications.iter().find(|n| n.place == place) {
+            self.notification(at, notification);
+        } else {
+            let mock = self.session.mock.clone();
+            self.note(at, &format!("{mock} takes a mail that is neither a copy nor a notification"));
+        }
+    }
+
+    fn notification(&mut self, at: RunTime, notification: &Notification) {
+        let about = notification.submission.map_or_else(
+            || "something unknown".to_owned(),
+            |index| self.record.submissions[index].message.clone(),
+        );
+        let form = if notification.well_formed { "" } else { ", not in the form of RFC 3464" };
+        let to = listed(&notification.to);
+        self.note(at, &format!("{} takes a notification about {about} for {to}{form}", notification.server));
+        for recipient in notification.recipients.iter().take(8) {
+            self.note(at, &format!("   {}: {} {}", recipient.to, recipient.action, recipient.status));
+        }
+        if notification.recipients.len() > 8 {
+            self.note(at, &format!("   … {} more recipients", notification.recipients.len() - 8));
+        }
+    }
+}
+
+fn letter(side: Side) -> char {
+    match side {
+        Side::Client => 'C',
+        Side::Server => 'S',
+    }
+}
+
+/// Some addresses, and how many more.
+pub(super) fn listed(addresses: &[String]) -> String {
+    let mut text = addresses.iter().take(3).map(|to| to.trim()).collect::<Vec<_>>().join(", ");
+    if addresses.len() > 3 {
+        let _ = write!(text, " and {} more", addresses.len() - 3);
+    }
+    text
+}
+
+/// Bytes as text: what is valid UTF-8 as it is, anything else and control characters escaped; long lines cut.
+fn shown(line: &[u8]) -> String {
+    let mut text = String::new();
+    match std::str::from_utf8(line) {
+        Ok(line) => line.chars().for_each(|c| escape(&mut text, c)),
+        Err(_) => {
+            for &byte in line {
+                if byte.is_ascii() {
+                    escape(&mut text, char::from(byte));
+                } else {
+                    let _ = write!(text, "\\x{byte:02X}");
+                }
+            }
+        }
+    }
+    if let Some((cut, _)) = text.char_indices().nth(WIDTH) {
+        text.truncate(cut);
+        let _ = write!(text, "… ({} octets)", line.len());
+    }
+    text
+}
+
+fn escape(text: &mut String, c: char) {
+    match c {
+        '\r' => text.push_str("\\r"),
+        '\n' => text.push_str("\\n"),
+        // folded fields begin with it
+        '\t' => text.push_str("    "),
+        c if c.is_control() => {
+            let _ = write!(text, "\\x{:02X}", u32::from(c));
+        }
+        c => text.push(c),
+    }
+}

@@ -1,0 +1,141 @@
+//! The report for people at a terminal: a line per scenario, what can be acted on, a summary.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::{Judged, Kind};
+use crate::render;
+use crate::verdict::{Finding, Severity};
+
+/// Colours, or none.
+#[derive(Debug, Clone, Copy)]
+pub struct Style {
+    /// Whether to send escape sequences.
+    pub colour: bool,
+}
+
+impl Style {
+    fn paint(self, kind: Kind, text: &str) -> String {
+        let code = match kind {
+            Kind::Pass => "32",
+            Kind::Deviates | Kind::Known => "33",
+            Kind::Violates => "1;31",
+            Kind::Unsupported => "2",
+            Kind::Inconclusive => "35",
+        };
+        self.wrap(code, text)
+    }
+
+    fn dim(self, text: &str) -> String {
+        self.wrap("2", text)
+    }
+
+    fn bold(self, text: &str) -> String {
+        self.wrap("1", text)
+    }
+
+    fn wrap(self, code: &str, text: &str) -> String {
+        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+/// The line of one run: verdict, scenario, relay where there are several, and what happened in a few words.
+pub fn line(judged: &Judged, several_relays: bool, name_width: usize, style: Style) -> String {
+    let kind = judged.kind();
+    let word = style.paint(kind, &format!("{:>13}", kind.word()));
+    let relay = if several_relays { format!("{:<20}", judged.relay) } else { String::new() };
+    let said = match (judged.reason(), &judged.result) {
+        (Some(reason), _) => reason.to_owned(),
+        (None, Ok((record, _))) => render::brief(record),
+        (None, Err(_)) => String::new(),
+    };
+    format!("{word}  {:<name_width$}  {relay}{}", judged.scenario, style.dim(&said)).trim_end().to_owned()
+}
+
+/// Everything that one can act on about one run: each breach with its clause, what was seen, the lines that show it, and
+/// how to run it again alone. Empty where there is nothing.
+pub fn details(judged: &Judged, style: Style) -> String {
+    let mut out = String::new();
+    let rerun = format!("gauntlet run --relay {} {}", judged.relay, judged.path.display());
+    match (judged.kind(), &judged.result) {
+        (Kind::Inconclusive, _) => {
+            let _ = writeln!(out, "{}", heading(judged, style));
+            let _ = writeln!(out, "    {}", judged.reason().unwrap_or("no reason was given"));
+            let _ = writeln!(out, "    again: {rerun} --story");
+        }
+        (_, Ok((record, verdict))) if verdict.findings.iter().any(|f| f.severity != Severity::Note) => {
+            let _ = writeln!(out, "{}", heading(judged, style));
+            for finding in verdict.findings.iter().filter(|finding| finding.severity != Severity::Note) {
+                breach(&mut out, finding, style);
+                for evidence in &finding.evidence {
+                    for shown in render::excerpt(record, evidence.session, evidence.events.clone()) {
+                        let _ = writeln!(out, "      {}", style.dim(&format!("│ {shown}")));
+                    }
+                }
+            }
+            let _ = writeln!(out, "    again: {rerun} --story");
+        }
+        _ => {}
+    }
+    out
+}
+
+fn heading(judged: &Judged, style: Style) -> String {
+    format!(
+        "{} {} on {}: {}",
+        style.paint(judged.kind(), judged.kind().word()),
+        style.bold(&judged.scenario),
+        style.bold(&judged.relay),
+        judged.title
+    )
+}
+
+fn breach(out: &mut String, finding: &Finding, style: Style) {
+    let (kind, broken) = match finding.severity {
+        Severity::Violates => (Kind::Violates, "must"),
+        Severity::Deviates | Severity::Note => (Kind::Deviates, "should"),
+    };
+    let _ = writeln!(out, "    {} {} ({})", style.paint(kind, broken), finding.it, finding.clause);
+    let _ = writeln!(out, "      {}", finding.why);
+}
+
+/// A table of scenarios by relays; only worth it for several relays.
+pub fn table(judged: &[Judged], relays: &[String], style: Style) -> String {
+    let names: Vec<&str> = judged.iter().map(|j| j.scenario.as_str()).fold(Vec::new(), |mut names, name| {
+        if names.last() != Some(&name) {
+            names.push(name);
+        }
+        names
+    });
+    let first = names.iter().map(|name| name.len()).max().unwrap_or(0);
+    let width = |relay: &String| relay.len().max(13);
+    let mut out = format!("{:first$}", "");
+    for relay in relays {
+        let _ = write!(out, "  {relay:<w$}", w = width(relay));
+    }
+    out.truncate(out.trim_end().len());
+    out.push('\n');
+    for name in names {
+        let mut row = format!("{name:<first$}");
+        for relay in relays {
+            let cell = judged.iter().find(|j| j.scenario == name && j.relay == *relay).map(Judged::kind);
+            let text = format!("{:<w$}", cell.map_or("-", Kind::word), w = width(relay));
+            let _ = write!(row, "  {}", cell.map_or(text.clone(), |kind| style.paint(kind, &text)));
+        }
+        let _ = writeln!(out, "{}", row.trim_end());
+    }
+    out
+}
+
+/// The last line: how many of what, in how long.
+pub fn summary(judged: &[Judged], took: Duration, style: Style) -> String {
+    let counts: Vec<String> = Kind::ALL
+        .iter()
+        .filter_map(|kind| {
+            let count = judged.iter().filter(|j| j.kind() == *kind).count();
+            (count > 0).then(|| style.paint(*kind, &format!("{count} {}", kind.word())))
+        })
+        .collect();
+    let runs = if judged.len() == 1 { "1 run".to_owned() } else { format!("{} runs", judged.len()) };
+    format!("{runs}: {} ({:.1} s)", counts.join(", "), took.as_secs_f64())
+}

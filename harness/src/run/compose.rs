@@ -1,0 +1,167 @@
+//! Makes a message's bytes, with the tokens by which each copy of it is known again.
+
+use std::time::SystemTime;
+
+use crate::scenario::{Envelope, Message};
+
+/// The header field that carries the token.
+const TOKEN_FIELD: &str = "X-Gauntlet-Token";
+
+/// A message ready to be submitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Composed {
+    /// `None` for raw content, which nothing is added to.
+    pub token: Option<String>,
+    /// Headers and body, CRLF line ends, not dot-stuffed.
+    pub content: Vec<u8>,
+}
+
+/// The bytes of the `copy`-th submission of a message.
+pub(super) fn compose(message: &Message, copy: u32, now: SystemTime) -> Composed {
+    if let Some(raw) = &message.content.raw {
+        return Composed { token: None, content: raw.clone() };
+    }
+    let token = format!("{}-{copy}", message.name);
+    let body = body(message, &token);
+    let mut headers: Vec<(String, String)> = vec![
+        ("From".into(), address(&message.from)),
+        ("To".into(), message.to.first().map_or_else(|| "undisclosed-recipients:;".into(), |to| address(to.trim()))),
+        ("Subject".into(), message.name.clone()),
+        ("Date".into(), date(now)),
+        ("Message-ID".into(), format!("<{token}@gauntlet.example>")),
+        (TOKEN_FIELD.into(), token.clone()),
+    ];
+    if !body.is_ascii() {
+        headers.push(("MIME-Version".into(), "1.0".into()));
+        headers.push(("Content-Type".into(), "text/plain; charset=utf-8".into()));
+        headers.push(("Content-Transfer-Encoding".into(), "8bit".into()));
+    }
+    let ours = headers.len();
+    let mut replaced = vec![false; ours];
+    for (name, value) in &message.headers {
+        // The first of a name takes the place of ours; a name given several times stands several times.
+        let place = (0..ours).find(|&i| headers[i].0.eq_ignore_ascii_case(name) && !replaced[i]);
+        if let Some(place) = place {
+            replaced[place] = true;
+            headers[place].1 = value.clone().unwrap_or_default();
+        } else if let Some(value) = value {
+            headers.push((name.clone(), value.clone()));
+        }
+    }
+    // A header that the scenario leaves out was emptied above.
+    headers.retain(|(name, value)| !value.is_empty() || message.headers.iter().any(|(n, v)| n == name && v.is_some()));
+    let mut content = Vec::new();
+    for (name, value) in headers {
+        content.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+    }
+    content.extend_from_slice(b"\r\n");
+    content.extend_from_slice(body.as_bytes());
+    Composed { token: Some(token), content }
+}
+
+fn body(message: &Message, token: &str) -> String {
+    let text = message.content.text.as_deref().unwrap_or("Nothing to see here.");
+    let mut body = format!("Token: {token}\r\n");
+    for _ in 0..message.content.lines.max(1) {
+        for line in text.lines() {
+            body += line;
+            body += "\r\n";
+        }
+    }
+    if message.content.no_final_newline {
+        body.truncate(body.len() - 2);
+    }
+    body
+}
+
+fn address(path: &str) -> String {
+    if path.is_empty() { "Mail Delivery System <postmaster@origin.example>".into() } else { format!("<{path}>") }
+}
+
+/// MAIL's parameters. Which of them the relay offers is for the client to see.
+pub(super) fn sender_parameters(message: &Message) -> Vec<String> {
+    let Envelope { body_8bitmime, ret, envid, size, .. } = &message.envelope;
+    let mut parameters = Vec::new();
+    if *body_8bitmime {
+        parameters.push("BODY=8BITMIME".to_owned());
+    }
+    parameters.extend(size.map(|size| format!("SIZE={size}")));
+    parameters.extend(ret.as_ref().map(|ret| format!("RET={ret}")));
+    parameters.extend(envid.as_ref().map(|envid| format!("ENVID={}", xtext(envid))));
+    parameters
+}
+
+/// RCPT's parameters.
+pub(super) fn recipient_parameters(message: &Message) -> Vec<String> {
+    match message.envelope.notify.as_slice() {
+        [] => Vec::new(),
+        notify => vec![format!("NOTIFY={}", notify.join(","))],
+    }
+}
+
+/// RFC 3461 section 4: anything but printable ASCII other than `+` and `=` is `+` and two hexadecimal digits.
+fn xtext(text: &str) -> String {
+    let encode = |byte: u8| match byte {
+        b'!'..=b'~' if byte != b'+' && byte != b'=' => char::from(byte).to_string(),
+        _ => format!("+{byte:02X}"),
+    };
+    text.bytes().map(encode).collect()
+}
+
+/// RFC 5322 section 3.3.
+fn date(now: SystemTime) -> String {
+    let now = jiff::Timestamp::try_from(now).expect("a run begins in this century");
+    now.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{Content, Message};
+
+    fn text(message: &Message, copy: u32) -> String {
+        String::from_utf8(compose(message, copy, SystemTime::UNIX_EPOCH).content).expect("our own text")
+    }
+
+    fn note() -> Message {
+        Message {
+            name: "note".into(),
+            from: "alice@origin.example".into(),
+            to: vec!["bob@hub.example".into()],
+            ..Message::default()
+        }
+    }
+
+    #[test]
+    fn every_copy_carries_its_token_three_times() {
+        let text = text(&note(), 2);
+        for place in ["Message-ID: <note-2@gauntlet.example>\r\n", "X-Gauntlet-Token: note-2\r\n", "\r\n\r\nToken: note-2\r\n"] {
+            assert!(text.contains(place), "{place:?} is missing in\n{text}");
+        }
+        assert!(text.contains("Date: Thu, 01 Jan 1970 00:00:00 +0000\r\n"));
+    }
+
+    #[test]
+    fn a_header_of_the_scenarios_replaces_adds_or_removes() {
+        let mut message = note();
+        message.headers = vec![
+            ("Subject".into(), Some("Another".into())),
+            ("Received".into(), Some("from a".into())),
+            ("Received".into(), Some("from b".into())),
+            ("Date".into(), None),
+        ];
+        let text = text(&message, 1);
+        assert!(text.contains("Subject: Another\r\n") && !text.contains("Subject: note"), "{text}");
+        assert!(text.contains("Received: from a\r\nReceived: from b\r\n"), "{text}");
+        assert!(!text.contains("Date:"), "{text}");
+    }
+
+    #[test]
+    fn text_beyond_ascii_is_labelled_and_the_last_line_end_can_be_left_out() {
+        let mut message = note();
+        message.content = Content { text: Some("Grüße".into()), lines: 2, no_final_newline: true, raw: None };
+        let text = text(&message, 1);
+        assert!(text.contains("Content-Transfer-Encoding: 8bit\r\n"), "{text}");
+        assert!(text.ends_with("Grüße\r\nGrüße"), "{text}");
+    }
+}

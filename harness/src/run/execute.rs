@@ -1,0 +1,264 @@
+//! One scenario on one relay, from the first step to the record.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use mock_servers::smtp::client::{self, By, Submission};
+use mock_servers::smtp::dialogue;
+use mock_servers::time::human;
+use tokio::sync::oneshot;
+
+use super::compose::{self, Composed};
+use super::watch::{self, Watch};
+use super::Cancel;
+use crate::lab::{self, Factory, LabError, Owner, Sim, World};
+use crate::record::{self, End, Ending, Raw, Record, RelayIdentity, Sent, StepDone};
+use crate::relay::embedded::Embedded;
+use crate::relay::{StartError, Unsupported};
+use crate::scenario::{Message, Scenario, Step};
+
+/// How a run is to be done.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// Real time after which a run that has not ended is given up as inconclusive. Never a measure of the relay.
+    pub guard: Duration,
+    /// Ends the run from outside.
+    pub cancel: Cancel,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self { guard: Duration::from_secs(60), cancel: Cancel::default() }
+    }
+}
+
+/// Why a run gave no record.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The relay cannot be told or made to do what the scenario asks.
+    #[error(transparent)]
+    Unsupported(Unsupported),
+    /// The world could not be built.
+    #[error(transparent)]
+    Lab(LabError),
+    /// It was ended from outside.
+    #[error("the run was cancelled")]
+    Cancelled,
+    /// The operating system gave no event queue or thread.
+    #[error("cannot start a run: {0}")]
+    System(#[from] std::io::Error),
+}
+
+impl From<LabError> for RunError {
+    fn from(error: LabError) -> Self {
+        match error {
+            LabError::Relay(StartError::Unsupported(reason)) => Self::Unsupported(reason),
+            error => Self::Lab(error),
+        }
+    }
+}
+
+/// Runs a scenario on a relay, in this thread, in a world of its own. The same scenario gives the same record.
+pub fn run(scenario: &Scenario, relay: &str, options: &RunOptions) -> Result<Record, RunError> {
+    run_with(scenario, relay, Embedded::prepare, options)
+}
+
+/// The same, with a relay that `factory` makes.
+pub(super) fn run_with(
+    scenario: &Scenario,
+    relay: &str,
+    factory: Factory,
+    options: &RunOptions,
+) -> Result<Record, RunError> {
+    let sim = Sim::default();
+    let (scenario, relay, options) = (scenario.clone(), relay.to_owned(), options.clone());
+    let inner = sim.clone();
+    lab::block_on(&sim, async move {
+        tokio::select! {
+            biased;
+            () = options.cancel.cancelled() => Err(RunError::Cancelled),
+            raw = carry_out(&scenario, &relay, factory, inner, options.guard) => Ok(record::assemble(raw?)),
+        }
+    })?
+}
+
+/// A run in progress.
+struct Run<'a> {
+    scenario: &'a Scenario,
+    sim: Sim,
+    world: World,
+    watch: Watch,
+    sent: Vec<Sent>,
+    copies: BTreeMap<String, u32>,
+    steps: Vec<StepDone>,
+}
+
+async fn carry_out(
+    scenario: &Scenario,
+    relay: &str,
+    factory: Factory,
+    sim: Sim,
+    guard: Duration,
+) -> Result<Raw, RunError> {
+    let world = World::build(scenario, relay, factory, &sim).await?;
+    let waits = scenario.steps.iter().map(|step| if let Step::Wait(wait) = step { *wait } else { Duration::ZERO });
+    let (watch, over) = Watch::new(world.relay.clone(), watch::limit(scenario.lifetime(), waits.sum()));
+    let observer = watch.clone();
+    sim.observe(Box::new(move |now, next| observer.quiet(now, next)));
+    let mut run =
+        Run { scenario, sim, world, watch, sent: Vec::new(), copies: BTreeMap::new(), steps: Vec::new() };
+    let how = run.to_the_end(over, guard).await?;
+    Ok(run.raw(relay, how))
+}
+
+impl Run<'_> {
+    async fn to_the_end(
+        &mut self,
+        mut over: oneshot::Receiver<Ending>,
+        guard: Duration,
+    ) -> Result<Ending, RunError> {
+        // The one place that looks at real time: it guards, and measures nothing.
+        let guard = tokio::time::sleep(guard);
+        tokio::pin!(guard);
+        for step in &self.scenario.steps {
+            let began = self.sim.now();
+            let ended = tokio::select! {
+                biased;
+                done = self.step(step) => { done?; None }
+                Ok(ending) = &mut over => Some(ending),
+                () = &mut guard => Some(Ending::Guard { waiting_for: describe(step) }),
+            };
+            self.steps.push(StepDone { step: describe(step), began, done: self.sim.now() });
+            if let Some(why) = self.world.relay.died() {
+                return Ok(Ending::RelayDied { why });
+            }
+            if let Some(ending) = ended {
+                return Ok(ending);
+            }
+        }
+        Ok(Ending::Finished)
+    }
+
+    async fn step(&mut self, step: &Step) -> Result<(), RunError> {
+        match step {
+            Step::Send(messages) => {
+                for name in messages {
+                    let scenario = self.scenario;
+                    if let Some(message) = scenario.message(name) {
+                        for _ in 0..message.copies.max(1) {
+                            self.send(message).await;
+                        }
+                    }
+                }
+            }
+            Step::Client(name) => self.converse(name).await,
+            Step::Settle => {
+                // The watch lives as long as the run.
+                let _ = self.watch.settled().await;
+            }
+            Step::Wait(wait) => self.sim.sleep_until(self.sim.now() + *wait, Owner::Step).await,
+            Step::KillRelay => {
+                self.world.relay.kill();
+                self.watch.look(self.sim.now());
+            }
+            Step::RestartRelay => {
+                self.world.relay.stop().await;
+                self.world.relay.start().await.map_err(LabError::from)?;
+            }
+            Step::Stop(server) => self.world.stop_server(server),
+            Step::Start(server) => self.world.start_server(server)?,
+            Step::QueueRunForce => self.world.relay.force_queue_run(),
+        }
+        Ok(())
+    }
+
+    /// Submits one copy of a message.
+    async fn send(&mut self, message: &Message) {
+        let copy = self.copies.entry(message.name.clone()).and_modify(|n| *n += 1).or_insert(1);
+        let copy = *copy;
+        let at = self.sim.now();
+        let Composed { token, content } = compose::compose(message, copy, lab::epoch() + at.since_start());
+        let recipients: Vec<(String, Vec<String>)> =
+            message.to.iter().map(|to| (to.clone(), compose::recipient_parameters(message))).collect();
+        let submission = Submission {
+            helo: "client.origin.example".to_owned(),
+            from: message.from.clone(),
+            from_parameters: compose::sender_parameters(message),
+            recipients: recipients.clone(),
+            content: content.clone(),
+            raw: false,
+            by: By::Data,
+        };
+        let client = if message.trusted { "client" } else { "stranger" };
+        // A relay that takes no connection is told by the submission that has no session.
+        let mut session = None;
+        if let Ok((socket, record)) = self.world.dial(client, message.trusted).await {
+            session = Some((client.to_owned(), record.with(|session| session.ordinal)));
+            client::submit(Box::new(socket), submission, self.world.environment().clock.clone(), record).await;
+        }
+        self.sent.push(Sent {
+            message: message.name.clone(),
+            copy,
+            token,
+            session,
+            at,
+            from: message.from.clone(),
+            recipients,
+            content,
+        });
+    }
+
+    /// Runs a dialogue client.
+    async fn converse(&mut self, name: &str) {
+        let Some(client) = self.scenario.clients.iter().find(|client| client.name == name) else { return };
+        if let Ok((socket, record)) = self.world.dial(name, client.trusted).await {
+            let clock = self.world.environment().clock.clone();
+            dialogue::converse(Box::new(socket), &client.dialogue, clock, record).await;
+        }
+    }
+
+    fn raw(mut self, relay: &str, how: Ending) -> Raw {
+        self.world.check_mocks();
+        let at = self.sim.now();
+        self.watch.look(at);
+        let Self { scenario, world, watch, sent, steps, sim, .. } = self;
+        sim.unobserve();
+        let serves = scenario.servers.iter().flat_map(|server| {
+            server.serves.iter().map(|serves| (server.script.name.clone(), serves.domain.clone()))
+        });
+        let smarthost = scenario.relay.smarthost.iter().map(|server| (server.clone(), "*".to_owned()));
+        Raw {
+            relay: RelayIdentity {
+                name: relay.to_owned(),
+                version: world.relay.version(),
+                hostname: world.hostname.clone(),
+                role: world.relay.role(),
+                address: lab::relay_address(),
+            },
+            epoch: lab::EPOCH,
+            serves: serves.chain(smarthost).collect(),
+            sessions: world.recorder.sessions(),
+            queries: world.queries.queries(),
+            sent,
+            queue: watch.timeline(),
+            log: world.relay.log(),
+            steps,
+            end: End { at, how },
+        }
+    }
+}
+
+/// A step in the language's words.
+fn describe(step: &Step) -> String {
+    match step {
+        Step::Send(messages) => format!("send: {}", messages.join(", ")),
+        Step::Client(name) => format!("client: {name}"),
+        Step::Settle => "settle".to_owned(),
+        Step::Wait(wait) => format!("wait: {}", human(*wait)),
+        Step::KillRelay => "kill: relay".to_owned(),
+        Step::RestartRelay => "restart: relay".to_owned(),
+        Step::Stop(server) => format!("stop: {server}"),
+        Step::Start(server) => format!("start: {server}"),
+        Step::QueueRunForce => "queue run: force".to_owned(),
+    }
+}

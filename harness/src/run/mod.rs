@@ -1,0 +1,11 @@
+//! Carries a scenario out: steps, settling, and the matrix of relays and scenarios. What comes out is a record.
+
+mod cancel;
+mod compose;
+mod execute;
+mod matrix;
+mod watch;
+
+pub use cancel::Cancel;
+pub use execute::{RunError, RunOptions, run};
+pub use matrix::{Cell, matrix};

@@ -1,0 +1,104 @@
+//! What is looked at each time before the run's clock moves: the queue, and whether what is waited for has come.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use mock_servers::RunTime;
+use mock_servers::time::human;
+use tokio::sync::oneshot;
+
+use crate::lab::{Flow, Relay};
+use crate::record::{Ending, QueueState};
+
+/// Looks at the relay whenever all is quiet. Clones are the same one.
+#[derive(Clone)]
+pub(super) struct Watch(Arc<Mutex<State>>);
+
+struct State {
+    relay: Relay,
+    timeline: Vec<QueueState>,
+    settle: Option<oneshot::Sender<()>>,
+    over: Option<oneshot::Sender<Ending>>,
+    limit: RunTime,
+}
+
+impl Watch {
+    /// Watches this relay until `limit`, and tells through the channel why the run cannot go on.
+    pub(super) fn new(relay: Relay, limit: RunTime) -> (Self, oneshot::Receiver<Ending>) {
+        let (tell, told) = oneshot::channel();
+        let state = State { relay, timeline: Vec::new(), settle: None, over: Some(tell), limit };
+        (Self(Arc::new(Mutex::new(state))), told)
+    }
+
+    /// Completes when all is quiet and nothing live is in the queue.
+    pub(super) fn settled(&self) -> oneshot::Receiver<()> {
+        let (tell, told) = oneshot::channel();
+        self.lock().settle = Some(tell);
+        told
+    }
+
+    /// Every state of the queue that differed from the one before.
+    pub(super) fn timeline(&self) -> Vec<QueueState> {
+        self.lock().timeline.clone()
+    }
+
+    /// Lists the queue now.
+    pub(super) fn look(&self, now: RunTime) {
+        self.lock().look(now);
+    }
+
+    /// To be asked before the clock moves.
+    pub(super) fn quiet(&self, now: RunTime, next: Option<RunTime>) -> Flow {
+        let mut state = self.lock();
+        let live = state.look(now);
+        if let Some(why) = state.relay.died() {
+            return state.end(Ending::RelayDied { why });
+        }
+        if live == 0
+            && let Some(settle) = state.settle.take()
+        {
+            // Whoever waited may be gone: a run that is being cancelled.
+            let _ = settle.send(());
+            return Flow::Hold;
+        }
+        let because = match next {
+            None => "everyone waits for someone else, and no timer is set".to_owned(),
+            Some(next) if next > state.limit => {
+                format!("nothing more happens before the limit of {}", human(state.limit.since_start()))
+            }
+            Some(_) => return Flow::Go,
+        };
+        state.end(Ending::Unsettled { because: format!("{because}; {live} live entries in the queue") })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("nobody panics while watching")
+    }
+}
+
+impl State {
+    /// Tells that the run is over.
+    fn end(&mut self, how: Ending) -> Flow {
+        if let Some(over) = self.over.take() {
+            // Whoever listened may be gone: a run that is being cancelled.
+            let _ = over.send(how);
+        }
+        Flow::Hold
+    }
+
+    /// Writes the queue down if it changed; returns how many entries are live.
+    fn look(&mut self, at: RunTime) -> usize {
+        let entries = self.relay.queue();
+        let live = entries.iter().filter(|entry| !entry.held).count();
+        let last = self.timeline.last().map(|state| &state.entries);
+        if last != Some(&entries) && !(last.is_none() && entries.is_empty()) {
+            self.timeline.push(QueueState { at, entries });
+        }
+        live
+    }
+}
+
+/// How long a run may take in its own time: enough for the mail and a notification about it to live out their lives.
+pub(super) fn limit(lifetime: Duration, waits: Duration) -> RunTime {
+    RunTime::new(lifetime * 3 + waits + Duration::from_secs(2 * 86_400))
+}

@@ -1,0 +1,198 @@
+//! Checks over more than one part: what is never used, never reached, or cannot be.
+
+use mock_servers::script::{Condition, On, Verb};
+
+use super::context::{Context, Kind, entries, key_span};
+use super::diagnostic::Diagnostic;
+use super::model::{Decisive, Scenario, Server};
+use super::read::{Mapping, list_of};
+use super::rules::{Placed, event_word, parse_event};
+use super::yaml::{Node, Value};
+
+/// Rules of one event: those that can never fire.
+pub(super) fn rules(event: &On, rules: &[Placed<'_>], cx: &Context<'_>) {
+    let mut always: Option<&Placed<'_>> = None;
+    for placed in rules {
+        if let Some(first) = always {
+            cx.problems.push(
+                Diagnostic::new(placed.node.span.clone(), "a rule that can never fire")
+                    .because("never reached")
+                    .also(first.node.span.clone(), "this one always fires first")
+                    .help("rules are tried in order: put the one without `when:` last"),
+            );
+            continue;
+        }
+        for condition in &placed.rule.when {
+            if let Some(why) = impossible(event, condition) {
+                cx.problems.push(
+                    Diagnostic::new(key_span(placed.node, "when"), "a rule that can never fire").because(why),
+                );
+            }
+        }
+        match (event, placed.rule.after) {
+            (On::Idle, None) => cx.problems.push(
+                Diagnostic::new(placed.node.span.clone(), "`idle` needs `after:`")
+                    .because("after how long?")
+                    .help("`idle: { after: 30s, reply: \"421 4.4.2 Idle timeout\", close: fin }`"),
+            ),
+            (On::Idle, Some(_)) | (_, None) => {}
+            (_, Some(_)) => cx.problems.push(
+                Diagnostic::new(key_span(placed.node, "after"), format!("`after:` under `{event}`"))
+                    .because("only `idle` happens after a time")
+                    .help("to answer late: `wait: 30s`"),
+            ),
+        }
+        if placed.rule.when.is_empty() && *event != On::Idle {
+            always = Some(placed);
+        }
+    }
+}
+
+/// Why a condition can never hold at an event; `None`: it can.
+fn impossible(event: &On, condition: &Condition) -> Option<&'static str> {
+    let before_mail = match event {
+        On::Connect | On::Challenge => true,
+        On::Command(verb) => matches!(verb, Verb::Helo | Verb::Ehlo | Verb::StartTls | Verb::Auth),
+        _ => false,
+    };
+    let before_rcpt = before_mail || *event == On::Command(Verb::Mail);
+    let before_content = before_rcpt || matches!(event, On::Command(Verb::Rcpt | Verb::Data));
+    match condition {
+        Condition::Seen(_) | Condition::To(_) | Condition::Domains(_) if before_rcpt => {
+            Some("recipients are known from RCPT on")
+        }
+        Condition::From(_) | Condition::Parameter(_) | Condition::Declares(_) | Condition::SinceFirst(_)
+            if before_mail =>
+        {
+            Some("the sender is known from MAIL on")
+        }
+        Condition::Octets(_) | Condition::Line(_) | Condition::Header(_) if before_content => {
+            Some("content is there only in `data` and `end-of-data`")
+        }
+        Condition::Helo(_) if *event == On::Connect => Some("the name is known from EHLO or HELO on"),
+        Condition::Tls(true) | Condition::Authenticated(true) if *event == On::Connect => {
+            Some("a session begins in the clear and without authentication")
+        }
+        Condition::Matches(_) if matches!(event, On::Connect | On::Idle | On::Data | On::EndOfData) => {
+            Some("there is no command line here")
+        }
+        _ => None,
+    }
+}
+
+/// Names that can stand in transcripts, host names and snapshots.
+pub(super) fn names(root: &Node, cx: &Context<'_>) {
+    for (key, node) in entries(root) {
+        if !["servers", "messages", "clients"].contains(&key) {
+            continue;
+        }
+        let Value::Mapping(list) = &node.value else { continue };
+        for entry in list {
+            let fits = !entry.key.is_empty()
+                && entry.key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+                && entry.key != "any";
+            if !fits {
+                cx.problems.push(
+                    Diagnostic::new(entry.key_span.clone(), format!("`{}` cannot be a name", entry.key))
+                        .because("letters, digits and hyphens; `any` has a meaning of its own"),
+                );
+            }
+        }
+    }
+}
+
+/// Servers, messages and clients that nothing mentions. With `steps:`, what is not in them is never done.
+pub(super) fn unused(root: &Node, has_steps: bool, sent: &[String], run: &[String], cx: &Context<'_>) {
+    for (kind, key) in [(Kind::Server, "servers"), (Kind::Message, "messages"), (Kind::Client, "clients")] {
+        let Some((_, node)) = entries(root).find(|(other, _)| *other == key) else { continue };
+        let Value::Mapping(list) = &node.value else { continue };
+        for entry in list {
+            let name = &entry.key;
+            let (title, help) = match kind {
+                Kind::Server if !cx.is_mentioned(kind, name) => (
+                    "a server that nothing mentions",
+                    "give it a domain (`serves: [hub.example]`), or name it as `smarthost:`, under `dns:` or in `expect:`",
+                ),
+                Kind::Message if has_steps && !sent.contains(name) => {
+                    ("a message that is never sent", "send it: `- send: …` in `steps:`")
+                }
+                Kind::Client if has_steps && !run.contains(name) => {
+                    ("a client that never runs", "run it: `- client: …` in `steps:`")
+                }
+                _ => continue,
+            };
+            let help = help.replace('…', name);
+            cx.problems.push(Diagnostic::new(entry.key_span.clone(), format!("{title}: `{name}`")).help(help));
+        }
+    }
+}
+
+/// The value of `decisive:` — a server's name, or `{ server: hub, on: RCPT, rule: 1 }`, rules counted from 1.
+pub(super) fn decisive(node: &Node, servers: &[Server], cx: &Context<'_>) -> Option<Decisive> {
+    if let Value::Text(_) = node.value {
+        return cx.name(node, Kind::Server).map(Decisive::Session);
+    }
+    let mapping = Mapping::new(node, "`decisive`", cx.problems)?;
+    let server = mapping.require("server").and_then(|node| cx.name(node, Kind::Server));
+    let event_node = mapping.take("on");
+    let event = event_node.map(|node| event_word(node, cx));
+    let rule_node = mapping.take("rule");
+    let rule = rule_node.map(|node| cx.problems.integer(node, "a rule's place, from 1"));
+    if let (Some(entry), None) = (mapping.entry("rule"), event_node) {
+        cx.problems.push(Diagnostic::new(entry.key_span.clone(), "`rule:` without `on:`").because("a rule of what?"));
+    }
+    mapping.finish();
+    let server = server?;
+    let Some(event) = event else { return Some(Decisive::Session(server)) };
+    let event = event?;
+    let parsed = parse_event(&event)?;
+    let script = &servers.iter().find(|one| one.script.name == server)?.script;
+    let count = script.rules_on(&parsed).count();
+    if count == 0 {
+        let events: Vec<String> = script.rules.iter().map(|(on, _)| on.to_string()).collect();
+        let events: Vec<&str> = events.iter().map(String::as_str).collect();
+        let help = if events.is_empty() { "it has no rules".to_owned() } else { format!("it has rules on {}", list_of(&events)) };
+        cx.problems.push(
+            Diagnostic::new(event_node?.span.clone(), format!("`{server}` has no rule on `{event}`")).help(help),
+        );
+        return None;
+    }
+    let index = match rule {
+        None => None,
+        Some(place) => {
+            let place = usize::try_from(place?).unwrap_or(usize::MAX);
+            if place == 0 || place > count {
+                cx.problems.push(
+                    Diagnostic::new(rule_node?.span.clone(), format!("`{server}` has {count} on `{event}`; rules are counted from 1"))
+                        .because("no such rule"),
+                );
+                return None;
+            }
+            Some(place - 1)
+        }
+    };
+    Some(Decisive::Rule { server, event, index })
+}
+
+/// A scenario in which nothing can happen, or nothing is looked at.
+pub(super) fn purpose(root: &Node, scenario: &Scenario, cx: &Context<'_>) {
+    let at = match &root.value {
+        Value::Mapping(list) => list.first().map_or(root.span.clone(), |entry| entry.key_span.clone()),
+        _ => root.span.clone(),
+    };
+    let has = |key: &str| entries(root).any(|(other, _)| other == key);
+    if !has("expect") && !has("observe") {
+        cx.problems.push(
+            Diagnostic::new(at.clone(), "a scenario that looks at nothing")
+                .because("it has neither `expect:` nor `observe:`")
+                .help("say what must hold: `expect: [{ delivered: {} }]`; or note it: `observe: [{ delivered: {} }]`"),
+        );
+    }
+    if scenario.messages.is_empty() && scenario.clients.is_empty() && !has("messages") && !has("clients") {
+        cx.problems.push(
+            Diagnostic::new(at, "a scenario in which nothing happens")
+                .because("it has neither `messages:` nor `clients:`")
+                .help("the smallest message: `messages: { note: { from: alice@origin.example, to: bob@hub.example } }`"),
+        );
+    }
+}

@@ -1,0 +1,118 @@
+//! What the parts of one file know of each other: names, and who mentioned whom.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use super::diagnostic::Diagnostic;
+use super::read::{Problems, suggestion};
+use super::yaml::{Node, Span, Value};
+
+/// What can be mentioned by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// A server.
+    Server,
+    /// A message.
+    Message,
+    /// A client.
+    Client,
+    /// A client, or a server that is a dialogue.
+    Dialogue,
+}
+
+impl Kind {
+    /// The word for it, and the key under which they stand.
+    pub(super) fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Server => ("server", "servers"),
+            Self::Message => ("message", "messages"),
+            Self::Client => ("client", "clients"),
+            Self::Dialogue => ("dialogue", "clients"),
+        }
+    }
+}
+
+/// Names, mentions and mistakes of one file.
+#[derive(Debug)]
+pub(super) struct Context<'a> {
+    /// The text.
+    pub(super) text: &'a str,
+    /// The mistakes.
+    pub(super) problems: &'a Problems,
+    names: Vec<(Kind, &'a str)>,
+    mentioned: RefCell<BTreeSet<(Kind, String)>>,
+}
+
+impl<'a> Context<'a> {
+    /// Collects the names of a scenario.
+    pub(super) fn new(text: &'a str, root: &'a Node, problems: &'a Problems) -> Self {
+        let mut names = Vec::new();
+        for (key, node) in entries(root) {
+            for (name, node) in entries(node) {
+                match key {
+                    "servers" => {
+                        names.push((Kind::Server, name));
+                        names.extend(entries(node).any(|(key, _)| key == "dialogue").then_some((Kind::Dialogue, name)));
+                    }
+                    "messages" => names.push((Kind::Message, name)),
+                    "clients" => names.extend([(Kind::Client, name), (Kind::Dialogue, name)]),
+                    _ => {}
+                }
+            }
+        }
+        Self { text, problems, names, mentioned: RefCell::default() }
+    }
+
+    /// The names of a kind, in the file's order.
+    pub(super) fn names(&self, kind: Kind) -> Vec<&'a str> {
+        self.names.iter().filter(|(other, _)| *other == kind).map(|(_, name)| *name).collect()
+    }
+
+    /// A name of this kind, which is mentioned from now on.
+    pub(super) fn name(&self, node: &Node, kind: Kind) -> Option<String> {
+        let (what, key) = kind.words();
+        let text = self.problems.text(node, &format!("the name of a {what}"))?;
+        let known = self.names(kind);
+        if !known.contains(&text.as_str()) {
+            let help = if known.is_empty() {
+                format!("the scenario has no `{key}:`")
+            } else {
+                suggestion(&text, &known)
+            };
+            let title = format!("there is no {what} `{text}`");
+            self.problems.push(Diagnostic::new(node.span.clone(), title).because("no such name").help(help));
+            return None;
+        }
+        self.mention(kind, &text);
+        Some(text)
+    }
+
+    /// Notes a mention.
+    pub(super) fn mention(&self, kind: Kind, name: &str) {
+        let kinds = if kind == Kind::Dialogue { vec![Kind::Client, Kind::Server] } else { vec![kind] };
+        self.mentioned.borrow_mut().extend(kinds.into_iter().map(|kind| (kind, name.to_owned())));
+    }
+
+    /// Whether it was mentioned.
+    pub(super) fn is_mentioned(&self, kind: Kind, name: &str) -> bool {
+        self.mentioned.borrow().contains(&(kind, name.to_owned()))
+    }
+}
+
+/// The entries of a mapping; none of anything else.
+pub(super) fn entries(node: &Node) -> impl Iterator<Item = (&str, &Node)> {
+    let entries = match &node.value {
+        Value::Mapping(entries) => entries.as_slice(),
+        _ => &[],
+    };
+    entries.iter().map(|entry| (entry.key.as_str(), &entry.value))
+}
+
+/// Where a key of a mapping stands; the whole node where it is not there.
+pub(super) fn key_span(node: &Node, key: &str) -> Span {
+    let entries = match &node.value {
+        Value::Mapping(entries) => entries.as_slice(),
+        _ => &[],
+    };
+    entries.iter().find(|entry| entry.key == key).map_or(node.span.clone(), |entry| entry.key_span.clone())
+}

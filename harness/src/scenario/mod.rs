@@ -1,0 +1,42 @@
+//! YAML → [`Scenario`]. Everything that an author can get wrong is told here, with file, line, column and a way out.
+//!
+//! - [`load`] and [`parse`] make the checked model from a file or a text; [`find`] lists the files.
+//! - [`model`]: what the rest of the harness works with. It can only hold what makes sense.
+//! - [`Diagnostics`]: the mistakes of one file, all of them, in its order.
+//!
+//! Inside, a file goes through three hands: `yaml` (the only place that knows YAML) makes a tree in which every node
+//! knows its place; `read` takes mappings apart and notes what is unknown, missing or of the wrong kind; one file per
+//! part of the language (`servers`, `rules`, `messages`, …) turns nodes into the model; `checks` looks at the whole.
+
+mod checks;
+mod context;
+mod diagnostic;
+mod dialogue;
+mod dns;
+mod expect;
+mod find;
+mod load;
+mod messages;
+mod origin;
+pub mod model;
+mod profiles;
+mod read;
+mod relay;
+mod replies;
+mod rules;
+mod servers;
+mod steps;
+mod values;
+mod wire;
+mod yaml;
+
+pub use diagnostic::{Diagnostic, Diagnostics};
+pub use find::{FindError, find};
+pub use load::{load, parse};
+pub use model::{
+    Address, AuthSettings, Check, Client, Content, Decisive, Delivered, DnsEntry, DnsFault, Envelope, Expectation, HistoricOutcome,
+    Level, Message, Octets, Of, Reach, Refused, RelaySettings, Returned, Scenario, Server, Serves, Step, Tls, Wire,
+    WireThing,
+};
+pub use origin::origin_mailbox;
+pub use profiles::{profile, profile_names};

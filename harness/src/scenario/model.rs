@@ -1,0 +1,514 @@
+//! The checked model of a scenario: it can only hold what makes sense. [`super::load`] makes it from YAML.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use mock_servers::script::{Certificate, Dialogue, Glob, Range, Script};
+
+/// One scenario.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// The file it came from, as it was named.
+    pub path: PathBuf,
+    /// `seeds/domino-8bitmime`: the path below the scenarios' root, without its ending. Names test and snapshot.
+    pub name: String,
+    /// One line.
+    pub title: String,
+    /// What it is about, for people.
+    pub about: String,
+    /// Where the behaviour is known from.
+    pub sources: Vec<String>,
+    /// Words to choose it by.
+    pub tags: Vec<String>,
+    /// The servers that the relay may meet, in the file's order.
+    pub servers: Vec<Server>,
+    /// Clients that are dialogues.
+    pub clients: Vec<Client>,
+    /// What the relay under test is told.
+    pub relay: RelaySettings,
+    /// The messages, in the file's order.
+    pub messages: Vec<Message>,
+    /// Names that the scenario sets itself; what servers serve is added by the lab.
+    pub dns: Vec<DnsEntry>,
+    /// What is done in order. Never empty: without `steps:` it sends every message, runs every client, and settles.
+    pub steps: Vec<Step>,
+    /// What is required.
+    pub expect: Vec<Expectation>,
+    /// What is noted without judging.
+    pub observe: Vec<Expectation>,
+    /// The rule or server without which the scenario shows nothing; `None`: the harness derives it.
+    pub decisive: Option<Decisive>,
+    /// The relays of the past on which it does not pass, and how it comes out there: that the scenario can tell.
+    pub historic: Vec<(String, HistoricOutcome)>,
+}
+
+/// How a scenario comes out on a relay of the past that has the defect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HistoricOutcome {
+    /// What the relay did was legal, and a loss to its users.
+    Deviates,
+    /// It was not legal.
+    Violates,
+}
+
+/// What must have happened for the scenario to have shown anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decisive {
+    /// A session with this server.
+    Session(String),
+    /// A rule of this server on this event (as the language writes it), by its place in the list from 0.
+    Rule {
+        /// The server.
+        server: String,
+        /// The event.
+        event: String,
+        /// The rule's place; `None`: any of the event's.
+        index: Option<usize>,
+    },
+}
+
+/// A mock server and where it stands in the world.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// What it does; [`Script::name`] is its name in the scenario.
+    pub script: Script,
+    /// The domains whose mail it takes by MX.
+    pub serves: Vec<Serves>,
+    /// Its addresses, in order; a good IPv4 address alone when the scenario says nothing.
+    pub addresses: Vec<Address>,
+}
+
+/// A domain that a server is an MX of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Serves {
+    /// The domain.
+    pub domain: String,
+    /// The MX preference; lower is tried first (RFC 5321 section 5.1).
+    pub preference: u16,
+}
+
+/// One address of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Address {
+    /// IPv6 in place of IPv4.
+    pub v6: bool,
+    /// What a SYN meets.
+    pub reach: Reach,
+}
+
+/// What a SYN to an address meets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// The server.
+    Good,
+    /// A reset.
+    Refused,
+    /// Nothing.
+    Filtered,
+}
+
+/// A client that is a dialogue with the relay.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// Its name in the scenario.
+    pub name: String,
+    /// Whether the relay lets it relay.
+    pub trusted: bool,
+    /// What it says and hears.
+    pub dialogue: Dialogue,
+}
+
+/// What the relay under test is told, in neutral words.
+#[derive(Debug, Clone, Default)]
+pub struct RelaySettings {
+    /// Its name; `None`: `relay.origin.example`.
+    pub hostname: Option<String>,
+    /// The server that everything goes through.
+    pub smarthost: Option<String>,
+    /// Credentials for next hops.
+    pub auth: Option<AuthSettings>,
+    /// STARTTLS towards next hops; `None`: the relay's default, opportunistic.
+    pub tls: Option<Tls>,
+    /// First wait between attempts.
+    pub retry_first: Option<Duration>,
+    /// Longest wait between attempts.
+    pub retry_at_most: Option<Duration>,
+    /// After how long the sender is warned.
+    pub warn: Option<Duration>,
+    /// After how long mail is returned.
+    pub lifetime: Option<Duration>,
+    /// Largest message, in octets.
+    pub size_limit: Option<u64>,
+    /// Several messages over one session.
+    pub reuse: Option<bool>,
+    /// How long the greeting may take.
+    pub greeting_timeout: Option<Duration>,
+    /// How long the reply to a command may take.
+    pub command_timeout: Option<Duration>,
+    /// How long the reply to the final dot may take.
+    pub end_of_data_timeout: Option<Duration>,
+}
+
+/// Credentials for next hops.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthSettings {
+    /// The server to authenticate to; `None`: any.
+    pub to: Option<String>,
+    /// User name.
+    pub user: String,
+    /// Password.
+    pub password: String,
+    /// Mechanisms in order; empty: the relay's own choice.
+    pub mechanisms: Vec<String>,
+}
+
+/// STARTTLS towards next hops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tls {
+    /// Never.
+    Off,
+    /// When offered.
+    Opportunistic,
+    /// Always, with a valid certificate.
+    Required,
+    /// By TLSA records.
+    Dane,
+}
+
+/// A message: envelope, headers and content are three things.
+#[derive(Debug, Clone, Default)]
+pub struct Message {
+    /// Its name in the scenario.
+    pub name: String,
+    /// The reverse-path; empty is `<>`.
+    pub from: String,
+    /// The forward-paths, ranges written out; verbatim, trailing spaces included.
+    pub to: Vec<String>,
+    /// How many times each `send` submits it; at least 1.
+    pub copies: u32,
+    /// The envelope's parameters.
+    pub envelope: Envelope,
+    /// Header fields in order, added to or in place of the default ones. `None` as the value: left out.
+    pub headers: Vec<(String, Option<String>)>,
+    /// The content.
+    pub content: Content,
+    /// Relay allowed to this client; an untrusted client's mail to foreign domains should be refused.
+    pub trusted: bool,
+}
+
+/// What is asked of the envelope beyond the paths.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Envelope {
+    /// `BODY=8BITMIME` (RFC 6152).
+    pub body_8bitmime: bool,
+    /// `NOTIFY=` (RFC 3461 section 4.1), upper case; empty: absent.
+    pub notify: Vec<String>,
+    /// `RET=` (RFC 3461 section 4.3): `FULL` or `HDRS`.
+    pub ret: Option<String>,
+    /// `ENVID=` (RFC 3461 section 4.4), before xtext encoding.
+    pub envid: Option<String>,
+    /// `SIZE=` (RFC 1870); `None`: absent.
+    pub size: Option<u64>,
+}
+
+/// What the body is made of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Content {
+    /// The text; `None`: a short line.
+    pub text: Option<String>,
+    /// How many times the text is repeated, each on its own line; at least 1.
+    pub lines: u32,
+    /// The body without its last CRLF.
+    pub no_final_newline: bool,
+    /// The whole message, headers included, as it stands; nothing is added to it.
+    pub raw: Option<Vec<u8>>,
+}
+
+/// A name in the DNS that the scenario sets itself.
+#[derive(Debug, Clone)]
+pub enum DnsEntry {
+    /// A node whose records name servers of the scenario or hosts; the lab fills addresses in.
+    Records {
+        /// The name.
+        name: String,
+        /// MX records: preference and host; the host `.` is the null MX (RFC 7505).
+        mx: Option<Vec<(u16, String)>>,
+        /// A records: addresses, or a server's name that stands for its addresses.
+        a: Option<Vec<String>>,
+        /// AAAA records, likewise.
+        aaaa: Option<Vec<String>>,
+        /// TXT records.
+        txt: Option<Vec<String>>,
+        /// A CNAME's target.
+        cname: Option<String>,
+        /// Types that fail, `MX: servfail`.
+        faults: Vec<(String, DnsFault)>,
+    },
+    /// The name as a whole fails.
+    Fault {
+        /// The name.
+        name: String,
+        /// How.
+        fault: DnsFault,
+    },
+    /// One entry until a moment of the run, then another.
+    Until {
+        /// The moment, from the start of the run.
+        until: Duration,
+        /// Before it.
+        first: Box<DnsEntry>,
+        /// From it on.
+        then: Box<DnsEntry>,
+    },
+}
+
+/// How a DNS answer fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DnsFault {
+    /// NXDOMAIN.
+    NxDomain,
+    /// SERVFAIL.
+    Servfail,
+    /// REFUSED.
+    Refused,
+    /// No answer.
+    Timeout,
+    /// NOERROR without records of the type.
+    Empty,
+}
+
+/// A scenario's step.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Submits messages, in order; done at the final reply.
+    Send(Vec<String>),
+    /// Runs a dialogue client to its end.
+    Client(String),
+    /// Goes on until all is quiet and nothing live is in the queue.
+    Settle,
+    /// Lets this much of the run's time pass.
+    Wait(Duration),
+    /// Kills the relay as by SIGKILL.
+    KillRelay,
+    /// Stops it if it runs, and starts it again on the same queue.
+    RestartRelay,
+    /// Takes a server's listener away; connections are refused.
+    Stop(String),
+    /// Brings it back.
+    Start(String),
+    /// Has the relay try everything in its queue now.
+    QueueRunForce,
+}
+
+/// Something required, or noted.
+#[derive(Debug, Clone)]
+pub struct Expectation {
+    /// What is required, in words; `None`: made from the check.
+    pub it: Option<String>,
+    /// How binding it is.
+    pub level: Level,
+    /// The clause or field source.
+    pub clause: String,
+    /// What is looked at.
+    pub check: Check,
+    /// Its line in the file, from 1.
+    pub line: usize,
+}
+
+/// How binding an expectation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Its breach violates.
+    Must,
+    /// Its breach deviates.
+    Should,
+    /// Its breach is only told.
+    May,
+}
+
+/// What an expectation looks at. Ranges of counts default to what each variant says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Check {
+    /// The message reached a mock server that took it.
+    Delivered(Delivered),
+    /// A failed notification for it reached the sender.
+    Returned(Returned),
+    /// The relay refused it.
+    Refused(Refused),
+    /// It is in the queue at the end.
+    Queued(Of),
+    /// A delay warning for it reached the sender.
+    Delayed {
+        /// Of what.
+        of: Of,
+        /// How many; default 1 or more.
+        times: Range<u64>,
+        /// What its text holds.
+        text: Option<String>,
+        /// When the first came, counted from the submission.
+        within: Range<Duration>,
+    },
+    /// A notification with this action (`relayed`, `delivered`, `expanded`) reached the sender.
+    Notified {
+        /// Of what.
+        of: Of,
+        /// The action, lower case.
+        action: String,
+        /// How many; default 1 or more.
+        times: Range<u64>,
+    },
+    /// What went over the wire at a server.
+    Wire(Wire),
+    /// No session ever reached this server.
+    Untouched(String),
+    /// The dialogue came to its end.
+    Completed(String),
+    /// The relay's log holds a line that fits.
+    Logged(Glob),
+    /// At least one holds.
+    AnyOf(Vec<Check>),
+    /// Each holds.
+    AllOf(Vec<Check>),
+    /// None holds.
+    NoneOf(Vec<Check>),
+    /// The check holds for each submission of a message taken by itself.
+    Each {
+        /// The message.
+        message: String,
+        /// The check; its own `message` is left out.
+        check: Box<Check>,
+    },
+}
+
+/// A message, some of its recipients, some of its submissions.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Of {
+    /// The message's name; `None` inside `each`.
+    pub message: Option<String>,
+    /// Which recipients; `None`: every one of them.
+    pub to: Option<Glob>,
+}
+
+/// See [`Check::Delivered`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delivered {
+    /// What.
+    pub of: Of,
+    /// The server that took it; `None`: any.
+    pub by: Option<String>,
+    /// The attempt at which it was taken: one try over all hosts of the domain, from 1.
+    pub attempt: Option<Range<u64>>,
+    /// How many copies each recipient got; default 1 exactly.
+    pub times: Range<u64>,
+    /// Whether the content was 7-bit or 8-bit on the wire.
+    pub octets: Option<Octets>,
+    /// How long after the submission.
+    pub within: Option<Range<Duration>>,
+}
+
+/// Whether content has octets above 127.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Octets {
+    /// None.
+    SevenBit,
+    /// Some.
+    EightBit,
+}
+
+/// See [`Check::Returned`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Returned {
+    /// What.
+    pub of: Of,
+    /// One of these enhanced status codes, `*` for any number; empty: any.
+    pub status: Vec<Glob>,
+    /// How long after the submission.
+    pub within: Option<Range<Duration>>,
+    /// What its text holds.
+    pub text: Option<String>,
+    /// How many notifications each recipient is failed in, per submission; default 1 exactly.
+    pub times: Range<u64>,
+}
+
+/// See [`Check::Refused`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refused {
+    /// What.
+    pub of: Of,
+    /// `MAIL`, `RCPT`, `DATA` or `end-of-data`; `None`: at any.
+    pub at: Option<String>,
+    /// The reply code, `*` for the rest: `5*`; `None`: 4yz or 5yz.
+    pub reply: Option<Glob>,
+}
+
+/// See [`Check::Wire`]. Everything that is said must hold.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Wire {
+    /// The server; `None`: all of them.
+    pub at: Option<String>,
+    /// The first command of each session.
+    pub first: Option<String>,
+    /// What no session has.
+    pub never: Vec<WireThing>,
+    /// What at least one session has.
+    pub once: Vec<WireThing>,
+    /// The number of sessions.
+    pub sessions: Option<Range<u64>>,
+    /// The time between the beginnings of sessions that follow one another.
+    pub gap: Option<Range<Duration>>,
+}
+
+/// Something that can be seen on the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WireThing {
+    /// A command line that begins with these words: `BDAT`, `AUTH LOGIN`, `HELO`.
+    Command(String),
+    /// A command outside TLS: `MAIL in clear`.
+    CommandInClear(String),
+    /// Content with octets above 127.
+    EightBitContent,
+}
+
+impl Scenario {
+    /// The server of this name.
+    pub fn server(&self, name: &str) -> Option<&Server> {
+        self.servers.iter().find(|server| server.script.name == name)
+    }
+
+    /// The message of this name.
+    pub fn message(&self, name: &str) -> Option<&Message> {
+        self.messages.iter().find(|message| message.name == name)
+    }
+
+    /// Certificates that some server of it may show other than a good one: they decide what `tls: required` can do.
+    pub fn certificates(&self) -> impl Iterator<Item = Certificate> + '_ {
+        self.servers.iter().map(|server| server.script.certificate)
+    }
+
+    /// The longest that the relay may keep mail, as far as the scenario says.
+    pub fn lifetime(&self) -> Duration {
+        self.relay.lifetime.unwrap_or(Duration::from_secs(5 * 86_400))
+    }
+}
+
+impl Check {
+    /// The check's word in the language.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Delivered(_) => "delivered",
+            Self::Returned(_) => "returned",
+            Self::Refused(_) => "refused",
+            Self::Queued(_) => "queued",
+            Self::Delayed { .. } => "delayed",
+            Self::Notified { .. } => "notified",
+            Self::Wire(_) => "wire",
+            Self::Untouched(_) => "untouched",
+            Self::Completed(_) => "completed",
+            Self::Logged(_) => "logged",
+            Self::AnyOf(_) => "any of",
+            Self::AllOf(_) => "all of",
+            Self::NoneOf(_) => "none of",
+            Self::Each { .. } => "each",
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! Takes nodes apart: mappings whose every key must be known, texts, truth values, numbers. A mistake is noted and
+//! reading goes on, so that an author sees all of them at once.
+
+use std::cell::RefCell;
+
+use super::diagnostic::Diagnostic;
+use super::values::Wrong;
+use super::yaml::{Entry, Node, Span, Style, Value};
+
+/// The mistakes found so far.
+#[derive(Debug, Default)]
+pub(super) struct Problems {
+    list: RefCell<Vec<Diagnostic>>,
+}
+
+impl Problems {
+    /// Notes one.
+    pub(super) fn push(&self, diagnostic: Diagnostic) {
+        self.list.borrow_mut().push(diagnostic);
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.list.borrow().len()
+    }
+
+    /// All of them.
+    pub(super) fn into_list(self) -> Vec<Diagnostic> {
+        self.list.into_inner()
+    }
+
+    /// Notes "expected …, found …".
+    pub(super) fn expected(&self, node: &Node, expected: &str) -> Option<()> {
+        self.push(
+            Diagnostic::new(node.span.clone(), format!("expected {expected}, found {}", node.describe()))
+                .because(format!("this is {}", node.describe())),
+        );
+        None
+    }
+
+    /// Notes that a value does not have the form that it should.
+    pub(super) fn wrong(&self, node: &Node, expected: &str, wrong: Wrong) {
+        let title = format!("`{}` is not {expected}", node.written.trim_end_matches('\n'));
+        let mut diagnostic = Diagnostic::new(node.span.clone(), title).because(wrong.why);
+        diagnostic.help.extend(wrong.help);
+        self.push(diagnostic);
+    }
+
+    /// Notes a word that is not one of `known`.
+    pub(super) fn unknown(&self, span: Span, title: String, word: &str, known: &[&str]) {
+        self.push(Diagnostic::new(span, title).because("unknown").help(suggestion(word, known)));
+    }
+
+    /// Notes a word of the language that this version does not have yet.
+    pub(super) fn later(&self, span: Span, word: &str) {
+        self.push(
+            Diagnostic::new(span, format!("`{word}` is a word of the language that this version does not carry out yet"))
+                .because("not carried out yet")
+                .help("leave it out; scenarios/README.md lists what is carried out"),
+        );
+    }
+
+    /// A text. Numbers, truth values and what other readers take for one are mistakes.
+    pub(super) fn text(&self, node: &Node, expected: &str) -> Option<String> {
+        let text = match &node.value {
+            Value::Text(text) => text,
+            Value::Bool(_) | Value::Integer(_) | Value::Number => {
+                self.push(
+                    Diagnostic::new(node.span.clone(), format!("expected {expected}, found {}", node.describe()))
+                        .because("without quotes, YAML does not read this as text")
+                        .help(format!("put it in quotes: \"{}\"", node.written)),
+                );
+                return None;
+            }
+            _ => {
+                self.expected(node, expected);
+                return None;
+            }
+        };
+        if node.style == Style::Plain && is_yes_or_no(text) {
+            self.push(
+                Diagnostic::new(node.span.clone(), format!("`{text}` without quotes can be a text or a truth value"))
+                    .because("YAML 1.1 reads this as a truth value, YAML 1.2 as text")
+                    .help(format!("for the text, put it in quotes: \"{text}\"")),
+            );
+            return None;
+        }
+        Some(text.clone())
+    }
+
+    /// A text that is not empty.
+    pub(super) fn some_text(&self, node: &Node, expected: &str) -> Option<String> {
+        let text = self.text(node, expected)?;
+        if text.trim().is_empty() {
+            self.push(Diagnostic::new(node.span.clone(), format!("expected {expected}, found an empty text")));
+            return None;
+        }
+        Some(text)
+    }
+
+    /// `true` or `false`.
+    pub(super) fn boolean(&self, node: &Node) -> Option<bool> {
+        match &node.value {
+            Value::Bool(value) => Some(*value),
+            Value::Text(text) if is_yes_or_no(text) => {
+                let meant = matches!(text.to_ascii_lowercase().as_str(), "yes" | "on" | "y");
+                self.push(
+                    Diagnostic::new(node.span.clone(), format!("expected `true` or `false`, found the text `{text}`"))
+                        .because("this YAML knows no other truth values")
+                        .help(format!("write `{meant}`")),
+                );
+                None
+            }
+            _ => {
+                self.expected(node, "`true` or `false`")?;
+                None
+            }
+        }
+    }
+
+    /// A scalar with a form of its own: a duration, a size, a range, a pattern.
+    pub(super) fn parsed<T>(
+        &self,
+        node: &Node,
+        expected: &str,
+        parse: impl Fn(&str) -> Result<T, Wrong>,
+    ) -> Option<T> {
+        let written = match &node.value {
+            Value::Text(text) => text,
+            Value::Integer(_) | Value::Number => &node.written,
+            _ => {
+                self.expected(node, expected)?;
+                return None;
+            }
+        };
+        parse(written).map_err(|wrong| self.wrong(node, expected, wrong)).ok()
+    }
+
+    /// One of a fixed set of words.
+    pub(super) fn word<T: Clone>(&self, node: &Node, expected: &str, words: &[(&str, T)]) -> Option<T> {
+        let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        let listed = list_of(&known);
+        let Value::Text(text) = &node.value else {
+            self.expected(node, &format!("{expected}: {listed}"))?;
+            return None;
+        };
+        let found = words.iter().find(|(word, _)| word == text).map(|(_, value)| value.clone());
+        if found.is_none() {
+            self.unknown(node.span.clone(), format!("`{text}` is not {expected}"), text, &known);
+        }
+        found
+    }
+
+    /// A whole number.
+    pub(super) fn integer(&self, node: &Node, expected: &str) -> Option<u64> {
+        if let Value::Integer(value) = node.value {
+            return Some(value);
+        }
+        self.expected(node, expected)?;
+        None
+    }
+}
+
+/// One node or a list of them.
+pub(super) fn one_or_more(node: &Node) -> &[Node] {
+    match &node.value {
+        Value::List(items) => items,
+        _ => std::slice::from_ref(node),
+    }
+}
+
+/// What YAML 1.1 takes for a truth value and YAML 1.2 does not.
+fn is_yes_or_no(text: &str) -> bool {
+    ["yes", "no", "on", "off", "y", "n"].iter().any(|word| word.eq_ignore_ascii_case(text))
+}
+
+/// "did you mean …", or the list of what is known.
+pub(super) fn suggestion(word: &str, known: &[&str]) -> String {
+    let best = known.iter().filter_map(|one| distance(word, one).map(|distance| (distance, one))).min();
+    match best {
+        Some((_, best)) => format!("did you mean `{best}`?"),
+        None if known.is_empty() => "there is none to choose from".to_owned(),
+        None => format!("known here: {}", list_of(known)),
+    }
+}
+
+/// How far a word is from a known one, if it is near enough to be meant; case is no distance.
+fn distance(word: &str, known: &str) -> Option<usize> {
+    let (word, known) = (word.to_lowercase(), known.to_lowercase());
+    let distance = strsim::damerau_levenshtein(&word, &known);
+    (distance <= 1 + known.chars().count() / 4 && distance < known.chars().count()).then_some(distance)
+}
+
+/// `` `a`, `b` or `c` ``
+pub(super) fn list_of(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => quoted.concat(),
+    }
+}
+
+/// A mapping whose keys are words of the language. Ends with [`Mapping::finish`], which tells the unknown ones.
+#[derive(Debug)]
+pub(super) struct Mapping<'a> {
+    what: &'static str,
+    span: Span,
+    entries: &'a [Entry],
+    problems: &'a Problems,
+    known: RefCell<Vec<&'static str>>,
+    later: RefCell<Vec<&'static str>>,
+}
+
+impl<'a> Mapping<'a> {
+    /// The mapping in `node`; `what` is it for: `a server`. Nothing at all is an empty mapping where `empty_is_fine`.
+    pub(super) fn new(node: &'a Node, what: &'static str, problems: &'a Problems) -> Option<Self> {
+        let entries: &[Entry] = match &node.value {
+            Value::Mapping(entries) => entries,
+            Value::Null => &[],
+            _ => {
+                problems.expected(node, &format!("{what} as a mapping (`key: value`)"))?;
+                return None;
+            }
+        };
+        Some(Self {
+            what,
+            span: node.span.clone(),
+            entries,
+            problems,
+            known: RefCell::default(),
+            later: RefCell::default(),
+        })
+    }
+
+    /// The value of `key`, which is known from now on.
+    pub(super) fn take(&self, key: &'static str) -> Option<&'a Node> {
+        self.known.borrow_mut().push(key);
+        self.entry(key).map(|entry| &entry.value)
+    }
+
+    /// The entry of `key`.
+    pub(super) fn entry(&self, key: &str) -> Option<&'a Entry> {
+        self.entries.iter().find(|entry| entry.key == key)
+    }
+
+    /// The value of `key`, whose absence is a mistake.
+    pub(super) fn require(&self, key: &'static str) -> Option<&'a Node> {
+        let node = self.take(key);
+        // A misspelt key is told as that, once.
+        let misspelt = || self.entries.iter().any(|entry| distance(&entry.key, key).is_some_and(|far| far > 0));
+        if node.is_none() && !misspelt() {
+            let at = self.entries.first().map_or(self.span.clone(), |entry| entry.key_span.clone());
+            self.problems.push(
+                Diagnostic::new(at, format!("{} needs `{key}:`", self.what))
+                    .because(format!("there is no `{key}:` here")),
+            );
+        }
+        node
+    }
+
+    /// Words of the language that this version does not carry out.
+    pub(super) fn later(&self, words: &[&'static str]) {
+        self.later.borrow_mut().extend_from_slice(words);
+    }
+
+    /// Whether there is nothing in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Where it stands.
+    pub(super) fn span(&self) -> Span {
+        self.span.clone()
+    }
+
+    /// The keys in the file's order.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &'a str> {
+        self.entries.iter().map(|entry| entry.key.as_str())
+    }
+
+    /// Notes keys that nobody asked for.
+    pub(super) fn finish(self) {
+        let (known, later) = (self.known.borrow(), self.later.borrow());
+        for entry in self.entries {
+            let key = entry.key.as_str();
+            if later.contains(&key) {
+                self.problems.later(entry.key_span.clone(), key);
+            } else if !known.contains(&key) {
+                let title = format!("{} has no `{key}:`", self.what);
+                self.problems.unknown(entry.key_span.clone(), title, key, &known);
+            }
+        }
+    }
+}

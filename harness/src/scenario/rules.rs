@@ -1,0 +1,325 @@
+//! `on:` — events, conditions and actions.
+//!
+//! A value under an event is
+//!
+//! - a text: a reply, always given;
+//! - a mapping: one rule, `when:` and the actions in their usual order: wait, pace, send, reply, tls, take, close, stall;
+//! - a list in which an element is a text or has `when:` (or `after:`): rules, tried in order;
+//! - any other list: the actions of one rule, in the list's own order.
+
+use mock_servers::script::{
+    Action, Certificate, Condition, MeansFor, On, Rule, TlsAction, TlsFault, Verb,
+};
+
+use super::context::{Context, entries};
+use super::diagnostic::Diagnostic;
+use super::read::{Mapping, list_of, suggestion};
+use super::replies::{bytes, reply};
+use super::values;
+use super::yaml::{Entry, Node, Value};
+
+/// The events that are not verbs.
+const EVENTS: [(&str, On); 8] = [
+    ("connect", On::Connect),
+    ("early", On::Early),
+    ("challenge", On::Challenge),
+    ("data", On::Data),
+    ("end-of-data", On::EndOfData),
+    ("idle", On::Idle),
+    ("unknown", On::Unknown),
+    ("any", On::Any),
+];
+
+/// The words of a rule that are actions, in the usual order.
+const ACTIONS: [&str; 8] = ["wait", "pace", "send", "reply", "tls", "take", "close", "stall"];
+
+/// The value of `on:`.
+pub(super) fn on(node: &Node, cx: &Context<'_>) -> Vec<(On, Vec<Rule>)> {
+    let Value::Mapping(list) = &node.value else {
+        cx.problems.expected(node, "a mapping from events to rules");
+        return Vec::new();
+    };
+    list.iter()
+        .filter_map(|entry| {
+            let event = event(entry, cx);
+            let rules = rules(&entry.value, cx);
+            let event = event?;
+            super::checks::rules(&event, &rules, cx);
+            Some((event, rules.into_iter().map(|placed| placed.rule).collect()))
+        })
+        .collect()
+}
+
+/// Rules without their places.
+pub(super) fn plain_rules(node: &Node, cx: &Context<'_>) -> Vec<Rule> {
+    rules(node, cx).into_iter().map(|placed| placed.rule).collect()
+}
+
+/// A rule and where it stands.
+pub(super) struct Placed<'a> {
+    pub(super) rule: Rule,
+    pub(super) node: &'a Node,
+}
+
+fn event(entry: &Entry, cx: &Context<'_>) -> Option<On> {
+    let found = parse_event(&entry.key);
+    if found.is_none() {
+        let known: Vec<&str> = EVENTS.iter().map(|(word, _)| *word).chain(Verb::ALL.map(Verb::name)).collect();
+        cx.problems.unknown(entry.key_span.clone(), format!("there is no event `{}`", entry.key), &entry.key, &known);
+    }
+    found
+}
+
+/// The event of this name: a verb in capitals, or one of the words in small letters. `data` is not `DATA`.
+pub(super) fn parse_event(word: &str) -> Option<On> {
+    let other = EVENTS.iter().find(|(name, _)| *name == word).map(|(_, on)| on.clone());
+    other.or_else(|| Verb::ALL.into_iter().find(|verb| verb.name() == word).map(On::Command))
+}
+
+fn rules<'a>(node: &'a Node, cx: &Context<'_>) -> Vec<Placed<'a>> {
+    match &node.value {
+        Value::List(items) if items.is_empty() => {
+            cx.problems.expected(node, "a rule");
+            Vec::new()
+        }
+        Value::List(items) if items.iter().any(is_rule_by_itself) => {
+            items.iter().filter_map(|item| rule(item, cx)).collect()
+        }
+        Value::List(items) => {
+            let lists: Option<Vec<Vec<Action>>> = items.iter().map(|item| action_item(item, cx)).collect();
+            let actions = lists.map(|lists| lists.concat());
+            actions
+                .map(|actions| Placed { rule: Rule { when: Vec::new(), actions, after: None }, node })
+                .into_iter()
+                .collect()
+        }
+        _ => rule(node, cx).into_iter().collect(),
+    }
+}
+
+/// Whether a list that has this element is a list of rules.
+fn is_rule_by_itself(node: &Node) -> bool {
+    match &node.value {
+        Value::Text(text) => text != "stall",
+        _ => entries(node).any(|(key, _)| matches!(key, "when" | "after")),
+    }
+}
+
+fn rule<'a>(node: &'a Node, cx: &Context<'_>) -> Option<Placed<'a>> {
+    if !matches!(node.value, Value::Mapping(_)) {
+        let reply = reply(node, cx)?;
+        return Some(Placed { rule: Rule { when: Vec::new(), actions: vec![Action::Reply(reply)], after: None }, node });
+    }
+    let mapping = Mapping::new(node, "a rule", cx.problems)?;
+    let when = mapping.take("when").map(|node| conditions(node, cx));
+    let after = mapping.take("after").map(|node| cx.problems.parsed(node, "a duration", values::duration));
+    let actions = actions(&mapping, cx);
+    mapping.finish();
+    let actions = actions?;
+    if actions.is_empty() {
+        cx.problems.push(
+            Diagnostic::new(node.span.clone(), "a rule that does nothing")
+                .because("no action here")
+                .help(format!("actions are {}", list_of(&ACTIONS))),
+        );
+        return None;
+    }
+    let when = match when {
+        Some(list) => list?,
+        None => Vec::new(),
+    };
+    let after = match after {
+        Some(after) => Some(after?),
+        None => None,
+    };
+    Some(Placed { rule: Rule { when, actions, after }, node })
+}
+
+/// One element of a list of actions.
+fn action_item(node: &Node, cx: &Context<'_>) -> Option<Vec<Action>> {
+    if matches!(&node.value, Value::Text(text) if text == "stall") {
+        return Some(vec![Action::Stall]);
+    }
+    let mapping = Mapping::new(node, "an action", cx.problems)?;
+    let actions = actions(&mapping, cx);
+    mapping.finish();
+    actions
+}
+
+/// The actions in a mapping, in their usual order.
+fn actions(mapping: &Mapping<'_>, cx: &Context<'_>) -> Option<Vec<Action>> {
+    let problems = cx.problems;
+    let before = problems.count();
+    let mut actions = Vec::new();
+    if let Some(node) = mapping.take("wait") {
+        actions.extend(problems.parsed(node, "a duration", values::duration).map(Action::Wait));
+    }
+    if let Some(node) = mapping.take("pace") {
+        let size = problems.parsed(node, "a size", values::size);
+        if size == Some(0) {
+            problems.expected(node, "a size of at least 1B");
+        }
+        actions.extend(size.map(|size| Action::Pace(usize::try_from(size).unwrap_or(usize::MAX))));
+    }
+    let means = mapping.take("as").and_then(|node| {
+        let words = [("accepted", MeansFor::Accepted), ("refused", MeansFor::Refused)];
+        problems.word(node, "what sent bytes can count as", &words)
+    });
+    if let Some(node) = mapping.take("send") {
+        actions.extend(bytes(node, cx).map(|bytes| Action::Send { bytes, means }));
+    } else if let Some(entry) = mapping.entry("as") {
+        problems.push(
+            Diagnostic::new(entry.key_span.clone(), "`as:` without `send:`")
+                .because("it says what sent bytes count as; a reply says so by its code"),
+        );
+    }
+    if let Some(node) = mapping.take("reply") {
+        actions.extend(reply(node, cx).map(Action::Reply));
+    }
+    if let Some(node) = mapping.take("tls") {
+        actions.extend(tls(node, cx).map(Action::Tls));
+    }
+    if let Some(node) = mapping.take("take") {
+        actions.extend(problems.boolean(node).map(Action::Take));
+    }
+    if let Some(node) = mapping.take("close") {
+        let words = [
+            ("fin", Action::CloseFin),
+            ("reset", Action::CloseReset { at_once: false }),
+            ("reset at once", Action::CloseReset { at_once: true }),
+        ];
+        actions.extend(problems.word(node, "a way to close", &words));
+    }
+    if let Some(node) = mapping.take("stall")
+        && problems.boolean(node) == Some(true)
+    {
+        actions.push(Action::Stall);
+    }
+    mapping.later(&["forward", "rewrite", "read"]);
+    (problems.count() == before).then_some(actions)
+}
+
+fn tls(node: &Node, cx: &Context<'_>) -> Option<TlsAction> {
+    let problems = cx.problems;
+    let mapping = Mapping::new(node, "`tls`", problems)?;
+    let mut action = TlsAction::default();
+    if let Some(node) = mapping.take("certificate") {
+        action.certificate = certificate(node, cx).unwrap_or_default();
+    }
+    if let Some(node) = mapping.take("fail") {
+        let words = [
+            ("eof", TlsFault::Eof),
+            ("corrupt", TlsFault::Corrupt),
+            ("alert", TlsFault::Alert),
+            ("stall", TlsFault::Stall),
+        ];
+        action.fault = problems.word(node, "a way for TLS to fail", &words);
+    }
+    if let Some(node) = mapping.take("clear before") {
+        action.clear_before = bytes(node, cx).unwrap_or_default();
+    }
+    mapping.later(&["versions", "clear after", "resume"]);
+    mapping.finish();
+    Some(action)
+}
+
+/// A kind of certificate.
+pub(super) fn certificate(node: &Node, cx: &Context<'_>) -> Option<Certificate> {
+    let words = [
+        ("good", Certificate::Good),
+        ("self-signed", Certificate::SelfSigned),
+        ("expired", Certificate::Expired),
+        ("not-yet", Certificate::NotYet),
+        ("wrong-name", Certificate::WrongName),
+        ("unknown-ca", Certificate::UnknownCa),
+    ];
+    cx.problems.word(node, "a kind of certificate", &words)
+}
+
+/// The value of `when:`.
+fn conditions(node: &Node, cx: &Context<'_>) -> Option<Vec<Condition>> {
+    let problems = cx.problems;
+    let before = problems.count();
+    let mapping = Mapping::new(node, "`when`", problems)?;
+    if mapping.is_empty() {
+        problems.push(
+            Diagnostic::new(node.span.clone(), "`when:` without a condition")
+                .because("this always holds")
+                .help("leave `when:` out, or say when"),
+        );
+    }
+    let mut list = Vec::new();
+    for (word, make) in COUNTS {
+        if let Some(node) = mapping.take(word) {
+            let range = problems.parsed(node, "a number or a range", |text| values::range(text, values::number));
+            list.extend(range.map(make));
+        }
+    }
+    for (word, make) in SIZES {
+        if let Some(node) = mapping.take(word) {
+            let range = problems.parsed(node, "a size or a range of sizes", |text| values::range(text, values::size));
+            list.extend(range.map(make));
+        }
+    }
+    for (word, make) in GLOBS {
+        if let Some(node) = mapping.take(word) {
+            let text = problems.text(node, "a pattern");
+            list.extend(text.map(|text| make(mock_servers::script::Glob(text))));
+        }
+    }
+    if let Some(node) = mapping.take("since first") {
+        let range =
+            problems.parsed(node, "a duration or a range of them", |text| values::range(text, values::duration));
+        list.extend(range.map(Condition::SinceFirst));
+    }
+    if let Some(node) = mapping.take("tls") {
+        list.extend(problems.boolean(node).map(Condition::Tls));
+    }
+    if let Some(node) = mapping.take("authenticated") {
+        list.extend(problems.boolean(node).map(Condition::Authenticated));
+    }
+    if let Some(node) = mapping.take("matches") {
+        let pattern = problems.parsed(node, "a regular expression", values::regular_expression);
+        list.extend(pattern.map(Condition::Matches));
+    }
+    mapping.finish();
+    (problems.count() == before).then_some(list)
+}
+
+type Counted = fn(mock_servers::script::Range<u64>) -> Condition;
+type Patterned = fn(mock_servers::script::Glob) -> Condition;
+
+const COUNTS: [(&str, Counted); 6] = [
+    ("seen", Condition::Seen),
+    ("session", Condition::Session),
+    ("transaction", Condition::Transaction),
+    ("nth", Condition::Nth),
+    ("domains", Condition::Domains),
+    ("open sessions", Condition::OpenSessions),
+];
+
+const SIZES: [(&str, Counted); 3] =
+    [("declares", Condition::Declares), ("octets", Condition::Octets), ("line", Condition::Line)];
+
+const GLOBS: [(&str, Patterned); 6] = [
+    ("from", Condition::From),
+    ("to", Condition::To),
+    ("helo", Condition::Helo),
+    ("client", Condition::Client),
+    ("parameter", Condition::Parameter),
+    ("header", Condition::Header),
+];
+
+/// The value of `decisive:`'s `on:`, as the language writes it.
+pub(super) fn event_word(node: &Node, cx: &Context<'_>) -> Option<String> {
+    let text = cx.problems.text(node, "an event")?;
+    if parse_event(&text).is_some() {
+        return Some(text);
+    }
+    let known: Vec<&str> = EVENTS.iter().map(|(word, _)| *word).chain(Verb::ALL.map(Verb::name)).collect();
+    cx.problems.push(
+        Diagnostic::new(node.span.clone(), format!("there is no event `{text}`")).help(suggestion(&text, &known)),
+    );
+    None
+}
+

@@ -1,0 +1,4 @@
+//! x
+use super::Finding;
+use crate::record::Record;
+pub(super) fn judge(_: &Record) -> Vec<Finding> { Vec::new() }

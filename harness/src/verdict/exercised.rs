@@ -1,0 +1,86 @@
+//! Whether a scenario's decisive event came to be. Where not, the run has shown nothing: unsupported, never a pass.
+
+use mock_servers::transcript::{Side, What};
+
+use super::{ExpectationResult, State};
+use crate::record::{Accepted, Record};
+use crate::scenario::{Check, Decisive, Scenario};
+
+/// What did not come to be.
+pub(super) struct Missing {
+    /// In words.
+    pub(super) what: String,
+    /// Whether the scenario names it. What is only derived does not outweigh a broken expectation.
+    pub(super) by_author: bool,
+}
+
+/// Looks for it: what the scenario names; else a session with any server of it, a rule of any server of it that has
+/// some, and a subject for each expectation.
+pub(super) fn missing(scenario: &Scenario, record: &Record, results: &[ExpectationResult]) -> Option<Missing> {
+    if let Some(decisive) = &scenario.decisive {
+        return named(decisive, record).map(|what| Missing { what, by_author: true });
+    }
+    derived(scenario, record, results).map(|what| Missing { what, by_author: false })
+}
+
+fn named(decisive: &Decisive, record: &Record) -> Option<String> {
+    match decisive {
+        Decisive::Session(server) => {
+            (!met(record, server)).then(|| format!("no session with {server} came about"))
+        }
+        Decisive::Rule { server, event, index } => {
+            let sessions = record.sessions.iter().filter(|s| s.mock == *server);
+            let mut fired = sessions.flat_map(|s| &s.events).filter_map(|e| match &e.what {
+                What::Rule(rule) => Some(rule),
+                _ => None,
+            });
+            let fits = fired.any(|rule| {
+                rule.event.eq_ignore_ascii_case(event) && index.is_none_or(|index| index == rule.index)
+            });
+            let which = index.map_or_else(String::new, |index| format!(" {}", index + 1));
+            (!fits).then(|| format!("the rule{which} on {event} of {server} never fired"))
+        }
+    }
+}
+
+fn met(record: &Record, server: &str) -> bool {
+    record.sessions.iter().any(|s| s.mock == server)
+}
+
+fn derived(scenario: &Scenario, record: &Record, results: &[ExpectationResult]) -> Option<String> {
+    if let Some(result) = results.iter().find(|r| r.state == State::NotApplicable) {
+        return Some(format!("{}: {}", result.it, result.why));
+    }
+    let accepted = |s: &crate::record::Submission| s.recipients.iter().any(|r| r.fate == Accepted::Yes);
+    if !record.submissions.iter().any(accepted) {
+        return None;
+    }
+    let aimed_at = |server: &&crate::scenario::Server| {
+        !server.serves.is_empty() || scenario.relay.smarthost.as_deref() == Some(server.script.name.as_str())
+    };
+    let targets: Vec<&crate::scenario::Server> = scenario.servers.iter().filter(aimed_at).collect();
+    let depends = scenario.expect.iter().any(|expectation| needs_a_server(&expectation.check));
+    let none_met = targets.iter().all(|server| !met(record, &server.script.name));
+    if !targets.is_empty() && none_met && depends {
+        let names: Vec<&str> = targets.iter().map(|server| server.script.name.as_str()).collect();
+        return Some(format!("the relay accepted mail and never came to {}", names.join(", ")));
+    }
+    let with_rules: Vec<&crate::scenario::Server> =
+        scenario.servers.iter().filter(|server| server.script.rules.iter().any(|(_, rules)| !rules.is_empty())).collect();
+    let fired = record.sessions.iter().filter(|s| s.mock_is == Side::Server).flat_map(|s| &s.events);
+    let any_fired = fired.into_iter().any(|event| matches!(event.what, What::Rule(_)));
+    if with_rules.is_empty() || any_fired {
+        return None;
+    }
+    let names: Vec<&str> = with_rules.iter().map(|server| server.script.name.as_str()).collect();
+    Some(format!("no rule of {} ever fired", names.join(", ")))
+}
+
+fn needs_a_server(check: &Check) -> bool {
+    match check {
+        Check::Delivered(_) | Check::Wire(_) | Check::Returned(_) | Check::Queued(_) => true,
+        Check::AnyOf(checks) | Check::AllOf(checks) | Check::NoneOf(checks) => checks.iter().any(needs_a_server),
+        Check::Each { check, .. } => needs_a_server(check),
+        _ => false,
+    }
+}

@@ -1,0 +1,213 @@
+//! Expectations: what the scenario asks for, each with its level and clause.
+
+mod mail;
+mod notified;
+mod wire;
+mod words;
+
+use super::ledger::{Ledger, Unit, submission_name};
+use super::{Evidence, ExpectationResult, Finding, State};
+use crate::record::Record;
+use crate::record::mail::normal;
+use crate::scenario::{Check, Expectation, Of, Scenario};
+
+/// Looks at each of them.
+pub(super) fn all(
+    expectations: &[Expectation],
+    scenario: &Scenario,
+    record: &Record,
+    ledger: &Ledger<'_>,
+) -> Vec<ExpectationResult> {
+    let look = Look { scenario, record, ledger };
+    let result = |expectation: &Expectation| {
+        let seen = look.at(&expectation.check, None);
+        ExpectationResult {
+            it: expectation.it.clone().unwrap_or_else(|| words::of(&expectation.check)),
+            level: expectation.level.word().to_owned(),
+            clause: expectation.clause.clone(),
+            line: expectation.line,
+            state: seen.state,
+            why: seen.why,
+            evidence: seen.evidence,
+        }
+    };
+    expectations.iter().map(result).collect()
+}
+
+/// The broken ones as findings.
+pub(super) fn breaches(expectations: &[Expectation], results: &[ExpectationResult]) -> Vec<Finding> {
+    let broken = expectations.iter().zip(results).enumerate().filter(|(_, (_, r))| r.state == State::Broken);
+    let finding = |(index, (expectation, result)): (usize, (&Expectation, &ExpectationResult))| Finding {
+        severity: expectation.level.severity(),
+        rule: format!("expectation {}", index + 1),
+        it: result.it.clone(),
+        clause: result.clause.clone(),
+        why: result.why.clone(),
+        evidence: result.evidence.clone(),
+    };
+    broken.map(finding).collect()
+}
+
+/// What was seen of a check.
+struct Seen {
+    state: State,
+    why: String,
+    evidence: Vec<Evidence>,
+}
+
+impl Seen {
+    fn held(why: impl Into<String>) -> Self {
+        Self { state: State::Held, why: why.into(), evidence: Vec::new() }
+    }
+
+    fn broken(why: impl Into<String>, evidence: Vec<Evidence>) -> Self {
+        Self { state: State::Broken, why: why.into(), evidence }
+    }
+
+    fn not_applicable(why: impl Into<String>) -> Self {
+        Self { state: State::NotApplicable, why: why.into(), evidence: Vec::new() }
+    }
+
+    /// Broken, where there are breaches; `held` otherwise. Many breaches are told by their first few.
+    fn unless(breaches: Vec<(String, Vec<Evidence>)>, held: impl FnOnce() -> String) -> Self {
+        if breaches.is_empty() {
+            return Self::held(held());
+        }
+        let mut whys: Vec<String> = breaches.iter().take(SHOWN).map(|(why, _)| why.clone()).collect();
+        if breaches.len() > SHOWN {
+            whys.push(format!("and {} more", breaches.len() - SHOWN));
+        }
+        let mut evidence: Vec<Evidence> = Vec::new();
+        for piece in breaches.into_iter().take(SHOWN).flat_map(|(_, evidence)| evidence) {
+            if !evidence.contains(&piece) {
+                evidence.push(piece);
+            }
+        }
+        Self::broken(whys.join("; "), evidence)
+    }
+}
+
+/// As many breaches of one expectation are told one by one.
+const SHOWN: usize = 4;
+
+/// What checks are looked at with.
+struct Look<'a> {
+    scenario: &'a Scenario,
+    record: &'a Record,
+    ledger: &'a Ledger<'a>,
+}
+
+impl<'a> Look<'a> {
+    /// `only`: the one submission that is looked at, inside `each`.
+    fn at(&self, check: &Check, only: Option<usize>) -> Seen {
+        match check {
+            Check::Delivered(delivered) => self.delivered(delivered, only),
+            Check::Returned(returned) => self.returned(returned, only),
+            Check::Refused(refused) => self.refused(refused, only),
+            Check::Queued(of) => self.queued(of, only),
+            Check::Delayed { of, times, text, within } => {
+                self.notified(of, only, "delayed", times, text.as_deref(), Some(within))
+            }
+            Check::Notified { of, action, times } => self.notified(of, only, action, times, None, None),
+            Check::Wire(wire) => self.wire(wire),
+            Check::Untouched(server) => self.untouched(server),
+            Check::Completed(mock) => self.completed(mock),
+            Check::Logged(pattern) => self.logged(pattern),
+            Check::AnyOf(checks) => self.any(checks, only),
+            Check::AllOf(checks) => self.every(checks, only),
+            Check::NoneOf(checks) => self.none(checks, only),
+            Check::Each { message, check } => self.each(message, check),
+        }
+    }
+
+    fn any(&self, checks: &[Check], only: Option<usize>) -> Seen {
+        let seen: Vec<Seen> = checks.iter().map(|check| self.at(check, only)).collect();
+        if let Some(held) = seen.iter().find(|s| s.state == State::Held) {
+            return Seen::held(held.why.clone());
+        }
+        if seen.iter().all(|s| s.state == State::NotApplicable) {
+            return Seen::not_applicable(join(&seen));
+        }
+        let why = format!("none of {} ways: {}", seen.len(), join(&seen));
+        Seen::broken(why, evidence(seen))
+    }
+
+    fn every(&self, checks: &[Check], only: Option<usize>) -> Seen {
+        let seen: Vec<Seen> = checks.iter().map(|check| self.at(check, only)).collect();
+        for state in [State::Broken, State::NotApplicable] {
+            if seen.iter().any(|s| s.state == state) {
+                let such: Vec<Seen> = seen.into_iter().filter(|s| s.state == state).collect();
+                return Seen { state, why: join(&such), evidence: evidence(such) };
+            }
+        }
+        Seen::held(join(&seen))
+    }
+
+    fn none(&self, checks: &[Check], only: Option<usize>) -> Seen {
+        let holds = |check: &Check| {
+            let seen = self.at(check, only);
+            (seen.state == State::Held).then(|| (format!("{}: {}", words::of(check), seen.why), seen.evidence))
+        };
+        Seen::unless(checks.iter().filter_map(holds).collect(), || "none of them".to_owned())
+    }
+
+    fn each(&self, message: &str, check: &Check) -> Seen {
+        let submissions = self.record.submissions.iter().enumerate().filter(|(_, s)| s.message == message);
+        let seen: Vec<(String, Seen)> = submissions
+            .map(|(index, s)| (format!("submission {}", s.copy), self.at(check, Some(index))))
+            .collect();
+        if seen.is_empty() {
+            return Seen::not_applicable(format!("{message} was never submitted"));
+        }
+        if seen.iter().all(|(_, s)| s.state == State::NotApplicable) {
+            return Seen::not_applicable(seen.into_iter().next().map(|(_, s)| s.why).unwrap_or_default());
+        }
+        let held: Vec<String> = seen.iter().map(|(which, s)| format!("{which}: {}", s.why)).collect();
+        let broken = seen.into_iter().filter(|(_, s)| s.state == State::Broken);
+        Seen::unless(broken.map(|(which, s)| (format!("{which}: {}", s.why), s.evidence)).collect(), || {
+            held.join("; ")
+        })
+    }
+
+    /// The units that a check speaks of; an error says why there are none.
+    fn units(&self, of: &Of, only: Option<usize>) -> Result<Vec<&'a Unit<'a>>, Seen> {
+        let message = of.message.as_deref();
+        let in_scope = |unit: &&Unit<'_>| {
+            only.is_none_or(|only| unit.submission == only) && message.is_none_or(|m| unit.of.message == m)
+        };
+        let units: Vec<&Unit<'_>> = self.ledger.units.iter().filter(in_scope).collect();
+        if units.is_empty() {
+            let what = message.unwrap_or("the message");
+            return Err(Seen::not_applicable(format!("{what} was never submitted")));
+        }
+        let fits = |unit: &&Unit<'_>| {
+            of.to.as_ref().is_none_or(|to| to.matches(unit.to) || to.matches(&normal(unit.to)))
+        };
+        let fitting: Vec<&Unit<'_>> = units.into_iter().filter(fits).collect();
+        if fitting.is_empty() {
+            let pattern = of.to.as_ref().map_or("", |to| to.0.as_str());
+            return Err(Seen::not_applicable(format!("no recipient is {pattern}")));
+        }
+        Ok(fitting)
+    }
+
+    /// `note to u1@hub.example`; inside `each`, the submission is already named.
+    fn name(&self, unit: &Unit<'_>) -> String {
+        let message = submission_name(self.record, unit.of);
+        format!("{message} to {}", unit.to.trim())
+    }
+}
+
+fn join(seen: &[Seen]) -> String {
+    seen.iter().map(|s| s.why.as_str()).collect::<Vec<_>>().join("; ")
+}
+
+fn evidence(seen: Vec<Seen>) -> Vec<Evidence> {
+    let mut all: Vec<Evidence> = Vec::new();
+    for piece in seen.into_iter().flat_map(|s| s.evidence) {
+        if !all.contains(&piece) {
+            all.push(piece);
+        }
+    }
+    all
+}

@@ -1,0 +1,241 @@
+//! What is held against a relay: a pure function of the scenario and the record.
+//!
+//! Three kinds of judgement are kept apart. *Expectations* are the scenario's own, with a level and a clause (`expect`).
+//! *Invariants* hold for every run: mail is conserved (`conservation`), its content survives (`content`), notifications
+//! are true (`notices`), the wire's rules are kept (`wire`). *Snapshots* are not judged here.
+//!
+//! No rule may convict an innocent relay: each is worded so that a conformant one cannot break it, and where the record
+//! leaves a doubt, nothing is found.
+
+mod conservation;
+#[cfg(test)]
+mod conservation_tests;
+mod content;
+mod exercised;
+mod expect;
+mod ledger;
+mod notices;
+#[cfg(test)]
+mod testing;
+mod wire;
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use crate::record::{Ending, Place, Record, conversation};
+use crate::scenario::{Level, Scenario};
+use ledger::Ledger;
+
+/// The judgement of one run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// In one word.
+    pub outcome: Outcome,
+    /// Everything that was found, worst first.
+    pub findings: Vec<Finding>,
+    /// Each expectation of the scenario, in its order.
+    pub results: Vec<ExpectationResult>,
+    /// Each observation of the scenario, in its order; not judged.
+    pub observed: Vec<ExpectationResult>,
+}
+
+/// How a run came out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// Nothing was found.
+    Pass,
+    /// A SHOULD, or what a field source asks for, was not done.
+    Deviates,
+    /// A MUST or an invariant was broken.
+    Violates,
+    /// The relay cannot do what the scenario needs, or the decisive rule never came to be.
+    Unsupported {
+        /// Why.
+        reason: String,
+    },
+    /// It fails as it is known to. Never given here: who knows the failures says so.
+    KnownFailure {
+        /// Why.
+        reason: String,
+    },
+    /// The run was cut short.
+    Inconclusive {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Outcome {
+    /// Whether it is [`Outcome::Pass`].
+    pub fn is_pass(&self) -> bool {
+        *self == Self::Pass
+    }
+}
+
+/// How bad a finding is; worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Severity {
+    /// A MUST or an invariant.
+    Violates,
+    /// A SHOULD or a field source.
+    Deviates,
+    /// Told only.
+    Note,
+}
+
+/// Something that was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// Which rule found it: `expectation 2`, `invariant: lost`, `wire: 8-bit content`.
+    pub rule: String,
+    /// What is required, in words.
+    pub it: String,
+    /// The clause or field source.
+    pub clause: String,
+    /// What was seen, in words.
+    pub why: String,
+    /// Where it was seen.
+    pub evidence: Vec<Evidence>,
+}
+
+/// Lines of the transcript.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Index into [`Record::sessions`].
+    pub session: usize,
+    /// Which of its events.
+    pub events: Range<usize>,
+}
+
+/// How an expectation came out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpectationResult {
+    /// What is required, in words.
+    pub it: String,
+    /// How binding it is: `must`, `should` or `may`.
+    pub level: String,
+    /// The clause or field source.
+    pub clause: String,
+    /// Its line in the scenario's file, from 1.
+    pub line: usize,
+    /// How it came out.
+    pub state: State,
+    /// What was seen, in words.
+    pub why: String,
+    /// Where it was seen.
+    pub evidence: Vec<Evidence>,
+}
+
+/// Whether an expectation held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum State {
+    /// It did.
+    Held,
+    /// It did not.
+    Broken,
+    /// What it speaks of never came to be.
+    NotApplicable,
+}
+
+/// Judges a run.
+pub fn judge(scenario: &Scenario, record: &Record) -> Verdict {
+    let ledger = Ledger::of(record);
+    let results = expect::all(&scenario.expect, scenario, record, &ledger);
+    let observed = expect::all(&scenario.observe, scenario, record, &ledger);
+    let expected = expect::breaches(&scenario.expect, &results);
+    let mut invariants = died(record);
+    invariants.extend(conservation::judge(scenario, record, &ledger));
+    invariants.extend(content::judge(record));
+    invariants.extend(notices::judge(record, &ledger));
+    invariants.extend(wire::judge(scenario, record));
+    let outcome = outcome(scenario, record, &results, &expected, &invariants);
+    let mut findings = expected;
+    findings.extend(invariants);
+    findings.sort_by_key(|finding| finding.severity);
+    Verdict { outcome, findings, results, observed }
+}
+
+fn outcome(
+    scenario: &Scenario,
+    record: &Record,
+    results: &[ExpectationResult],
+    expected: &[Finding],
+    invariants: &[Finding],
+) -> Outcome {
+    if let Ending::Guard { waiting_for } = &record.end.how {
+        return Outcome::Inconclusive { reason: format!("a guard of real time passed; waited for {waiting_for}") };
+    }
+    let worst = |findings: &[Finding]| findings.iter().map(|f| f.severity).min();
+    let told = exercised::missing(scenario, record, results);
+    // without the decisive event, what the scenario asks for was not put to the test; what holds for every run was
+    let asked = if told.as_ref().is_some_and(|m| m.by_author) { None } else { worst(expected) };
+    let unexercised = told.map(|missing| Outcome::Unsupported { reason: format!("not exercised: {}", missing.what) });
+    let broken = match asked.into_iter().chain(worst(invariants)).min() {
+        Some(Severity::Violates) => Some(Outcome::Violates),
+        Some(Severity::Deviates) => Some(Outcome::Deviates),
+        _ => None,
+    };
+    let cut_short = match &record.end.how {
+        Ending::Unsettled { because } => {
+            Some(Outcome::Inconclusive { reason: format!("the run did not settle: {because}") })
+        }
+        _ => conservation::unseen(record)
+            .map(|what| Outcome::Inconclusive { reason: format!("the relay's queue cannot be seen: {what}") }),
+    };
+    broken.or(unexercised).or(cut_short).unwrap_or(Outcome::Pass)
+}
+
+/// A relay that ends by itself, unless a step has just killed it.
+fn died(record: &Record) -> Vec<Finding> {
+    let Ending::RelayDied { why } = &record.end.how else { return Vec::new() };
+    if record.steps.last().is_some_and(|last| last.step.starts_with("kill")) {
+        return Vec::new();
+    }
+    vec![Finding {
+        severity: Severity::Violates,
+        rule: "invariant: the relay lives".to_owned(),
+        it: "goes on whatever its peers do".to_owned(),
+        clause: "RFC 5321 section 7.8".to_owned(),
+        why: format!("the relay ended by itself at +{}: {why}", record.end.at),
+        evidence: record.sessions.len().checked_sub(1).map(|last| whole(record, last)).into_iter().collect(),
+    }]
+}
+
+/// The moments at which a step killed or restarted the relay.
+fn interruptions(record: &Record) -> impl Iterator<Item = &crate::record::StepDone> {
+    record.steps.iter().filter(|step| step.step.starts_with("kill") || step.step.starts_with("restart"))
+}
+
+/// A transaction as evidence.
+fn transaction(record: &Record, place: Place) -> Evidence {
+    let events = conversation::transaction_events(&record.sessions[place.session], place.transaction);
+    Evidence { session: place.session, events }
+}
+
+/// A session as evidence.
+fn whole(record: &Record, session: usize) -> Evidence {
+    Evidence { session, events: 0..record.sessions[session].events.len() }
+}
+
+impl Level {
+    /// What its breach is.
+    fn severity(self) -> Severity {
+        match self {
+            Self::Must => Severity::Violates,
+            Self::Should => Severity::Deviates,
+            Self::May => Severity::Note,
+        }
+    }
+
+    /// Its word in the language.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Must => "must",
+            Self::Should => "should",
+            Self::May => "may",
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The command as its users meet it: what it prints, its exit codes, and what it leaves behind.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+fn gauntlet(arguments: &[&str]) -> Output {
+    command(arguments).output().expect("the command starts")
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gauntlet"));
+    command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).env_remove("GAUNTLET_RELAY");
+    command
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn code(output: &Output) -> Option<i32> {
+    output.status.code()
+}
+
+/// A directory with one scenario in it.
+fn with_scenario(yaml: &str) -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("case.yaml");
+    std::fs::write(&path, yaml).expect("written");
+    (directory, path)
+}
+
+#[test]
+fn every_scenario_passes_on_the_reference_relay_and_the_command_says_so() {
+    let output = gauntlet(&["run"]);
+    assert_eq!(code(&output), Some(0), "{}{}", stdout(&output), stderr(&output));
+    let printed = stdout(&output);
+    assert!(printed.contains("pass  seeds/"), "{printed}");
+    assert!(printed.lines().last().is_some_and(|line| line.contains("runs: ") && line.contains(" pass")), "{printed}");
+}
+
+#[test]
+fn a_violation_is_told_with_clause_lines_and_how_to_run_it_again_and_ends_with_1() {
+    let output = gauntlet(&["run", "--relay", "exchange-5.5", "scenarios/seeds/send-again.yaml"]);
+    let printed = stdout(&output);
+    assert_eq!(code(&output), Some(1), "{printed}{}", stderr(&output));
+    for shown in [
+        "VIOLATES",
+        "RFC 5321 section",
+        "│ ",
+        "again: gauntlet run --relay exchange-5.5 scenarios/seeds/send-again.yaml --story",
+    ] {
+        assert!(printed.contains(shown), "{shown:?} is missing in\n{printed}");
+    }
+}
+
+#[test]
+fn a_deviation_alone_ends_with_0_and_with_1_when_strict() {
+    let arguments = ["run", "--relay", "iis-5", "scenarios/seeds/domino-8bitmime.yaml"];
+    let output = gauntlet(&arguments);
+    assert_eq!(code(&output), Some(0), "{}", stdout(&output));
+    assert!(stdout(&output).contains("1 deviates"), "{}", stdout(&output));
+    let strict = gauntlet(&[&arguments[..], &["--strict"]].concat());
+    assert_eq!(code(&strict), Some(1), "{}", stdout(&strict));
+}
+
+#[test]
+fn several_relays_make_a_table() {
+    let output =
+        gauntlet(&["run", "--relay", "reference", "--relay", "iis-5", "scenarios/seeds/domino-8bitmime.yaml"]);
+    let printed = stdout(&output);
+    let row = printed.lines().find(|line| line.starts_with("seeds/domino-8bitmime")).unwrap_or_default();
+    assert!(row.contains("pass") && row.contains("deviates"), "{printed}");
+}
+
+#[test]
+fn the_story_is_told_when_asked_for() {
+    let output = gauntlet(&["run", "--story", "scenarios/seeds/domino-8bitmime.yaml"]);
+    let printed = stdout(&output);
+    assert!(printed.contains("EHLO relay.origin.example") && printed.contains("354 "), "{printed}");
+}
+
+#[test]
+fn what_cannot_be_found_or_read_ends_with_2_and_says_what_and_where() {
+    let missing = gauntlet(&["run", "scenarios/no-such-file.yaml"]);
+    assert_eq!(code(&missing), Some(2));
+    assert!(stderr(&missing).contains("scenarios/no-such-file.yaml"), "{}", stderr(&missing));
+
+    let empty = tempfile::tempdir().expect("a directory");
+    let nothing = gauntlet(&["run", &empty.path().to_string_lossy()]);
+    assert_eq!(code(&nothing), Some(2));
+    assert!(stderr(&nothing).contains("no scenario"), "{}", stderr(&nothing));
+
+    let (_directory, path) = with_scenario("title: Broken\nservers:\n  hub: { profil: rfc5321 }\n");
+    for verb in ["run", "check"] {
+        let broken = gauntlet(&[verb, &path.to_string_lossy()]);
+        assert_eq!(code(&broken), Some(2), "{}", stderr(&broken));
+        let told = stderr(&broken);
+        for shown in ["case.yaml:3:10", "profil", "^", "did you mean `profile`"] {
+            assert!(told.contains(shown), "{shown:?} is missing in\n{told}");
+        }
+    }
+}
+
+#[test]
+fn an_unknown_relay_ends_with_2_and_a_suggestion() {
+    let output = gauntlet(&["run", "--relay", "exchnge-5.5"]);
+    assert_eq!(code(&output), Some(2));
+    assert!(stderr(&output).contains("did you mean `exchange-5.5`?"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_wrong_option_ends_with_2() {
+    assert_eq!(code(&gauntlet(&["run", "--relais", "x"])), Some(2));
+}
+
+#[test]
+fn check_reads_everything_and_runs_nothing() {
+    let output = gauntlet(&["check", "scenarios"]);
+    assert_eq!(code(&output), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains("no mistakes"), "{}", stdout(&output));
+}
+
+#[test]
+fn the_relays_are_listed() {
+    let printed = stdout(&gauntlet(&["relays"]));
+    for name in ["reference", "iis-5", "mcis", "exchange-2000", "exchange-5.5", "exchange-2000-auth"] {
+        assert!(printed.lines().any(|line| line.starts_with(name)), "{name} is missing in\n{printed}");
+    }
+}
+
+/// A lab that the system refuses sockets to is an error of its own, not a verdict about a relay.
+#[cfg(unix)]
+#[test]
+fn a_lab_that_cannot_be_built_ends_with_3_and_says_why() {
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -n 11 && exec \"$0\" run --jobs 1 scenarios/seeds/domino-8bitmime.yaml"])
+        .arg(env!("CARGO_BIN_EXE_gauntlet"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("sh starts");
+    assert_eq!(code(&output), Some(3), "{}{}", stdout(&output), stderr(&output));
+    assert!(stdout(&output).contains("Too many open files"), "{}{}", stdout(&output), stderr(&output));
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_with_130_and_leaves_nothing_behind() {
+    let (scratch, mut child) = long_run();
+    wait_until("the run has begun", || entries(scratch.path()) > 0);
+    signal(&child, "INT");
+    let status = child.wait().expect("it ends");
+    assert_eq!(status.code(), Some(130));
+    assert_eq!(entries(scratch.path()), 0, "files of the run are left");
+}
+
+/// A run of some seconds, in a scratch directory of its own.
+fn long_run() -> (TempDir, Child) {
+    let scratch = tempfile::tempdir().expect("a directory");
+    let (directory, path) = with_scenario(
+        "title: Many copies\n\
+         servers:\n  hub: { serves: [hub.example] }\n\
+         messages:\n  note: { from: a@origin.example, to: b@hub.example, copies: 20000 }\n\
+         expect:\n  - delivered: { message: note, by: hub }\n",
+    );
+    let child = command(&["run", &path.to_string_lossy()])
+        .env("TMPDIR", scratch.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the command starts");
+    // Read at the start of the run; the child waits for nothing else in there.
+    wait_until("the run has begun", || entries(scratch.path()) > 0);
+    drop(directory);
+    (scratch, child)
+}
+
+fn entries(directory: &Path) -> usize {
+    std::fs::read_dir(directory).map_or(0, Iterator::count)
+}
+
+#[cfg(unix)]
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
+    assert!(sent.is_ok_and(|status| status.success()), "the signal was not sent");
+}
+
+fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        assert!(Instant::now() < deadline, "waited 20 s until {what}");
+        std::thread::yield_now();
+    }
+}

@@ -1,0 +1,32 @@
+//! What several tests tell about a verdict.
+#![allow(dead_code, reason = "each test file takes what it needs")]
+
+use gauntlet::scenario::Scenario;
+use gauntlet::verdict::{Outcome, Severity, Verdict};
+
+/// The verdict, as a snapshot's last paragraph.
+pub fn told(verdict: &Verdict) -> String {
+    let word = match &verdict.outcome {
+        Outcome::Pass => "pass".to_owned(),
+        Outcome::Deviates => "deviates".to_owned(),
+        Outcome::Violates => "violates".to_owned(),
+        Outcome::Unsupported { reason } => format!("unsupported: {reason}"),
+        Outcome::KnownFailure { reason } => format!("known failure: {reason}"),
+        Outcome::Inconclusive { reason } => format!("inconclusive: {reason}"),
+    };
+    let mut told = format!("verdict: {word}");
+    for finding in &verdict.findings {
+        let broken = match finding.severity {
+            Severity::Violates => "must",
+            Severity::Deviates => "should",
+            Severity::Note => "note",
+        };
+        told += &format!("\n  {broken}: {} ({})\n    {}", finding.it, finding.clause, finding.why);
+    }
+    told
+}
+
+/// The same, under the scenario's name, for a failed assertion.
+pub fn findings(scenario: &Scenario, relay: &str, verdict: &Verdict) -> String {
+    format!("{} on {relay}\n{}", scenario.name, told(verdict))
+}

@@ -1,0 +1,39 @@
+//! What an author is told: one bad scenario for each kind of mistake, and what is shown for it.
+
+use std::path::{Path, PathBuf};
+
+use gauntlet::scenario;
+
+/// Each file in `tests/diagnostics` is refused, and is told so in the words of its snapshot.
+#[test]
+fn every_mistake_is_shown_where_it_is() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = root.join("harness/tests/diagnostics");
+    let files = scenario::find(std::slice::from_ref(&folder)).unwrap();
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(root.join("snapshots/diagnostics"));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    for file in &files {
+        let name = file.file_stem().unwrap().to_str().unwrap();
+        let shown = match scenario::load(file, &folder) {
+            Ok(_) => "nothing is wrong with it".to_owned(),
+            // The path as an author would give it, wherever this checkout lies.
+            Err(diagnostics) => diagnostics.to_string().replace(&format!("{}/", folder.display()), ""),
+        };
+        settings.bind(|| insta::assert_snapshot!(name, shown));
+        assert_ne!(shown, "nothing is wrong with it", "{name}");
+    }
+}
+
+/// A snapshot without its file is a mistake that nobody shows any more.
+#[test]
+fn no_snapshot_is_left_over() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for entry in std::fs::read_dir(root.join("snapshots/diagnostics")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let Some(stem) = name.strip_suffix(".snap") else { continue };
+        let scenario: PathBuf = root.join("harness/tests/diagnostics").join(format!("{stem}.yaml"));
+        assert!(scenario.exists(), "{name} belongs to no scenario");
+    }
+}

@@ -1,0 +1,89 @@
+//! Every scenario file is a test of its own: judged, and compared with the snapshot of everything that happened.
+//!
+//! A new file below `scenarios/` becomes a test by being there. Its snapshot is reviewed with `cargo insta review`.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use gauntlet::scenario::{self, HistoricOutcome, Scenario};
+use gauntlet::verdict::{Outcome, Verdict};
+use gauntlet::{render, run, verdict};
+use rstest::rstest;
+
+/// The relays that `cargo test` runs everything on: `GAUNTLET_RELAY=iis-5,mcis`; without it the reference relay.
+fn relays() -> Vec<String> {
+    let chosen = std::env::var("GAUNTLET_RELAY").unwrap_or_else(|_| "reference".to_owned());
+    chosen.split(',').map(|name| name.trim().to_owned()).collect()
+}
+
+#[rstest]
+fn passes(
+    #[files("scenarios/**/*.yaml")]
+    #[exclude("known-failures")]
+    path: PathBuf,
+) {
+    let scenario = load(&path);
+    for relay in relays() {
+        let (story, verdict) = run_on(&scenario, &relay);
+        snapshot(&scenario, &relay, &story, &verdict);
+        let expected = scenario.historic.iter().find(|(name, _)| *name == relay).map(|(_, outcome)| *outcome);
+        match expected {
+            None => assert!(verdict.outcome.is_pass(), "{}", common::findings(&scenario, &relay, &verdict)),
+            Some(expected) => assert_bites(&scenario, &relay, expected, &verdict),
+        }
+    }
+}
+
+/// A scenario proves that it can tell: on the relay of the past that had the defect it does not pass.
+#[rstest]
+fn bites(
+    #[files("scenarios/**/*.yaml")]
+    #[exclude("known-failures")]
+    path: PathBuf,
+) {
+    let scenario = load(&path);
+    for (relay, expected) in &scenario.historic {
+        let (story, verdict) = run_on(&scenario, relay);
+        snapshot(&scenario, relay, &story, &verdict);
+        assert_bites(&scenario, relay, *expected, &verdict);
+    }
+}
+
+fn assert_bites(scenario: &Scenario, relay: &str, expected: HistoricOutcome, verdict: &Verdict) {
+    let as_expected = match expected {
+        HistoricOutcome::Violates => matches!(verdict.outcome, Outcome::Violates),
+        HistoricOutcome::Deviates => matches!(verdict.outcome, Outcome::Deviates),
+    };
+    assert!(
+        as_expected,
+        "{} should be {expected:?} on {relay}: {}",
+        scenario.name,
+        common::findings(scenario, relay, verdict)
+    );
+}
+
+fn load(path: &Path) -> Scenario {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let shown = path.strip_prefix(root).unwrap_or(path);
+    scenario::load(path, &root.join("scenarios"))
+        .unwrap_or_else(|diagnostics| panic!("{} cannot be read:\n{diagnostics}", shown.display()))
+}
+
+fn run_on(scenario: &Scenario, relay: &str) -> (String, Verdict) {
+    let record = run::run(scenario, relay, &run::RunOptions::default())
+        .unwrap_or_else(|error| panic!("{} on {relay}: {error}", scenario.name));
+    (render::story(&record), verdict::judge(scenario, &record))
+}
+
+fn snapshot(scenario: &Scenario, relay: &str, story: &str, verdict: &Verdict) {
+    let (family, name) = scenario.name.rsplit_once('/').unwrap_or(("", &scenario.name));
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("snapshots").join(relay).join(family));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.set_description(&scenario.title);
+    settings.bind(|| {
+        insta::assert_snapshot!(name, format!("{}\n\n{}", story.trim_end(), common::told(verdict)));
+    });
+}

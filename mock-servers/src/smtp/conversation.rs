@@ -1,0 +1,62 @@
+//! What a conversation without I/O takes and gives; [`super::shell`] puts a socket under it.
+
+use crate::script::TlsAction;
+use crate::time::RunTime;
+use crate::transcript::{Close, What};
+
+/// Something that happened to a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input<'a> {
+    /// The connection is open.
+    Connected,
+    /// The peer sent these bytes.
+    Bytes(&'a [u8]),
+    /// The handshake that [`Output::BeginTls`] asked for succeeded.
+    TlsEstablished {
+        /// `TLSv1.3`.
+        version: String,
+        /// The name that the client asked for.
+        server_name: Option<String>,
+    },
+    /// The handshake failed.
+    TlsFailed {
+        /// The library's words, or the fault of the script.
+        why: String,
+        /// Whether the server stays silent from now on in place of closing.
+        stall: bool,
+    },
+    /// The moment that [`Conversation::deadline`] named has come. An early call does no harm.
+    Timer,
+    /// The peer closed its direction, or the connection broke.
+    PeerClosed(Close),
+}
+
+/// Something to be done, in the order given.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// Write these bytes in one segment.
+    Send(Vec<u8>),
+    /// Write this down, in its place between what is sent.
+    Record(What),
+    /// Make the TLS handshake, and tell how it went. No more is read in the clear.
+    BeginTls(TlsAction),
+    /// Close in order. The last output.
+    CloseFin,
+    /// Reset. The last output.
+    CloseReset {
+        /// Without waiting until what was sent is acknowledged.
+        at_once: bool,
+    },
+    /// Read nothing and say nothing any more, with the connection open. The last output.
+    Stall,
+}
+
+/// A conversation that does no I/O: what happened and when goes in, what to do comes out.
+pub trait Conversation: Send {
+    /// Takes what happened.
+    fn handle(&mut self, input: Input<'_>, now: RunTime) -> Vec<Output>;
+    /// A segment was written; the conversation writes it down.
+    fn sent(&mut self, bytes: &[u8], now: RunTime);
+    /// When the conversation wants a [`Input::Timer`], if it does.
+    fn deadline(&self) -> Option<RunTime>;
+}

@@ -1,0 +1,116 @@
+//! What a server remembers from session to session.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use regex::Regex;
+
+use crate::script::{Condition, Rule, Script};
+use crate::time::RunTime;
+
+/// The memory that the sessions of one server share: who came how often and when first, and how many sessions there are.
+/// Clones share it.
+#[derive(Debug, Clone)]
+pub struct ServerMemory(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// The script's regular expressions, compiled.
+    patterns: BTreeMap<String, Regex>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    sessions: u64,
+    open: u64,
+    senders: BTreeMap<String, RunTime>,
+    pairs: BTreeMap<(String, String), Seen>,
+}
+
+/// How often and since when a sender and a recipient came together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// In how many transactions, this one included.
+    pub(super) count: u64,
+    /// When first.
+    pub(super) first: RunTime,
+}
+
+impl ServerMemory {
+    /// The empty memory of a server with this script. An expression that is no regular expression fits nothing.
+    pub fn new(script: &Script) -> Self {
+        let rules = script.rules.iter().chain(&script.profile.habits).flat_map(|(_, rules)| rules);
+        let patterns = rules.flat_map(expressions).filter_map(|p| Some((p.to_owned(), Regex::new(p).ok()?)));
+        Self(Arc::new(Shared { state: Mutex::default(), patterns: patterns.collect() }))
+    }
+
+    /// Begins a session.
+    pub(super) fn enter(&self) -> Visit {
+        let mut state = self.lock();
+        state.sessions += 1;
+        state.open += 1;
+        let ordinal = state.sessions;
+        drop(state);
+        Visit { memory: self.clone(), ordinal, open: true }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().expect("no holder of a server's memory panics")
+    }
+}
+
+fn expressions(rule: &Rule) -> impl Iterator<Item = &str> {
+    rule.when.iter().filter_map(|condition| match condition {
+        Condition::Matches(expression) => Some(expression.as_str()),
+        _ => None,
+    })
+}
+
+/// One session's part in the memory. It counts as open until it is left or dropped.
+#[derive(Debug)]
+pub(super) struct Visit {
+    memory: ServerMemory,
+    /// The session's number at this server, from 1.
+    pub(super) ordinal: u64,
+    open: bool,
+}
+
+impl Visit {
+    /// A sender came; when it did for the first time.
+    pub(super) fn sender(&self, from: &str, now: RunTime) -> RunTime {
+        *self.memory.lock().senders.entry(from.to_lowercase()).or_insert(now)
+    }
+
+    /// A sender and a recipient came in one transaction.
+    pub(super) fn pair(&self, from: &str, to: &str, now: RunTime) -> Seen {
+        let mut state = self.memory.lock();
+        let key = (from.to_lowercase(), to.to_lowercase());
+        let seen = state.pairs.entry(key).or_insert(Seen { count: 0, first: now });
+        seen.count += 1;
+        *seen
+    }
+
+    /// How many sessions are open, this one included.
+    pub(super) fn open_sessions(&self) -> u64 {
+        self.memory.lock().open
+    }
+
+    /// Whether the text fits an expression of the script.
+    pub(super) fn fits(&self, expression: &str, text: &str) -> bool {
+        self.memory.0.patterns.get(expression).is_some_and(|regex| regex.is_match(text))
+    }
+
+    /// The session is over.
+    pub(super) fn leave(&mut self) {
+        if std::mem::replace(&mut self.open, false) {
+            self.memory.lock().open -= 1;
+        }
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}

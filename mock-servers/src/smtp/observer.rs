@@ -1,0 +1,298 @@
+//! Makes transactions out of what passes between a client and a server, without taking part.
+
+use std::collections::VecDeque;
+
+use super::command::{self, Path, Request};
+use super::content::{DotReader, Stop};
+use super::ledger::{Ledger, new_transaction};
+use super::reply::ReplyReader;
+use crate::script::{On, Verb};
+use crate::time::RunTime;
+use crate::transcript::{Part, Recipient, Reply, SessionRecorder, Side};
+
+/// Octets of a client that are written down at most, and of a transaction's content.
+const ROOM: u64 = 400 * 1024 * 1024;
+
+/// Watches one session and fills its record: bytes, offers, transactions.
+#[derive(Debug)]
+pub(super) struct Observer {
+    ledger: Ledger,
+    mock_is: Side,
+    client: Vec<u8>,
+    mode: Mode,
+    replies: ReplyReader,
+    /// What was asked and not yet answered.
+    asked: VecDeque<Asked>,
+    helo: Option<String>,
+    /// The transaction that RCPT and DATA belong to.
+    current: Option<usize>,
+    answered_early: bool,
+}
+
+/// What the client's next bytes are.
+#[derive(Debug)]
+enum Mode {
+    Commands,
+    /// Behind DATA or AUTH: its reply decides.
+    Undecided,
+    Response,
+    Content(DotReader),
+    Chunk {
+        left: u64,
+        last: bool,
+    },
+}
+
+/// What a reply will be the answer to.
+#[derive(Debug)]
+enum Asked {
+    Connection,
+    Greeting { helo: String, extended: bool },
+    Mail { index: usize, before: Option<usize> },
+    Rcpt { index: usize, recipient: usize },
+    Data(Option<usize>),
+    EndOfData(Option<usize>),
+    Chunk(Option<usize>),
+    Auth,
+    Reset,
+    Other,
+}
+
+impl Observer {
+    pub(super) fn new(record: SessionRecorder, mock_is: Side) -> Self {
+        Self {
+            ledger: Ledger::new(record, ROOM),
+            mock_is,
+            client: Vec::new(),
+            mode: Mode::Commands,
+            replies: ReplyReader::default(),
+            asked: VecDeque::from([Asked::Connection]),
+            helo: None,
+            current: None,
+            answered_early: false,
+        }
+    }
+
+    /// One side sent bytes.
+    pub(super) fn said(&mut self, by: Side, bytes: &[u8], at: RunTime) {
+        match by {
+            Side::Client => {
+                self.ledger.from_client(bytes, at);
+                self.client.extend_from_slice(bytes);
+                self.follow_client(at);
+            }
+            Side::Server => {
+                self.ledger.from_server(bytes, at);
+                let mut rest = bytes;
+                while !rest.is_empty() {
+                    let (taken, reply) = self.replies.read(rest);
+                    rest = &rest[taken..];
+                    if let Some(reply) = reply {
+                        self.answer(&reply, at);
+                        self.follow_client(at);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The session is over: a transaction that is open broke off.
+    pub(super) fn over(&mut self, at: RunTime) {
+        self.drop_current(at);
+        self.ledger.forget_unlabelled();
+    }
+
+    fn follow_client(&mut self, at: RunTime) {
+        while self.follow_once(at) {}
+    }
+
+    fn follow_once(&mut self, at: RunTime) -> bool {
+        match &mut self.mode {
+            Mode::Undecided => false,
+            Mode::Commands | Mode::Response => {
+                let Some(end) = self.client.windows(2).position(|w| w == b"\r\n") else { return false };
+                let line: Vec<u8> = self.client.drain(..end + 2).take(end).collect();
+                self.ledger.label(end + 2, Part::Lines);
+                if matches!(self.mode, Mode::Response) {
+                    self.mode = Mode::Undecided;
+                    self.asked.push_back(Asked::Auth);
+                } else {
+                    self.command(&Request::parse(&line), at);
+                }
+                true
+            }
+            Mode::Content(reader) => {
+                let (mut content, mut taken, mut stop) = (Vec::new(), 0, Stop::Line);
+                while stop == Stop::Line {
+                    let (count, why) = reader.read(&self.client[taken..], &mut content);
+                    taken += count;
+                    stop = why;
+                }
+                self.client.drain(..taken);
+                self.ledger.label(taken, Part::Content);
+                self.keep(&content);
+                if stop == Stop::End {
+                    self.mode = Mode::Commands;
+                    self.ended(Asked::EndOfData(self.current));
+                }
+                stop == Stop::End
+            }
+            Mode::Chunk { left, last } => {
+                let here = self.client.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left -= here as u64;
+                let (complete, last) = (*left == 0, *last);
+                let content: Vec<u8> = self.client.drain(..here).collect();
+                self.ledger.label(here, Part::Content);
+                self.keep(&content);
+                if complete {
+                    self.mode = Mode::Commands;
+                    if last {
+                        self.ended(Asked::EndOfData(self.current));
+                    } else {
+                        self.asked.push_back(Asked::Chunk(self.current));
+                    }
+                }
+                complete
+            }
+        }
+    }
+
+    fn command(&mut self, request: &Request, at: RunTime) {
+        let On::Command(verb) = request.on else { return self.asked.push_back(Asked::Other) };
+        let asked = match verb {
+            Verb::Helo | Verb::Ehlo => {
+                Asked::Greeting { helo: request.argument.clone(), extended: verb == Verb::Ehlo }
+            }
+            Verb::Mail => {
+                let path = path(request);
+                let record = new_transaction(at, self.helo.clone(), path.address, path.parameters);
+                let index = self.ledger.open_transaction(record);
+                Asked::Mail { index, before: self.current.replace(index) }
+            }
+            Verb::Rcpt => match self.current {
+                Some(index) => {
+                    let Path { address: to, parameters } = path(request);
+                    let recipient = self.ledger.transaction(index, |t| {
+                        t.recipients.push(Recipient { to, parameters, reply: None });
+                        t.recipients.len() - 1
+                    });
+                    Asked::Rcpt { index, recipient }
+                }
+                None => Asked::Other,
+            },
+            Verb::Data => {
+                self.mode = Mode::Undecided;
+                Asked::Data(self.current)
+            }
+            Verb::Auth => {
+                self.mode = Mode::Undecided;
+                Asked::Auth
+            }
+            Verb::Bdat => {
+                if let Some((left, last)) = command::bdat(&request.argument) {
+                    self.mode = Mode::Chunk { left, last };
+                    return;
+                }
+                Asked::Other
+            }
+            Verb::Rset | Verb::Quit => Asked::Reset,
+            _ => Asked::Other,
+        };
+        self.asked.push_back(asked);
+    }
+
+    fn answer(&mut self, reply: &Reply, at: RunTime) {
+        let good = reply.is_positive();
+        if self.asked.is_empty() && matches!(self.mode, Mode::Content(_)) {
+            // The final reply came while the body still flowed; none belongs to the dot then.
+            self.answered_early = true;
+            return self.final_reply(self.current, reply, at);
+        }
+        match self.asked.pop_front().unwrap_or(Asked::Other) {
+            Asked::Connection | Asked::Other => {}
+            Asked::Greeting { helo, extended } if good => {
+                self.helo = Some(helo);
+                self.drop_current(at);
+                if extended {
+                    self.ledger.offer(reply.lines.get(1..).unwrap_or_default(), at);
+                }
+            }
+            Asked::Greeting { .. } => {}
+            Asked::Mail { index, before } => {
+                self.ledger.transaction(index, |t| {
+                    t.mail_reply = Some(reply.clone());
+                    t.finished = (!good).then_some(at);
+                });
+                if let Some(before) = before.filter(|_| good) {
+                    self.ledger.transaction(before, |t| t.finished.get_or_insert(at).to_owned());
+                } else if !good && self.current == Some(index) {
+                    self.current = before;
+                }
+            }
+            Asked::Rcpt { index, recipient } => {
+                self.ledger.transaction(index, |t| t.recipients[recipient].reply = Some(reply.clone()));
+            }
+            Asked::Data(index) => {
+                if let Some(index) = index {
+                    self.ledger.transaction(index, |t| t.data_reply = Some(reply.clone()));
+                }
+                let goes_on = reply.code / 100 == 3;
+                self.mode = if goes_on { Mode::Content(DotReader::default()) } else { Mode::Commands };
+            }
+            Asked::Chunk(index) => {
+                if let Some(index) = index.filter(|_| !good) {
+                    self.ledger.transaction(index, |t| t.final_reply.get_or_insert_with(|| reply.clone()).code);
+                }
+            }
+            Asked::EndOfData(index) => self.final_reply(index, reply, at),
+            Asked::Auth => self.mode = if reply.code == 334 { Mode::Response } else { Mode::Commands },
+            Asked::Reset => {
+                if good {
+                    self.drop_current(at);
+                }
+            }
+        }
+    }
+
+    fn final_reply(&mut self, index: Option<usize>, reply: &Reply, at: RunTime) {
+        let Some(index) = index else { return };
+        let whole = self.ledger.transaction(index, |t| {
+            t.finished = Some(at);
+            t.final_reply.get_or_insert_with(|| reply.clone()) == reply
+        });
+        if whole && reply.is_positive() && self.mock_is == Side::Server {
+            self.ledger.take(index, at);
+        }
+    }
+
+    /// The content of the current transaction is complete. What is said next belongs to another one.
+    fn ended(&mut self, asked: Asked) {
+        if let Some(index) = self.current.take() {
+            self.ledger.transaction(index, |t| t.ended = true);
+        }
+        if !std::mem::take(&mut self.answered_early) {
+            self.asked.push_back(asked);
+        }
+    }
+
+    fn keep(&mut self, content: &[u8]) {
+        if let Some(index) = self.current {
+            self.ledger.transaction(index, |t| {
+                if (t.content.len() as u64) < ROOM {
+                    t.content.extend_from_slice(content);
+                }
+            });
+        }
+    }
+
+    fn drop_current(&mut self, at: RunTime) {
+        if let Some(index) = self.current.take() {
+            self.ledger.transaction(index, |t| t.finished.get_or_insert(at).to_owned());
+        }
+    }
+}
+
+fn path(request: &Request) -> Path {
+    let raw = || Path { address: request.argument.clone(), parameters: Vec::new() };
+    request.path.clone().unwrap_or_else(raw)
+}
