@@ -27,7 +27,7 @@ pub(crate) struct MailParameters {
     /// RFC 1870: the message's size as the client declares it.
     pub(crate) size: Option<u64>,
     pub(crate) ret: Option<Ret>,
-    pub(crate) envelope_id: Option<String>,
+    pub(crate) envid: Option<String>,
     /// Whether there were any at all.
     pub(crate) any: bool,
 }
@@ -96,25 +96,25 @@ fn mail(argument: &str, space: TrailingSpace) -> Result<Command, Answer> {
     let rest = after_colon(argument, "FROM:")?;
     let (from, rest) = address::path(rest, space)
         .map_err(|bad| Answer::new(501, "5.1.7", format!("Bad reverse-path: {bad}")))?;
-    let mut parameters = MailParameters::default();
+    let mut told = MailParameters::default();
     let mut seen = Vec::new();
     for (keyword, value) in esmtp_parameters(rest)? {
         once(&mut seen, &keyword)?;
-        parameters.any = true;
+        told.any = true;
         let understood = match (keyword.as_str(), value) {
             // RFC 1870 section 3: 1 to 20 digits.
             ("SIZE", Some(size)) if size.len() <= 20 && size.bytes().all(|b| b.is_ascii_digit()) => {
-                parameters.size = Some(size.parse().unwrap_or(u64::MAX));
+                told.size = Some(size.parse().unwrap_or(u64::MAX));
                 true
             }
             // RFC 6152 section 2. What the content really holds is looked at when it is sent on.
             ("BODY", Some(body)) => ["7BIT", "8BITMIME"].iter().any(|kind| body.eq_ignore_ascii_case(kind)),
-            ("RET", Some(ret)) => {
-                parameters.ret = Ret::parse(ret);
-                parameters.ret.is_some()
+            ("RET", Some(extent)) => {
+                told.ret = Ret::parse(extent);
+                told.ret.is_some()
             }
             ("ENVID", Some(id)) => {
-                parameters.envelope_id = Some(id.to_owned());
+                told.envid = Some(id.to_owned());
                 dsn::is_envelope_id(id)
             }
             ("SIZE" | "BODY" | "RET" | "ENVID", _) => false,
@@ -124,7 +124,7 @@ fn mail(argument: &str, space: TrailingSpace) -> Result<Command, Answer> {
             return Err(bad_value(&keyword));
         }
     }
-    Ok(Command::Mail { from, parameters })
+    Ok(Command::Mail { from, parameters: told })
 }
 
 fn rcpt(argument: &str, space: TrailingSpace) -> Result<Command, Answer> {
@@ -134,18 +134,18 @@ fn rcpt(argument: &str, space: TrailingSpace) -> Result<Command, Answer> {
     if to == Path::Null {
         return Err(bad(&"<> is no recipient"));
     }
-    let mut parameters = RcptParameters::default();
+    let mut told = RcptParameters::default();
     let mut seen = Vec::new();
     for (keyword, value) in esmtp_parameters(rest)? {
         once(&mut seen, &keyword)?;
-        parameters.any = true;
+        told.any = true;
         let understood = match (keyword.as_str(), value) {
             ("NOTIFY", Some(notify)) => {
-                parameters.notify = Notify::parse(notify);
-                parameters.notify.is_some()
+                told.notify = Notify::parse(notify);
+                told.notify.is_some()
             }
             ("ORCPT", Some(original)) => {
-                parameters.original = Some(original.to_owned());
+                told.original = Some(original.to_owned());
                 dsn::is_original_recipient(original)
             }
             ("NOTIFY" | "ORCPT", _) => false,
@@ -155,7 +155,7 @@ fn rcpt(argument: &str, space: TrailingSpace) -> Result<Command, Answer> {
             return Err(bad_value(&keyword));
         }
     }
-    Ok(Command::Rcpt { to, parameters })
+    Ok(Command::Rcpt { to, parameters: told })
 }
 
 /// Section 3.3: no space stands on either side of the colon.
@@ -239,7 +239,7 @@ mod tests {
         assert_eq!(from, Path::Mailbox("a@b.example".into()));
         assert_eq!(parameters.size, Some(12));
         assert_eq!(parameters.ret, Some(Ret::Headers));
-        assert_eq!(parameters.envelope_id.as_deref(), Some("QQ+2B1"));
+        assert_eq!(parameters.envid.as_deref(), Some("QQ+2B1"));
     }
 
     #[rstest]

@@ -117,10 +117,10 @@ pub struct Queue {
 impl Default for Queue {
     fn default() -> Self {
         Self {
-            retry_first: Duration::from_secs(30 * 60),
-            retry_at_most: Duration::from_secs(4 * 3600),
-            warn: Some(Duration::from_secs(4 * 3600)),
-            lifetime: Duration::from_secs(5 * 24 * 3600),
+            retry_first: Duration::from_mins(30),
+            retry_at_most: Duration::from_hours(4),
+            warn: Some(Duration::from_hours(4)),
+            lifetime: Duration::from_hours(5 * 24),
         }
     }
 }
@@ -148,7 +148,7 @@ pub struct Timeouts {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        let minutes = |n: u64| Duration::from_secs(n * 60);
+        let minutes = |n: u64| Duration::from_mins(n);
         Self {
             connect: minutes(1),
             greeting: minutes(5),
@@ -180,8 +180,8 @@ pub struct Vintage {
     /// event 4120 is logged and the message goes to the `archive` folder of the spool. A space after the recipient's
     /// domain, which the article's example has, is taken.
     pub swallows_second_report: bool,
-    /// KB Q329636, Exchange 2000: where credentials are set, AUTH must succeed; a refused AUTH ends the attempt,
-    /// and the mail waits, is warned of and is returned with 4.4.7.
+    /// KB Q329636, Exchange 2000: where credentials are set and the host offers AUTH, it must succeed; a refused AUTH
+    /// ends the attempt, and the mail waits, is warned of and is returned with 4.4.7.
     pub insists_on_auth: bool,
     /// The wording of Exchange 2000's notifications (KB Q329636, Q301401) in place of our own.
     pub exchange_notices: bool,

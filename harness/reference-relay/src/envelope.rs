@@ -16,7 +16,7 @@ pub(crate) struct Submission {
     pub(crate) sender: String,
     pub(crate) ret: Option<Ret>,
     /// ENVID as given, an xtext.
-    pub(crate) envelope_id: Option<String>,
+    pub(crate) envid: Option<String>,
     pub(crate) recipients: Vec<Addressee>,
     /// CRLF lines, dots unstuffed.
     pub(crate) content: Vec<u8>,
@@ -61,7 +61,7 @@ pub(crate) struct Envelope {
     pub(crate) arrival: SystemTime,
     pub(crate) sender: String,
     pub(crate) ret: Option<Ret>,
-    pub(crate) envelope_id: Option<String>,
+    pub(crate) envid: Option<String>,
     /// Octets of content.
     pub(crate) size: u64,
     pub(crate) is_notification: bool,

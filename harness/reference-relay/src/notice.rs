@@ -61,7 +61,7 @@ pub(crate) fn write(
         message_id: format!("{id}@{}", config.hostname),
         boundary: format!("=_{id}_{}", config.hostname),
         to: envelope.sender.clone(),
-        original_envelope_id: envelope.envelope_id.as_deref().and_then(crate::address::decode_xtext),
+        original_envelope_id: envelope.envid.as_deref().and_then(crate::address::decode_xtext),
         arrival_date: envelope.arrival,
         recipients: told.iter().map(|&index| report(config, envelope, index)).collect(),
         returned: returned(envelope.ret, what),
@@ -71,7 +71,7 @@ pub(crate) fn write(
     Submission {
         sender: String::new(),
         ret: None,
-        envelope_id: None,
+        envid: None,
         recipients: vec![Addressee { address: envelope.sender.clone(), notify: None, original: None }],
         content: render(&notification),
         received: None,
@@ -103,12 +103,12 @@ fn report(config: &Config, envelope: &Envelope, index: usize) -> RecipientReport
         State::Delivered => {}
         State::Relayed { host, reply, at, .. } => {
             report.action = Action::Relayed;
-            report.status = "2.0.0".to_owned();
+            "2.0.0".clone_into(&mut report.status);
             report.remote_mta = Some(host.clone());
             report.diagnostic = Some(reply.clone());
             report.last_attempt = Some(*at);
-            report.explanation =
-                "The message was handed over to a host that will not confirm its delivery.".to_owned();
+            "The message was handed over to a host that will not confirm its delivery."
+                .clone_into(&mut report.explanation);
         }
         State::Failed { problem, .. } | State::Pending(Some(problem)) => {
             if recipient.state.is_pending() {
@@ -123,8 +123,8 @@ fn report(config: &Config, envelope: &Envelope, index: usize) -> RecipientReport
         }
         State::Pending(None) => {
             report.action = Action::Delayed;
-            report.status = "4.0.0".to_owned();
-            report.explanation = "The message has not been tried yet.".to_owned();
+            "4.0.0".clone_into(&mut report.status);
+            "The message has not been tried yet.".clone_into(&mut report.explanation);
         }
     }
     report

@@ -223,39 +223,33 @@ impl Queue {
         self.spool.content(id)
     }
 
-    /// Keeps what an attempt came to for one recipient. `relay` is for the log: `mx.x.example[198.51.100.7]`, or `none`.
-    pub(crate) fn settle(&self, job: &Job, index: usize, relay: &str, outcome: Outcome) {
+    /// Keeps what a host's replies came to, for all recipients that they settle, in one step: between two there would be
+    /// time to die, and to send the message again to one that has it. `relay` is for the log: `mx.x.example[198.51.100.7]`,
+    /// or `none`.
+    pub(crate) fn settle(&self, job: &Job, relay: &str, outcomes: Vec<(usize, Outcome)>) {
         let mut entries = self.entries();
-        let entry = number(&job.envelope.id).and_then(|key| entries.by_number.get_mut(&key));
-        let Some(recipient) = entry.and_then(|entry| {
-            entry.envelope.recipients.get_mut(index).filter(|recipient| recipient.state.is_pending())
-        }) else {
+        let Some(entry) = number(&job.envelope.id).and_then(|key| entries.by_number.get_mut(&key)) else {
             return;
         };
-        let (status, reason) = match &outcome {
-            Outcome::Delivered { reply, .. } => ("sent", reply.as_str()),
-            Outcome::Failed(problem) => ("failed", problem.reason.as_str()),
-            Outcome::Deferred(problem) => ("deferred", problem.reason.as_str()),
-        };
-        let Envelope { id, attempts, .. } = &*job.envelope;
-        let address = &recipient.to.address;
-        self.log.say(format!(
-            "{id}: to=<{address}>, relay={relay}, attempt={attempts}, status={status} ({reason})"
-        ));
-        let wants_relayed = recipient.to.wants(Announcement::Relayed);
-        recipient.state = match outcome {
-            // RFC 3461 section 5.2.2 (b).
-            Outcome::Delivered { host, reply, speaks_dsn: false } if wants_relayed => {
-                State::Relayed { host, reply, at: self.clock.now(), announced: false }
-            }
-            Outcome::Delivered { .. } => State::Delivered,
-            Outcome::Failed(problem) => State::Failed { problem, announced: false },
-            Outcome::Deferred(problem) => State::Pending(Some(problem)),
-        };
+        let mut is_final = false;
+        for (index, outcome) in outcomes {
+            let recipient = &mut entry.envelope.recipients[index];
+            self.log.say(line(job, &recipient.to.address, relay, &outcome));
+            recipient.state = match outcome {
+                // RFC 3461 section 5.2.2 (b).
+                Outcome::Delivered { host, reply, speaks_dsn: false }
+                    if recipient.to.wants(Announcement::Relayed) =>
+                {
+                    State::Relayed { host, reply, at: self.clock.now(), announced: false }
+                }
+                Outcome::Delivered { .. } => State::Delivered,
+                Outcome::Failed(problem) => State::Failed { problem, announced: false },
+                Outcome::Deferred(problem) => State::Pending(Some(problem)),
+            };
+            is_final |= !recipient.state.is_pending();
+        }
         // What is pending stays pending, whether the disk says why or not.
-        if !recipient.state.is_pending()
-            && let Some(entry) = number(id).and_then(|key| entries.by_number.get(&key))
-        {
+        if is_final {
             self.save(&entry.envelope);
         }
     }
@@ -292,7 +286,7 @@ impl Queue {
             arrival,
             sender: submission.sender,
             ret: submission.ret,
-            envelope_id: submission.envelope_id,
+            envid: submission.envid,
             size: content.len() as u64,
             is_notification,
             attempts: 0,
@@ -412,9 +406,10 @@ impl Queue {
             return;
         }
         let id = &entry.envelope.id;
-        let (gone, how) = match entry.to_archive {
-            true => (self.spool.archive(id), "moved to archive"),
-            false => (self.spool.remove(id), "removed"),
+        let (gone, how) = if entry.to_archive {
+            (self.spool.archive(id), "moved to archive")
+        } else {
+            (self.spool.remove(id), "removed")
         };
         match gone {
             Ok(()) => self.log.say(format!("{id}: {how}")),
@@ -433,6 +428,17 @@ impl Queue {
     fn entries(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().expect("no code panics while it holds the queue")
     }
+}
+
+/// The log's line about one recipient.
+fn line(job: &Job, address: &str, relay: &str, outcome: &Outcome) -> String {
+    let (status, reason) = match outcome {
+        Outcome::Delivered { reply, .. } => ("sent", reply),
+        Outcome::Failed(problem) => ("failed", &problem.reason),
+        Outcome::Deferred(problem) => ("deferred", &problem.reason),
+    };
+    let Envelope { id, attempts, .. } = &*job.envelope;
+    format!("{id}: to=<{address}>, relay={relay}, attempt={attempts}, status={status} ({reason})")
 }
 
 /// Notes that the sender has been told, or need not be.

@@ -149,7 +149,7 @@ impl Context {
         let mut stopping = self.stopping.clone();
         // The sender goes with the relay, and then so do all tasks.
         if stopping.wait_for(|&stopping| stopping).await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

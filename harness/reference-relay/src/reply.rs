@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn an_endless_line_and_an_endless_reply_end() {
-        assert_eq!(read(&[b'2'; 20_000]), Err(BadReply::TooLong));
+        assert_eq!(read(&b"2".repeat(20_000)), Err(BadReply::TooLong));
         assert_eq!(read(&b"250-on\r\n".repeat(600)), Err(BadReply::TooLong));
     }
 

@@ -127,25 +127,29 @@ impl Spool {
         let mut found = Found::default();
         let names = self.names("queue")?;
         for name in &names {
-            if let Some(id) = name.strip_suffix(".envelope") {
-                match self.read("queue", id) {
+            match name.rsplit_once('.') {
+                Some((id, "envelope")) => match self.read("queue", id) {
                     Ok(envelope) => found.envelopes.push(envelope),
                     Err(why) => {
                         found.remarks.push(format!("{id}: moved to damaged: {why}"));
                         self.move_aside(name)?;
                         self.move_aside(&format!("{id}.content"))?;
                     }
+                },
+                // A message that was not yet accepted, or one that was being forgotten: no one waits for it.
+                Some((id, "content")) if !names.contains(&format!("{id}.envelope")) => {
+                    found.remarks.push(format!("{name}: moved to damaged: it has no envelope"));
+                    self.move_aside(name)?;
                 }
-            } else if name.strip_suffix(".content").is_some_and(|id| !self.holds(id)) {
-                // A message that was not yet accepted, or one that was just being forgotten: no one waits for it.
-                found.remarks.push(format!("{name}: moved to damaged: it has no envelope"));
-                self.move_aside(name)?;
-            } else if name.ends_with(".new") {
-                found.remarks.push(format!("{name}: removed: it was never finished"));
-                fs::remove_file(self.root.join("queue").join(name))?;
-            } else if !name.ends_with(".content") {
-                found.remarks.push(format!("{name}: moved to damaged: it is not of this queue"));
-                self.move_aside(name)?;
+                Some((_, "content")) => {}
+                Some((_, "new")) => {
+                    found.remarks.push(format!("{name}: removed: it was never finished"));
+                    fs::remove_file(self.root.join("queue").join(name))?;
+                }
+                _ => {
+                    found.remarks.push(format!("{name}: moved to damaged: it is not of this queue"));
+                    self.move_aside(name)?;
+                }
             }
         }
         found.envelopes.sort_by_key(|envelope| number(&envelope.id));

@@ -170,8 +170,7 @@ impl World {
         let mut lines = format!("EHLO client.example\r\nMAIL FROM:<{sender}>{parameters}\r\n");
         for recipient in recipients {
             let (address, parameters) = recipient.split_once("> ").unwrap_or((recipient, ""));
-            let parameters = if parameters.is_empty() { String::new() } else { format!(" {parameters}") };
-            lines.push_str(&format!("RCPT TO:<{address}>{parameters}\r\n"));
+            lines.extend(["RCPT TO:<", address, "> ", parameters, "\r\n"]);
         }
         lines.push_str("DATA\r\n");
         stream.write_all(lines.as_bytes()).await.expect("write");

@@ -16,7 +16,7 @@ use super::sim::{Owner, Sim};
 
 /// The clock of mocks or steps.
 #[derive(Clone)]
-pub struct RunClock {
+pub(super) struct RunClock {
     /// The run's simulation.
     pub sim: Sim,
     /// Whose timers these are.
@@ -34,7 +34,7 @@ impl mock::Clock for RunClock {
 }
 
 /// The relay's clock: run time, told as dates from `epoch` on.
-pub struct RelayClock {
+pub(super) struct RelayClock {
     /// The run's simulation.
     pub sim: Sim,
     /// The date at which the run begins.
@@ -53,7 +53,7 @@ impl relay::Clock for RelayClock {
 }
 
 /// The relay's network: it calls from its own addresses.
-pub struct RelayNet {
+pub(super) struct RelayNet {
     /// The run's network.
     pub net: Net,
     /// Its address for IPv4.
@@ -94,7 +94,7 @@ struct Towards {
 
 impl relay::Datagrams for Towards {
     fn send<'a>(&'a mut self, datagram: &'a [u8]) -> relay::BoxFuture<'a, io::Result<()>> {
-        Box::pin(self.socket.send(datagram, self.peer))
+        Box::pin(std::future::ready(self.socket.send(datagram, self.peer)))
     }
 
     fn receive(&mut self) -> relay::BoxFuture<'_, io::Result<Vec<u8>>> {
@@ -144,6 +144,6 @@ impl mock::Datagrams for DatagramSocket {
     }
 
     fn send<'a>(&'a mut self, datagram: &'a [u8], to: SocketAddr) -> mock::BoxFuture<'a, io::Result<()>> {
-        Box::pin(DatagramSocket::send(self, datagram, to))
+        Box::pin(std::future::ready(DatagramSocket::send(self, datagram, to)))
     }
 }

@@ -54,10 +54,11 @@ impl DatagramSocket {
     }
 
     /// Sends one datagram. As with UDP, one that nobody waits for is lost without a word.
-    pub async fn send(&mut self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
+    pub fn send(&mut self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
         let peer = self.net.with_datagrams(|open| open.get(&to).map(|peer| (peer.real, peer.input)));
         if let Some((real, input)) = peer {
-            self.socket.send_to(datagram, real).await?;
+            // Now, and not when the runtime has heard that a new socket can be written to: the clock would not know.
+            socket2::SockRef::from(&self.socket).send_to(datagram, &real.into())?;
             self.net.sim.was_sent(input, 1);
         }
         Ok(())

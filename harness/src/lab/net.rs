@@ -15,7 +15,7 @@ use mock_servers::transcript::Close;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::sim::{InputId, Sim, Turn};
+use super::sim::{Hold, InputId, Sim, Turn};
 
 /// Bytes that may be in flight in one direction. Below what any kernel buffers, so that flow control is ours and the same
 /// everywhere.
@@ -191,16 +191,33 @@ pub struct Socket {
     ended: bool,
     reset: bool,
     scratch: Vec<u8>,
+    /// While the kernel has no room for what is to be sent.
+    holding: Option<Hold>,
 }
 
 impl Socket {
     fn new(sim: Sim, stream: TcpStream, incoming: InputId, outgoing: InputId) -> Self {
-        Self { sim, stream, incoming, outgoing, ended: false, reset: false, scratch: Vec::new() }
+        Self { sim, stream, incoming, outgoing, ended: false, reset: false, scratch: Vec::new(), holding: None }
     }
 
     /// From now on a drop resets.
     pub fn reset_on_drop(&mut self) {
         self.reset = true;
+    }
+
+    /// Sends now: the runtime would first wait to hear that a new socket can be written to, and the clock would not know.
+    fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match socket2::SockRef::from(&self.stream).send(bytes) {
+            Err(full) if full.kind() == io::ErrorKind::WouldBlock => {}
+            sent => {
+                self.holding = None;
+                return Poll::Ready(sent);
+            }
+        }
+        self.holding.get_or_insert_with(|| self.sim.hold());
+        let sent = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes));
+        self.holding = None;
+        Poll::Ready(sent)
     }
 
     /// Ready once the other end has read all that was written.
@@ -255,7 +272,7 @@ impl AsyncWrite for Socket {
             Some(0) if !bytes.is_empty() => return Poll::Pending,
             Some(room) => room.min(bytes.len()),
         };
-        let sent = ready!(Pin::new(&mut self.stream).poll_write(cx, &bytes[..room]))?;
+        let sent = ready!(self.poll_send(cx, &bytes[..room]))?;
         self.sim.was_sent(self.outgoing, sent);
         Poll::Ready(Ok(sent))
     }

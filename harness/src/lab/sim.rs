@@ -36,6 +36,7 @@ struct State {
     granted: Option<InputId>,
     observer: Option<Observer>,
     jumps: u64,
+    holds: u32,
 }
 
 /// Whose timer it is: decides among timers of the same moment.
@@ -134,7 +135,7 @@ impl Sim {
 
     /// To be called whenever no task of the run's thread can go on, before the thread parks.
     pub fn idle(&self) {
-        if self.settle_grant() || self.grant_next() {
+        if self.lock().holds > 0 || self.settle_grant() || self.grant_next() {
             return;
         }
         let (now, next, observer) = {
@@ -197,6 +198,12 @@ impl Sim {
             waker.wake();
         }
         true
+    }
+
+    /// Nothing happens until the hold is dropped: something waits for the kernel.
+    pub(super) fn hold(&self) -> Hold {
+        self.lock().holds += 1;
+        Hold(self.clone())
     }
 
     pub(super) fn new_input(&self) -> InputId {
@@ -326,6 +333,15 @@ impl Sim {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().expect("nobody panics while holding the simulation")
+    }
+}
+
+/// See [`Sim::hold`].
+pub(super) struct Hold(Sim);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.lock().holds -= 1;
     }
 }
 

@@ -4,9 +4,11 @@ use mock_servers::script::{Condition, On, Verb};
 
 use super::context::{Context, Kind, entries, key_span};
 use super::diagnostic::Diagnostic;
-use super::model::{Decisive, Scenario, Server};
+use super::model::{Check, Decisive, Scenario, Server};
 use super::read::{Mapping, list_of};
 use super::rules::{Placed, event_word, parse_event};
+use super::values::is_everything;
+use super::wire;
 use super::yaml::{Node, Value};
 
 /// Rules of one event: those that can never fire.
@@ -122,7 +124,8 @@ pub(super) fn unused(root: &Node, has_steps: bool, sent: &[String], run: &[Strin
                 _ => continue,
             };
             let help = help.replace('…', name);
-            cx.problems.push(Diagnostic::new(entry.key_span.clone(), format!("{title}: `{name}`")).help(help));
+            cx.problems
+                .push(Diagnostic::new(entry.key_span.clone(), format!("{title}: `{name}`")).help(help));
         }
     }
 }
@@ -139,7 +142,9 @@ pub(super) fn decisive(node: &Node, servers: &[Server], cx: &Context<'_>) -> Opt
     let rule_node = mapping.take("rule");
     let rule = rule_node.map(|node| cx.problems.integer(node, "a rule's place, from 1"));
     if let (Some(entry), None) = (mapping.entry("rule"), event_node) {
-        cx.problems.push(Diagnostic::new(entry.key_span.clone(), "`rule:` without `on:`").because("a rule of what?"));
+        cx.problems.push(
+            Diagnostic::new(entry.key_span.clone(), "`rule:` without `on:`").because("a rule of what?"),
+        );
     }
     mapping.finish();
     let server = server?;
@@ -151,9 +156,14 @@ pub(super) fn decisive(node: &Node, servers: &[Server], cx: &Context<'_>) -> Opt
     if count == 0 {
         let events: Vec<String> = script.rules.iter().map(|(on, _)| on.to_string()).collect();
         let events: Vec<&str> = events.iter().map(String::as_str).collect();
-        let help = if events.is_empty() { "it has no rules".to_owned() } else { format!("it has rules on {}", list_of(&events)) };
+        let help = if events.is_empty() {
+            "it has no rules".to_owned()
+        } else {
+            format!("it has rules on {}", list_of(&events))
+        };
         cx.problems.push(
-            Diagnostic::new(event_node?.span.clone(), format!("`{server}` has no rule on `{event}`")).help(help),
+            Diagnostic::new(event_node?.span.clone(), format!("`{server}` has no rule on `{event}`"))
+                .help(help),
         );
         return None;
     }
@@ -163,8 +173,14 @@ pub(super) fn decisive(node: &Node, servers: &[Server], cx: &Context<'_>) -> Opt
             let place = usize::try_from(place?).unwrap_or(usize::MAX);
             if place == 0 || place > count {
                 cx.problems.push(
-                    Diagnostic::new(rule_node?.span.clone(), format!("`{server}` has {count} on `{event}`; rules are counted from 1"))
-                        .because("no such rule"),
+                    Diagnostic::new(
+                        rule_node?.span.clone(),
+                        format!(
+                            "`{server}` has {count} {} on `{event}`",
+                            if count == 1 { "rule" } else { "rules" }
+                        ),
+                    )
+                    .because("no such rule; they are counted from 1"),
                 );
                 return None;
             }
@@ -194,5 +210,36 @@ pub(super) fn purpose(root: &Node, scenario: &Scenario, cx: &Context<'_>) {
                 .because("it has neither `messages:` nor `clients:`")
                 .help("the smallest message: `messages: { note: { from: alice@origin.example, to: bob@hub.example } }`"),
         );
+    }
+}
+
+/// Why a check holds whatever happens; `None`: it can fail.
+pub(super) fn cannot_fail(check: &Check) -> Option<&'static str> {
+    const TIMES: &str = "any number of times is right";
+    match check {
+        Check::Delivered(check) => {
+            let bare = check.by.is_none()
+                && check.attempt.is_none()
+                && check.octets.is_none()
+                && check.within.is_none();
+            (bare && is_everything(&check.times)).then_some(TIMES)
+        }
+        Check::Returned(check) => {
+            let bare = check.status.is_empty() && check.within.is_none() && check.text.is_none();
+            (bare && is_everything(&check.times)).then_some(TIMES)
+        }
+        Check::Delayed { times, text: None, within, .. } if is_everything(within) => {
+            is_everything(times).then_some(TIMES)
+        }
+        Check::Notified { times, .. } => is_everything(times).then_some(TIMES),
+        Check::Wire(check) => wire::cannot_fail(check),
+        Check::AnyOf(list) => list.iter().find_map(cannot_fail),
+        Check::AllOf(list) if list.is_empty() => Some("nothing is looked at"),
+        Check::AllOf(list) if list.iter().all(|check| cannot_fail(check).is_some()) => {
+            Some("none of these can fail")
+        }
+        Check::NoneOf(list) if list.is_empty() => Some("nothing is looked at"),
+        Check::Each { check, .. } => cannot_fail(check),
+        _ => None,
     }
 }

@@ -52,7 +52,9 @@ impl<'a> Context<'a> {
                 match key {
                     "servers" => {
                         names.push((Kind::Server, name));
-                        names.extend(entries(node).any(|(key, _)| key == "dialogue").then_some((Kind::Dialogue, name)));
+                        names.extend(
+                            entries(node).any(|(key, _)| key == "dialogue").then_some((Kind::Dialogue, name)),
+                        );
                     }
                     "messages" => names.push((Kind::Message, name)),
                     "clients" => names.extend([(Kind::Client, name), (Kind::Dialogue, name)]),

@@ -98,7 +98,8 @@ impl Diagnostics {
     /// All of it as text for people, with or without colours.
     pub fn render(&self, colour: bool) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
-        let mut shown: Vec<String> = self.list.iter().take(SHOWN).map(|one| self.render_one(one, &renderer)).collect();
+        let mut shown: Vec<String> =
+            self.list.iter().take(SHOWN).map(|one| self.render_one(one, &renderer)).collect();
         if self.list.len() > SHOWN {
             shown.push(format!("… and {} more in {}", self.list.len() - SHOWN, self.path.display()));
         }
@@ -114,7 +115,8 @@ impl Diagnostics {
                 let mark = AnnotationKind::Primary.span(self.within(span.clone())).label(&one.label);
                 let mut snippet = Snippet::source(&self.source).path(path).annotation(mark);
                 if let Some((span, label)) = &one.also {
-                    snippet = snippet.annotation(AnnotationKind::Context.span(self.within(span.clone())).label(label));
+                    snippet = snippet
+                        .annotation(AnnotationKind::Context.span(self.within(span.clone())).label(label));
                 }
                 Group::with_title(Level::ERROR.primary_title(&one.title)).element(snippet)
             }

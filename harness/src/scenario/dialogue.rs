@@ -43,11 +43,14 @@ fn lines(node: &Node, mock_is: Side, cx: &Context<'_>) -> Option<Vec<Line>> {
     }
     let read: Vec<Option<Line>> = items.iter().map(|node| line(node, mock_is, cx)).collect();
     let closed = read.iter().position(|line| {
-        line.as_ref().is_some_and(|line| matches!(line.what, Speech::CloseFin | Speech::CloseReset | Speech::HearClose))
+        line.as_ref().is_some_and(|line| {
+            matches!(line.what, Speech::CloseFin | Speech::CloseReset | Speech::HearClose)
+        })
     });
     if let Some(after) = closed.and_then(|at| items.get(at + 1)) {
         cx.problems.push(
-            Diagnostic::new(after.span.clone(), "a line after the connection is closed").because("this is never reached"),
+            Diagnostic::new(after.span.clone(), "a line after the connection is closed")
+                .because("this is never reached"),
         );
     }
     read.into_iter().collect()
@@ -69,7 +72,8 @@ fn line(node: &Node, mock_is: Side, cx: &Context<'_>) -> Option<Line> {
         Side::Server => Words { say: "S", say_raw: "S raw", hear: "C", hear_raw: "C raw" },
     };
     let mapping = Mapping::new(node, "a line of a dialogue", problems)?;
-    let within = mapping.take("within").and_then(|node| problems.parsed(node, "a duration", values::duration));
+    let within =
+        mapping.take("within").and_then(|node| problems.parsed(node, "a duration", values::duration));
     let mut found: Vec<Speech> = Vec::new();
     let mut count = 0;
     let mut take = |word: &'static str| mapping.take(word).inspect(|_| count += 1);
@@ -100,9 +104,12 @@ fn line(node: &Node, mock_is: Side, cx: &Context<'_>) -> Option<Line> {
     if let Some(entry) = mapping.entry(words.hear_raw) {
         let _ = take(words.hear_raw);
         problems.push(
-            Diagnostic::new(entry.key_span.clone(), format!("`{}:` is for the side that the mock speaks", words.hear_raw))
-                .because("here the other side's lines are matched, not sent")
-                .help(format!("`{}: …` with `*` for the rest", words.hear)),
+            Diagnostic::new(
+                entry.key_span.clone(),
+                format!("`{}:` is for the side that the mock speaks", words.hear_raw),
+            )
+            .because("here the other side's lines are matched, not sent")
+            .help(format!("`{}: …` with `*` for the rest", words.hear)),
         );
     }
     let keys = mapping.keys().count();
@@ -113,7 +120,11 @@ fn line(node: &Node, mock_is: Side, cx: &Context<'_>) -> Option<Line> {
     if count != 1 {
         problems.push(
             Diagnostic::new(node.span.clone(), "a line of a dialogue is one thing")
-                .because(if keys == 0 || count == 0 { "nothing is said or heard here" } else { "more than one" })
+                .because(if keys == 0 || count == 0 {
+                    "nothing is said or heard here"
+                } else {
+                    "more than one"
+                })
                 .help("each line is an element (`- S: …`, `- C: …`) of its own"),
         );
         return None;
@@ -136,7 +147,10 @@ fn said(node: &Node, words: &Words, cx: &Context<'_>) -> Option<Vec<u8>> {
     let mistake = if line.contains(&b'\n') || line.contains(&b'\r') {
         ("more than one line", format!("line ends are added; for exact bytes: `{}: …`", words.say_raw))
     } else if text.ends_with(" *") {
-        ("the mock itself says this line, with the star in it", format!("write it out; or `{}: …` if the star is meant", words.say_raw))
+        (
+            "the mock itself says this line, with the star in it",
+            format!("write it out; or `{}: …` if the star is meant", words.say_raw),
+        )
     } else {
         line.extend_from_slice(b"\r\n");
         return Some(line);

@@ -93,14 +93,19 @@ fn exchange(node: &Node, cx: &Context<'_>) -> Option<(u16, String)> {
     let text = cx.problems.text(node, "an MX record such as \"10 mx.shop.example\"")?;
     let parsed = text.split_once(' ').and_then(|(preference, host)| {
         let host = host.trim();
-        (!host.is_empty() && !host.contains(' ')).then_some((preference.parse::<u16>().ok()?, host.to_owned()))
+        (!host.is_empty() && !host.contains(' '))
+            .then_some((preference.parse::<u16>().ok()?, host.to_owned()))
     });
     let Some((preference, host)) = parsed else {
         let mut diagnostic = Diagnostic::new(node.span.clone(), format!("`{text}` is not an MX record"))
             .because("a preference and a host");
         let words: Vec<&str> = FAULTS.iter().map(|(word, _)| *word).collect();
         let near = suggestion(&text, &words);
-        diagnostic.help.push(if near.starts_with("did") { near } else { "\"10 mx.shop.example\"".to_owned() });
+        diagnostic.help.push(if near.starts_with("did") {
+            near
+        } else {
+            "\"10 mx.shop.example\"".to_owned()
+        });
         cx.problems.push(diagnostic);
         return None;
     };

@@ -6,20 +6,37 @@ use super::context::{Context, Kind};
 use super::diagnostic::Diagnostic;
 use super::model::{Check, Delivered, Expectation, Level, Message, Octets, Of, Refused, Returned};
 use super::read::{Mapping, list_of, suggestion};
-use super::values::{self, is_everything};
-use super::wire;
+use super::values;
 use super::yaml::{Node, Value};
+use super::{checks, wire};
 
 /// The clause of an expectation that names none.
 const OWN: &str = "the scenario's own requirement";
 
 const CHECKS: [&str; 14] = [
-    "delivered", "returned", "refused", "queued", "delayed", "notified", "wire", "untouched", "completed", "logged",
-    "any of", "all of", "none of", "each",
+    "delivered",
+    "returned",
+    "refused",
+    "queued",
+    "delayed",
+    "notified",
+    "wire",
+    "untouched",
+    "completed",
+    "logged",
+    "any of",
+    "all of",
+    "none of",
+    "each",
 ];
 
 /// The value of `expect:`, or of `observe:`, which only notes.
-pub(super) fn expectations(node: &Node, observe: bool, messages: &[Message], cx: &Context<'_>) -> Vec<Expectation> {
+pub(super) fn expectations(
+    node: &Node,
+    observe: bool,
+    messages: &[Message],
+    cx: &Context<'_>,
+) -> Vec<Expectation> {
     let key = if observe { "observe" } else { "expect" };
     let Value::List(items) = &node.value else {
         cx.problems.expected(node, "a list of expectations (`- delivered: …`)");
@@ -27,7 +44,8 @@ pub(super) fn expectations(node: &Node, observe: bool, messages: &[Message], cx:
     };
     if items.is_empty() {
         cx.problems.push(
-            Diagnostic::new(node.span.clone(), format!("`{key}:` without an element")).because("nothing is looked at"),
+            Diagnostic::new(node.span.clone(), format!("`{key}:` without an element"))
+                .because("nothing is looked at"),
         );
     }
     items.iter().filter_map(|node| expectation(node, observe, &Scope { each: None, messages }, cx)).collect()
@@ -66,7 +84,7 @@ fn expectation(node: &Node, observe: bool, scope: &Scope<'_>, cx: &Context<'_>) 
     let check = check(&mapping, scope, cx);
     mapping.finish();
     let check = check?;
-    if let Some(why) = cannot_fail(&check).filter(|_| !observe) {
+    if let Some(why) = checks::cannot_fail(&check).filter(|_| !observe) {
         problems.push(
             Diagnostic::new(node.span.clone(), "an expectation that can never fail")
                 .because(why)
@@ -274,7 +292,8 @@ fn returned(node: &Node, scope: &Scope<'_>, cx: &Context<'_>) -> Option<Check> {
     let mapping = Mapping::new(node, "`returned`", problems)?;
     let of = of(&mapping, scope, cx);
     let status = mapping.take("status").map(super::read::one_or_more).unwrap_or_default();
-    let status = status.iter().filter_map(|node| problems.parsed(node, "a status code", values::status)).collect();
+    let status =
+        status.iter().filter_map(|node| problems.parsed(node, "a status code", values::status)).collect();
     let within = within(&mapping, cx);
     let text = contains(&mapping, cx);
     let times = counts(&mapping, Range::exactly(1), cx);
@@ -289,7 +308,8 @@ fn refused(node: &Node, scope: &Scope<'_>, cx: &Context<'_>) -> Option<Check> {
     let of = of(&mapping, scope, cx);
     let words = ["MAIL", "RCPT", "DATA", "end-of-data"].map(|word| (word, word.to_owned()));
     let at = mapping.take("at").and_then(|node| problems.word(node, "a place to be refused at", &words));
-    let reply = mapping.take("reply").and_then(|node| problems.parsed(node, "a reply code", values::reply_code));
+    let reply =
+        mapping.take("reply").and_then(|node| problems.parsed(node, "a reply code", values::reply_code));
     mapping.finish();
     unless_wrong(before, cx, of.map(|of| Refused { of, at, reply })).map(Check::Refused)
 }
@@ -316,30 +336,4 @@ fn notified(node: &Node, scope: &Scope<'_>, cx: &Context<'_>) -> Option<Check> {
     mapping.finish();
     let check = of.zip(action).zip(times).map(|((of, action), times)| Check::Notified { of, action, times });
     unless_wrong(before, cx, check)
-}
-
-/// Why a check holds whatever happens; `None`: it can fail.
-fn cannot_fail(check: &Check) -> Option<&'static str> {
-    const TIMES: &str = "any number of times is right";
-    match check {
-        Check::Delivered(check) => {
-            let bare = check.by.is_none() && check.attempt.is_none() && check.octets.is_none() && check.within.is_none();
-            (bare && is_everything(&check.times)).then_some(TIMES)
-        }
-        Check::Returned(check) => {
-            let bare = check.status.is_empty() && check.within.is_none() && check.text.is_none();
-            (bare && is_everything(&check.times)).then_some(TIMES)
-        }
-        Check::Delayed { times, text: None, within, .. } if is_everything(within) => {
-            is_everything(times).then_some(TIMES)
-        }
-        Check::Notified { times, .. } => is_everything(times).then_some(TIMES),
-        Check::Wire(check) => wire::cannot_fail(check),
-        Check::AnyOf(list) => list.iter().find_map(cannot_fail),
-        Check::AllOf(list) if list.is_empty() => Some("nothing is looked at"),
-        Check::AllOf(list) if list.iter().all(|check| cannot_fail(check).is_some()) => Some("none of these can fail"),
-        Check::NoneOf(list) if list.is_empty() => Some("nothing is looked at"),
-        Check::Each { check, .. } => cannot_fail(check),
-        _ => None,
-    }
 }

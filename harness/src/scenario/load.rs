@@ -37,7 +37,8 @@ pub fn parse(text: &str, path: &Path, name: &str) -> Result<Scenario, Diagnostic
     let root = yaml::read(text, &mut found);
     let problems = Problems::default();
     found.into_iter().for_each(|one| problems.push(one));
-    let scenario = root.as_ref().and_then(|root| scenario(root, path, name, &Context::new(text, root, &problems)));
+    let scenario =
+        root.as_ref().and_then(|root| scenario(root, path, name, &Context::new(text, root, &problems)));
     let list = problems.into_list();
     scenario.filter(|_| list.is_empty()).ok_or_else(|| Diagnostics::new(path, text, list))
 }
@@ -48,8 +49,10 @@ fn scenario(root: &Node, path: &Path, name: &str, cx: &Context<'_>) -> Option<Sc
     let texts = |node: &Node, what: &str| -> Vec<String> {
         one_or_more(node).iter().filter_map(|node| problems.some_text(node, what)).collect()
     };
-    let title = mapping.require("title").and_then(|node| problems.some_text(node, "a title")).unwrap_or_default();
-    let about = mapping.take("about").and_then(|node| problems.text(node, "what it is about")).unwrap_or_default();
+    let title =
+        mapping.require("title").and_then(|node| problems.some_text(node, "a title")).unwrap_or_default();
+    let about =
+        mapping.take("about").and_then(|node| problems.text(node, "what it is about")).unwrap_or_default();
     let sources = mapping.take("sources").map(|node| texts(node, "a source")).unwrap_or_default();
     let tags = mapping.take("tags").map(|node| texts(node, "a tag")).unwrap_or_default();
     checks::names(root, cx);
@@ -113,7 +116,8 @@ fn historic(node: &Node, cx: &Context<'_>) -> Vec<(String, HistoricOutcome)> {
 
 /// Without `steps:` each client runs, every message is sent, and all settles.
 fn default_steps(scenario: &Scenario) -> Vec<Step> {
-    let mut steps: Vec<Step> = scenario.clients.iter().map(|client| Step::Client(client.name.clone())).collect();
+    let mut steps: Vec<Step> =
+        scenario.clients.iter().map(|client| Step::Client(client.name.clone())).collect();
     if !scenario.messages.is_empty() {
         steps.push(Step::Send(scenario.messages.iter().map(|message| message.name.clone()).collect()));
     }
@@ -128,3 +132,6 @@ fn sent(step: &Step) -> &[String] {
 fn run(step: &Step) -> Option<&String> {
     if let Step::Client(name) = step { Some(name) } else { None }
 }
+
+#[cfg(test)]
+mod tests;

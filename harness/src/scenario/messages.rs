@@ -27,10 +27,12 @@ fn message(name: &str, node: &Node, cx: &Context<'_>) -> Option<Message> {
     });
     let to = mapping.require("to").map(|node| recipients(node, cx));
     let copies = mapping.take("copies").map_or(Some(1), |node| at_least_one(node, "a number of copies", cx));
-    let envelope = mapping.take("envelope").map_or_else(|| Some(Envelope::default()), |node| envelope(node, cx));
+    let envelope =
+        mapping.take("envelope").map_or_else(|| Some(Envelope::default()), |node| envelope(node, cx));
     let headers = mapping.take("headers").map(|node| headers(node, cx)).unwrap_or_default();
     let content = mapping.take("content");
-    let content = content.map_or_else(|| Some(Content { lines: 1, ..Content::default() }), |node| content_of(node, cx));
+    let content =
+        content.map_or_else(|| Some(Content { lines: 1, ..Content::default() }), |node| content_of(node, cx));
     let trusted = mapping.take("trusted").map_or(Some(true), |node| problems.boolean(node));
     if let (Some(entry), Some(Content { raw: Some(_), .. })) = (mapping.entry("headers"), &content) {
         problems.push(
@@ -64,7 +66,9 @@ fn recipients(node: &Node, cx: &Context<'_>) -> Vec<String> {
     let read = |node: &Node| {
         let text = cx.problems.some_text(node, "a recipient's address")?;
         let text = address(node, text, cx)?;
-        values::recipients(&text).map_err(|wrong| cx.problems.wrong(node, "a recipient's address", wrong)).ok()
+        values::recipients(&text)
+            .map_err(|wrong| cx.problems.wrong(node, "a recipient's address", wrong))
+            .ok()
     };
     list.iter().filter_map(read).flatten().collect()
 }
@@ -123,8 +127,7 @@ fn envelope(node: &Node, cx: &Context<'_>) -> Option<Envelope> {
 }
 
 fn notify(node: &Node, cx: &Context<'_>) -> Vec<String> {
-    let words =
-        [("never", "NEVER"), ("success", "SUCCESS"), ("failure", "FAILURE"), ("delay", "DELAY")];
+    let words = [("never", "NEVER"), ("success", "SUCCESS"), ("failure", "FAILURE"), ("delay", "DELAY")];
     let list: Vec<String> = one_or_more(node)
         .iter()
         .filter_map(|node| cx.problems.word(node, "what `notify` can ask for", &words).map(str::to_owned))
@@ -161,7 +164,8 @@ fn headers(node: &Node, cx: &Context<'_>) -> Vec<(String, Option<String>)> {
             Value::Mapping(_) => fields.extend(repeated(name, &entry.value, cx)),
             _ => {
                 for node in one_or_more(&entry.value) {
-                    fields.extend(problems.text(node, "a field's text").map(|text| (name.clone(), Some(text))));
+                    fields
+                        .extend(problems.text(node, "a field's text").map(|text| (name.clone(), Some(text))));
                 }
             }
         }
@@ -180,7 +184,9 @@ fn repeated(name: &str, node: &Node, cx: &Context<'_>) -> Vec<(String, Option<St
     };
     mapping.finish();
     match (times, text) {
-        (Some(times), Some(text)) => (0..times.min(100_000)).map(|_| (name.to_owned(), Some(text.clone()))).collect(),
+        (Some(times), Some(text)) => {
+            (0..times.min(100_000)).map(|_| (name.to_owned(), Some(text.clone()))).collect()
+        }
         _ => Vec::new(),
     }
 }

@@ -17,8 +17,8 @@ mod expect;
 mod find;
 mod load;
 mod messages;
-mod origin;
 pub mod model;
+mod origin;
 mod profiles;
 mod read;
 mod relay;
@@ -34,9 +34,9 @@ pub use diagnostic::{Diagnostic, Diagnostics};
 pub use find::{FindError, find};
 pub use load::{load, parse};
 pub use model::{
-    Address, AuthSettings, Check, Client, Content, Decisive, Delivered, DnsEntry, DnsFault, Envelope, Expectation, HistoricOutcome,
-    Level, Message, Octets, Of, Reach, Refused, RelaySettings, Returned, Scenario, Server, Serves, Step, Tls, Wire,
-    WireThing,
+    Address, AuthSettings, Check, Client, Content, Decisive, Delivered, DnsEntry, DnsFault, Envelope,
+    Expectation, HistoricOutcome, Level, Message, Octets, Of, Reach, Refused, RelaySettings, Returned,
+    Scenario, Server, Serves, Step, Tls, Wire, WireThing,
 };
 pub use origin::origin_mailbox;
 pub use profiles::{profile, profile_names};

@@ -42,8 +42,11 @@ fn read(root: &Node, cx: &Context<'_>, name: &str) -> Option<Profile> {
         && written != name
     {
         cx.problems.push(
-            Diagnostic::new(node.span.clone(), format!("the file is named `{name}`, the profile `{written}`"))
-                .help(format!("write `{name}`")),
+            Diagnostic::new(
+                node.span.clone(),
+                format!("the file is named `{name}`, the profile `{written}`"),
+            )
+            .help(format!("write `{name}`")),
         );
     }
     if let Some(node) = mapping.require("about") {

@@ -33,7 +33,10 @@ impl Problems {
     pub(super) fn expected(&self, node: &Node, expected: &str) -> Option<()> {
         self.push(
             Diagnostic::new(node.span.clone(), format!("expected {expected}, found {}", node.describe()))
-                .because(format!("this is {}", node.describe())),
+                .because(match node.value {
+                    Value::Null => "nothing is written here".to_owned(),
+                    _ => format!("this is {}", node.describe()),
+                }),
         );
         None
     }
@@ -54,9 +57,12 @@ impl Problems {
     /// Notes a word of the language that this version does not have yet.
     pub(super) fn later(&self, span: Span, word: &str) {
         self.push(
-            Diagnostic::new(span, format!("`{word}` is a word of the language that this version does not carry out yet"))
-                .because("not carried out yet")
-                .help("leave it out; scenarios/README.md lists what is carried out"),
+            Diagnostic::new(
+                span,
+                format!("`{word}` is a word of the language that this version does not carry out yet"),
+            )
+            .because("not carried out yet")
+            .help("leave it out; scenarios/README.md lists what is carried out"),
         );
     }
 
@@ -66,9 +72,12 @@ impl Problems {
             Value::Text(text) => text,
             Value::Bool(_) | Value::Integer(_) | Value::Number => {
                 self.push(
-                    Diagnostic::new(node.span.clone(), format!("expected {expected}, found {}", node.describe()))
-                        .because("without quotes, YAML does not read this as text")
-                        .help(format!("put it in quotes: \"{}\"", node.written)),
+                    Diagnostic::new(
+                        node.span.clone(),
+                        format!("expected {expected}, found {}", node.describe()),
+                    )
+                    .because("without quotes, YAML does not read this as text")
+                    .help(format!("put it in quotes: \"{}\"", node.written)),
                 );
                 return None;
             }
@@ -79,9 +88,12 @@ impl Problems {
         };
         if node.style == Style::Plain && is_yes_or_no(text) {
             self.push(
-                Diagnostic::new(node.span.clone(), format!("`{text}` without quotes can be a text or a truth value"))
-                    .because("YAML 1.1 reads this as a truth value, YAML 1.2 as text")
-                    .help(format!("for the text, put it in quotes: \"{text}\"")),
+                Diagnostic::new(
+                    node.span.clone(),
+                    format!("`{text}` without quotes can be a text or a truth value"),
+                )
+                .because("YAML 1.1 reads this as a truth value, YAML 1.2 as text")
+                .help(format!("for the text, put it in quotes: \"{text}\"")),
             );
             return None;
         }
@@ -92,7 +104,10 @@ impl Problems {
     pub(super) fn some_text(&self, node: &Node, expected: &str) -> Option<String> {
         let text = self.text(node, expected)?;
         if text.trim().is_empty() {
-            self.push(Diagnostic::new(node.span.clone(), format!("expected {expected}, found an empty text")));
+            self.push(Diagnostic::new(
+                node.span.clone(),
+                format!("expected {expected}, found an empty text"),
+            ));
             return None;
         }
         Some(text)
@@ -105,9 +120,12 @@ impl Problems {
             Value::Text(text) if is_yes_or_no(text) => {
                 let meant = matches!(text.to_ascii_lowercase().as_str(), "yes" | "on" | "y");
                 self.push(
-                    Diagnostic::new(node.span.clone(), format!("expected `true` or `false`, found the text `{text}`"))
-                        .because("this YAML knows no other truth values")
-                        .help(format!("write `{meant}`")),
+                    Diagnostic::new(
+                        node.span.clone(),
+                        format!("expected `true` or `false`, found the text `{text}`"),
+                    )
+                    .because("this YAML knows no other truth values")
+                    .help(format!("write `{meant}`")),
                 );
                 None
             }
@@ -247,7 +265,8 @@ impl<'a> Mapping<'a> {
     pub(super) fn require(&self, key: &'static str) -> Option<&'a Node> {
         let node = self.take(key);
         // A misspelt key is told as that, once.
-        let misspelt = || self.entries.iter().any(|entry| distance(&entry.key, key).is_some_and(|far| far > 0));
+        let misspelt =
+            || self.entries.iter().any(|entry| distance(&entry.key, key).is_some_and(|far| far > 0));
         if node.is_none() && !misspelt() {
             let at = self.entries.first().map_or(self.span.clone(), |entry| entry.key_span.clone());
             self.problems.push(

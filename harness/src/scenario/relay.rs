@@ -24,7 +24,8 @@ pub(super) fn relay(node: &Node, cx: &Context<'_>) -> RelaySettings {
     if let Some(node) = mapping.take("limits")
         && let Some(mapping) = Mapping::new(node, "`limits`", problems)
     {
-        relay.size_limit = mapping.take("size").and_then(|node| problems.parsed(node, "a size", values::size));
+        relay.size_limit =
+            mapping.take("size").and_then(|node| problems.parsed(node, "a size", values::size));
         mapping.finish();
     }
     relay.reuse = mapping.take("reuse").and_then(|node| problems.boolean(node));

@@ -48,7 +48,10 @@ fn reply_line(node: &Node, cx: &Context<'_>) -> Option<ReplyText> {
         return None;
     }
     let Some(parsed) = ReplyText::parse(&text) else {
-        mistake("a reply begins with a three-digit code and a space", "\"250 OK\"; bytes without a code: `send:`");
+        mistake(
+            "a reply begins with a three-digit code and a space",
+            "\"250 OK\"; bytes without a code: `send:`",
+        );
         return None;
     };
     let code = text.as_bytes();
@@ -63,7 +66,10 @@ fn reply_line(node: &Node, cx: &Context<'_>) -> Option<ReplyText> {
         && char::from(code[0]) != class
     {
         mistake(
-            &format!("the code says {}yz, the enhanced code {class}.x.x (RFC 2034 section 4)", char::from(code[0])),
+            &format!(
+                "the code says {}yz, the enhanced code {class}.x.x (RFC 2034 section 4)",
+                char::from(code[0])
+            ),
             "make the first digits equal; to break this rule on purpose, write the bytes with `send:`",
         );
         return None;
@@ -77,7 +83,9 @@ fn enhanced_class(text: &str) -> Option<char> {
     let mut parts = word.split('.');
     let class = parts.next().filter(|class| matches!(*class, "2" | "4" | "5"))?;
     let number = |part: Option<&str>| {
-        part.is_some_and(|part| (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit()))
+        part.is_some_and(|part| {
+            (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+        })
     };
     (number(parts.next()) && number(parts.next()) && parts.next().is_none()).then(|| class.chars().next())?
 }
@@ -104,7 +112,10 @@ pub(super) fn bytes(node: &Node, cx: &Context<'_>) -> Option<Vec<u8>> {
 fn octets_of_double_quoted(node: &Node, text: &str, cx: &Context<'_>) -> Option<Vec<u8>> {
     let source = cx.text.get(node.span.clone()).unwrap_or_default();
     let escapes_high = source.match_indices("\\x").any(|(at, _)| {
-        source.as_bytes().get(at + 2).is_some_and(|digit| matches!(digit, b'8' | b'9' | b'a'..=b'f' | b'A'..=b'F'))
+        source
+            .as_bytes()
+            .get(at + 2)
+            .is_some_and(|digit| matches!(digit, b'8' | b'9' | b'a'..=b'f' | b'A'..=b'F'))
     });
     if !escapes_high {
         return Some(text.as_bytes().to_vec());

@@ -7,9 +7,7 @@
 //! - a list in which an element is a text or has `when:` (or `after:`): rules, tried in order;
 //! - any other list: the actions of one rule, in the list's own order.
 
-use mock_servers::script::{
-    Action, Certificate, Condition, MeansFor, On, Rule, TlsAction, TlsFault, Verb,
-};
+use mock_servers::script::{Action, Certificate, Condition, MeansFor, On, Rule, TlsAction, TlsFault, Verb};
 
 use super::context::{Context, entries};
 use super::diagnostic::Diagnostic;
@@ -64,8 +62,14 @@ pub(super) struct Placed<'a> {
 fn event(entry: &Entry, cx: &Context<'_>) -> Option<On> {
     let found = parse_event(&entry.key);
     if found.is_none() {
-        let known: Vec<&str> = EVENTS.iter().map(|(word, _)| *word).chain(Verb::ALL.map(Verb::name)).collect();
-        cx.problems.unknown(entry.key_span.clone(), format!("there is no event `{}`", entry.key), &entry.key, &known);
+        let known: Vec<&str> =
+            EVENTS.iter().map(|(word, _)| *word).chain(Verb::ALL.map(Verb::name)).collect();
+        cx.problems.unknown(
+            entry.key_span.clone(),
+            format!("there is no event `{}`", entry.key),
+            &entry.key,
+            &known,
+        );
     }
     found
 }
@@ -108,7 +112,10 @@ fn is_rule_by_itself(node: &Node) -> bool {
 fn rule<'a>(node: &'a Node, cx: &Context<'_>) -> Option<Placed<'a>> {
     if !matches!(node.value, Value::Mapping(_)) {
         let reply = reply(node, cx)?;
-        return Some(Placed { rule: Rule { when: Vec::new(), actions: vec![Action::Reply(reply)], after: None }, node });
+        return Some(Placed {
+            rule: Rule { when: Vec::new(), actions: vec![Action::Reply(reply)], after: None },
+            node,
+        });
     }
     let mapping = Mapping::new(node, "a rule", cx.problems)?;
     let when = mapping.take("when").map(|node| conditions(node, cx));
@@ -251,13 +258,15 @@ fn conditions(node: &Node, cx: &Context<'_>) -> Option<Vec<Condition>> {
     let mut list = Vec::new();
     for (word, make) in COUNTS {
         if let Some(node) = mapping.take(word) {
-            let range = problems.parsed(node, "a number or a range", |text| values::range(text, values::number));
+            let range =
+                problems.parsed(node, "a number or a range", |text| values::range(text, values::number));
             list.extend(range.map(make));
         }
     }
     for (word, make) in SIZES {
         if let Some(node) = mapping.take(word) {
-            let range = problems.parsed(node, "a size or a range of sizes", |text| values::range(text, values::size));
+            let range =
+                problems.parsed(node, "a size or a range of sizes", |text| values::range(text, values::size));
             list.extend(range.map(make));
         }
     }
@@ -268,8 +277,8 @@ fn conditions(node: &Node, cx: &Context<'_>) -> Option<Vec<Condition>> {
         }
     }
     if let Some(node) = mapping.take("since first") {
-        let range =
-            problems.parsed(node, "a duration or a range of them", |text| values::range(text, values::duration));
+        let range = problems
+            .parsed(node, "a duration or a range of them", |text| values::range(text, values::duration));
         list.extend(range.map(Condition::SinceFirst));
     }
     if let Some(node) = mapping.take("tls") {
@@ -318,8 +327,8 @@ pub(super) fn event_word(node: &Node, cx: &Context<'_>) -> Option<String> {
     }
     let known: Vec<&str> = EVENTS.iter().map(|(word, _)| *word).chain(Verb::ALL.map(Verb::name)).collect();
     cx.problems.push(
-        Diagnostic::new(node.span.clone(), format!("there is no event `{text}`")).help(suggestion(&text, &known)),
+        Diagnostic::new(node.span.clone(), format!("there is no event `{text}`"))
+            .help(suggestion(&text, &known)),
     );
     None
 }
-

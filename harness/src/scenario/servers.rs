@@ -15,8 +15,22 @@ const PLAIN: &str = "rfc5321";
 
 /// EHLO keywords that `drop:` may name though the profile does not list them.
 const KEYWORDS: [&str; 16] = [
-    "8BITMIME", "AUTH", "BINARYMIME", "CHUNKING", "DELIVERBY", "DSN", "ENHANCEDSTATUSCODES", "ETRN", "EXPN", "HELP",
-    "PIPELINING", "REQUIRETLS", "SIZE", "SMTPUTF8", "STARTTLS", "VRFY",
+    "8BITMIME",
+    "AUTH",
+    "BINARYMIME",
+    "CHUNKING",
+    "DELIVERBY",
+    "DSN",
+    "ENHANCEDSTATUSCODES",
+    "ETRN",
+    "EXPN",
+    "HELP",
+    "PIPELINING",
+    "REQUIRETLS",
+    "SIZE",
+    "SMTPUTF8",
+    "STARTTLS",
+    "VRFY",
 ];
 
 /// The value of `servers:`.
@@ -72,7 +86,8 @@ fn server(name: &str, node: &Node, cx: &Context<'_>) -> Option<Server> {
     let dialogue_node = mapping.take("dialogue");
     let dialogue = dialogue_node.and_then(|node| dialogue::dialogue(node, Side::Server, cx));
     let credentials = mapping.take("credentials").and_then(|node| credentials(node, cx));
-    let certificate = mapping.take("certificate").and_then(|node| rules::certificate(node, cx)).unwrap_or_default();
+    let certificate =
+        mapping.take("certificate").and_then(|node| rules::certificate(node, cx)).unwrap_or_default();
     if let (Some(on), Some(_)) = (mapping.entry("on"), dialogue_node) {
         problems.push(
             Diagnostic::new(on.key_span.clone(), "`on:` beside `dialogue:`")

@@ -42,12 +42,19 @@ pub(super) fn duration(text: &str) -> Result<Duration, Wrong> {
             "h" => 3_600_000,
             "d" => 86_400_000,
             "" if digits > 0 && tail.is_empty() => {
-                return Err(wrong_with("the unit is missing", format!("did you mean `{text}s`, `{text}m`, `{text}h` or `{text}d`?")));
+                return Err(wrong_with(
+                    "the unit is missing",
+                    format!("did you mean `{text}s`, `{text}m`, `{text}h` or `{text}d`?"),
+                ));
             }
-            _ => return Err(wrong_with("not a number with a unit", "durations are `90s`, `15m`, `4h`, `2d`")),
+            _ => {
+                return Err(wrong_with("not a number with a unit", "durations are `90s`, `15m`, `4h`, `2d`"));
+            }
         };
         let part = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
-        let Some(part) = part else { return Err(wrong_with("not a number with a unit", "durations are `90s`, `15m`, `4h`, `2d`")) };
+        let Some(part) = part else {
+            return Err(wrong_with("not a number with a unit", "durations are `90s`, `15m`, `4h`, `2d`"));
+        };
         millis = millis.saturating_add(part);
         rest = tail;
     }
@@ -67,7 +74,9 @@ pub(super) fn size(text: &str) -> Result<u64, Wrong> {
         "KiB" => 1024,
         "MiB" => 1024 * 1024,
         "GiB" => 1024 * 1024 * 1024,
-        "K" | "kB" | "KB" | "k" => return Err(wrong_with("not a size", format!("did you mean `{number}KiB`?"))),
+        "K" | "kB" | "KB" | "k" => {
+            return Err(wrong_with("not a size", format!("did you mean `{number}KiB`?")));
+        }
         "M" | "MB" => return Err(wrong_with("not a size", format!("did you mean `{number}MiB`?"))),
         _ => return Err(wrong_with("not a size", "sizes are `512B`, `10KiB`, `2MiB`")),
     };
@@ -95,7 +104,9 @@ pub(super) fn range<T: PartialOrd + Copy>(
     };
     let (from, to) = (end(from)?, end(to)?);
     match (from, to) {
-        (None, None) => Err(wrong_with("a range needs at least one end", "ranges are `4..`, `..5` and `2..7`")),
+        (None, None) => {
+            Err(wrong_with("a range needs at least one end", "ranges are `4..`, `..5` and `2..7`"))
+        }
         (Some(from), Some(to)) if from > to => {
             Err(wrong_with("nothing lies between these ends", "the smaller end comes first"))
         }
@@ -127,13 +138,17 @@ pub(super) fn regular_expression(text: &str) -> Result<String, Wrong> {
 /// An enhanced status code, `*` for any number: `5.1.1`, `4.4.*`, `5.*`.
 pub(super) fn status(text: &str) -> Result<Glob, Wrong> {
     let parts: Vec<&str> = text.split('.').collect();
-    let number = |part: &str| part == "*" || (!part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
+    let number =
+        |part: &str| part == "*" || (!part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
     let class = matches!(parts.first(), Some(&("2" | "4" | "5" | "*")));
     let complete = parts.len() == 3 || (parts.len() == 2 && parts[1] == "*");
     if class && complete && parts[1..].iter().all(|part| number(part)) {
         return Ok(Glob(text.to_owned()));
     }
-    Err(wrong_with("a status is class, subject and detail (RFC 3463)", "`5.1.1`; `*` stands for any number: `5.1.*`, `5.*`"))
+    Err(wrong_with(
+        "a status is class, subject and detail (RFC 3463)",
+        "`5.1.1`; `*` stands for any number: `5.1.*`, `5.*`",
+    ))
 }
 
 /// A reply code in which `.` or `*` stand for any digits: `550`, `5..`, `5*`.
@@ -145,7 +160,10 @@ pub(super) fn reply_code(text: &str) -> Result<Glob, Wrong> {
         && (text.len() == 3 || text.ends_with('*'))
         && text.len() <= 3.max(digits.len() + 1);
     if !fits {
-        return Err(wrong_with("a reply code has three digits", "`550`; `5..` is any code that begins with 5"));
+        return Err(wrong_with(
+            "a reply code has three digits",
+            "`550`; `5..` is any code that begins with 5",
+        ));
     }
     Ok(Glob(if digits.len() == 3 { digits.to_owned() } else { format!("{digits}*") }))
 }
@@ -158,7 +176,10 @@ pub(super) fn recipients(text: &str) -> Result<Vec<String>, Wrong> {
     let Some((from, to)) = inside.split_once("..") else { return Ok(vec![text.to_owned()]) };
     let ends = number(from).and_then(|from| number(to).map(|to| (from, to)));
     let Ok((from, to)) = ends else {
-        return Err(wrong_with("the ends of a range of recipients are whole numbers", "`u{1..250}@hub.example`"));
+        return Err(wrong_with(
+            "the ends of a range of recipients are whole numbers",
+            "`u{1..250}@hub.example`",
+        ));
     };
     if from > to {
         return Err(wrong_with("nothing lies between these ends", "the smaller end comes first"));
@@ -186,11 +207,17 @@ pub(super) fn unescape(text: &str) -> Result<Vec<u8>, Wrong> {
             Some(b'0') => (0, 1),
             Some(b'\\') => (b'\\', 1),
             Some(b'x') => {
-                let digits = escape.get(1..3).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+                let digits =
+                    escape.get(1..3).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
                 let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
                 (byte.ok_or_else(|| wrong("`\\x` needs two hexadecimal digits"))?, 3)
             }
-            _ => return Err(wrong_with("unknown escape", "escapes are `\\r`, `\\n`, `\\t`, `\\0`, `\\\\` and `\\xNN`")),
+            _ => {
+                return Err(wrong_with(
+                    "unknown escape",
+                    "escapes are `\\r`, `\\n`, `\\t`, `\\0`, `\\\\` and `\\xNN`",
+                ));
+            }
         };
         bytes.push(byte);
         rest = &escape[length..];

@@ -25,7 +25,8 @@ pub(super) fn wire(node: &Node, cx: &Context<'_>) -> Option<Wire> {
             problems.parsed(node, "a number or a range", |text| values::range(text, values::number))
         }),
         gap: mapping.take("gap").and_then(|node| {
-            problems.parsed(node, "a duration or a range of them", |text| values::range(text, values::duration))
+            problems
+                .parsed(node, "a duration or a range of them", |text| values::range(text, values::duration))
         }),
     };
     mapping.finish();

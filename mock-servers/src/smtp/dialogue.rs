@@ -16,6 +16,17 @@ use crate::transcript::{Close, Reply, SessionRecorder, Side, What};
 
 mod fit;
 
+/// Carries a dialogue out over this connection and closes it. `record` was opened with the side that the mock speaks.
+pub async fn converse(
+    connection: Box<dyn Connection>,
+    dialogue: &Dialogue,
+    clock: Arc<dyn Clock>,
+    record: SessionRecorder,
+) {
+    let mut runner = DialogueRunner::new(dialogue, record.clone());
+    Shell::new(connection, clock, record, dialogue.mock_is, None).converse(&mut runner).await;
+}
+
 /// A dialogue in progress, on either side.
 #[derive(Debug)]
 pub struct DialogueRunner {
@@ -34,17 +45,6 @@ pub struct DialogueRunner {
     peer_closed: bool,
     over: bool,
     out: Vec<Output>,
-}
-
-/// Carries a client's dialogue out over this connection, and closes it. `record` was opened with [`Side::Client`].
-pub async fn converse(
-    connection: Box<dyn Connection>,
-    dialogue: &Dialogue,
-    clock: Arc<dyn Clock>,
-    record: SessionRecorder,
-) {
-    let mut runner = DialogueRunner::new(dialogue, record.clone());
-    Shell::new(connection, clock, record, Side::Client, None).converse(&mut runner).await;
 }
 
 /// One thing that the other side said.

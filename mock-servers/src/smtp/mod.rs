@@ -20,3 +20,6 @@ pub mod session;
 mod shell;
 pub mod tls;
 mod wire;
+
+#[cfg(test)]
+mod tests;

@@ -298,7 +298,10 @@ impl ServerSession {
         Placeholders {
             host: &self.script.hostname,
             client: &self.client.to_string(),
-            helo: self.state.helo.as_deref().unwrap_or_default(),
+            helo: match request.on {
+                On::Command(Verb::Ehlo | Verb::Helo) => &request.argument,
+                _ => self.state.helo.as_deref().unwrap_or_default(),
+            },
             from: mail.map_or(address, |mail| &mail.from),
             to: if request.on == On::Command(Verb::Rcpt) { address } else { "" },
             epoch: self.epoch,

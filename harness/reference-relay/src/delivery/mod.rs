@@ -31,7 +31,7 @@ use transaction::{Done, Fate, Verdict};
 pub(crate) async fn attempt(context: &Arc<Context>, job: &Job, session: Option<Session>) -> Option<Session> {
     let mut walk = Walk::new(context, job);
     let session = match context.queue.content(&job.envelope.id) {
-        Ok(content) => walk.run(&content, session).await,
+        Ok(message) => walk.run(&message, session).await,
         Err(error) => {
             walk.note(
                 "none",
@@ -136,14 +136,11 @@ impl<'a> Walk<'a> {
         loop {
             let Done { verdicts, fate } =
                 transaction::run(&mut session, &self.job.envelope, content, &asked).await;
-            let mut delivered = false;
+            let mut settled = Vec::new();
             let mut left_over = Vec::new();
             for (index, verdict) in verdicts {
                 match verdict {
-                    Verdict::Settled(outcome) => {
-                        delivered |= matches!(outcome, Outcome::Delivered { .. });
-                        self.context.queue.settle(self.job, index, &relay, outcome);
-                    }
+                    Verdict::Settled(outcome) => settled.push((index, outcome)),
                     Verdict::PutOff(problem) => {
                         self.blame(index, &relay, problem);
                         self.pending.push(index);
@@ -154,6 +151,8 @@ impl<'a> Walk<'a> {
                     }
                 }
             }
+            let delivered = settled.iter().any(|(_, outcome)| matches!(outcome, Outcome::Delivered { .. }));
+            self.context.queue.settle(self.job, &relay, settled);
             if fate == Fate::Open && delivered && !left_over.is_empty() {
                 asked = left_over;
                 continue;
@@ -191,7 +190,7 @@ impl<'a> Walk<'a> {
             });
             let outcome =
                 if problem.permanent { Outcome::Failed(problem) } else { Outcome::Deferred(problem) };
-            self.context.queue.settle(self.job, index, &relay, outcome);
+            self.context.queue.settle(self.job, &relay, vec![(index, outcome)]);
         }
     }
 }

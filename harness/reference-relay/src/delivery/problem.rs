@@ -59,16 +59,16 @@ pub(super) fn of_domain(context: &Context, domain: &str, error: &DnsError) -> Pr
     let (status, explanation) = match error {
         // RFC 5321 section 5.1: a name that does not exist must be reported. One that DNS cannot even hold is among them.
         DnsError::NoSuchDomain => ("5.1.2", format!("The domain {domain} does not exist.")),
-        // RFC 7505 section 3 and 4.2.
+        // RFC 7505 section 4.
         DnsError::NoMail => ("5.1.10", format!("The domain {domain} does not accept mail.")),
         // RFC 3463 section 3.5 gives a name with no such records as an example of X.4.4.
         DnsError::NoAddress => {
             ("5.4.4", format!("The domain {domain} has no mail exchanger and no address."))
         }
-        // RFC 5321 section 5.1: to be queued, and retried.
-        DnsError::Temporary(why) => ("4.4.3", format!("The domain {domain} could not be looked up: {why}.")),
-        // An answer that makes no sense is none: the next may.
-        DnsError::Malformed(why) => ("4.4.3", format!("The domain {domain} could not be looked up: {why}.")),
+        // RFC 5321 section 5.1: to be queued, and retried. An answer that makes no sense is none; the next may make some.
+        DnsError::Temporary(why) | DnsError::Malformed(why) => {
+            ("4.4.3", format!("The domain {domain} could not be looked up: {why}."))
+        }
     };
     own(context, status, explanation)
 }

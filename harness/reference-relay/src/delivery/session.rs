@@ -140,14 +140,14 @@ impl Opening<'_> {
         // Section 3.2 asks for HELO where the command is not recognized (500, 502). A host that dislikes the argument or
         // for want of a better code says 501, 504 or 550 is given the same chance, as KB Q240832 advises.
         if !matches!(ehlo.code, 500 | 501 | 502 | 504 | 550) {
-            return Err(self.not_now(self.refusal(&ehlo, "did not accept EHLO")));
+            return Err(Self::not_now(self.refusal(&ehlo, "did not accept EHLO")));
         }
         let helo = connection.ask(&format!("HELO {name}"), limit).await;
         let helo = helo.map_err(|broken| self.broken_problem(&broken, "after HELO"))?;
         if helo.is_positive() {
             return Ok(Offers::default());
         }
-        Err(self.not_now(self.refusal(&helo, "accepted neither EHLO nor HELO")))
+        Err(Self::not_now(self.refusal(&helo, "accepted neither EHLO nor HELO")))
     }
 
     /// STARTTLS as the policy has it, then AUTH.
@@ -177,7 +177,7 @@ impl Opening<'_> {
                 connection.quit().await;
                 // RFC 3207 section 4: 454 is a temporary failure, and so is any other when it is ours to insist.
                 let problem = self.refusal(&reply, "refused STARTTLS, which is required");
-                return Err(Failure::Host(Problem { status: "4.7.5".to_owned(), ..self.not_now(problem) }));
+                return Err(Failure::Host(Problem { status: "4.7.5".to_owned(), ..Self::not_now(problem) }));
             }
         } else if tls == TlsPolicy::Required {
             connection.quit().await;
@@ -229,8 +229,9 @@ impl Opening<'_> {
                 // RFC 4954 asks nothing of a client whose credentials are refused but not to call them accepted. So the
                 // reference relay goes on without: a host that insists says 530, and only then does the mail wait.
                 unauthenticated = true;
-                // Vintage, KB Q329636: the mail waits at once.
-                if vintage.insists_on_auth || connection.is_over() {
+                // Vintage, KB Q329636: a host that has AUTH and does not accept ours keeps the mail waiting.
+                let insists = vintage.insists_on_auth && !offered.is_empty();
+                if insists || connection.is_over() {
                     connection.quit().await;
                     return Err(Failure::Host(self.auth_rejected(refusal)));
                 }
@@ -276,7 +277,7 @@ impl Opening<'_> {
 
     /// A permanent refusal of *us*, before any mail was spoken of: the mail waits. An operator can mend our name or our
     /// certificate (that is the remedy of KB Q240832), and until then the sender is warned, and in the end told.
-    fn not_now(&self, problem: Problem) -> Problem {
+    fn not_now(problem: Problem) -> Problem {
         if !problem.permanent {
             return problem;
         }

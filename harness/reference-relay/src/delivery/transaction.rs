@@ -65,65 +65,67 @@ pub(super) async fn run(
         verdicts: indexes.iter().map(|&index| (index, verdict.clone())).collect(),
         fate,
     };
-    let content = match prepare(session, content) {
-        Ok(content) => content,
-        // Another host may take what this one cannot.
-        Err(Unfit { problem, given_up: false }) => return all(Fate::Open, Verdict::PutOff(problem)),
-        Err(Unfit { problem, given_up: true }) => {
+    let message = match prepare(session, content) {
+        Ok(message) => message,
+        Err(Unfit { status, explanation, given_up }) => {
+            let context = &session.connection.context;
+            let problem = problem::own(context, status, explanation);
+            let problem = Problem { host: Some(session.host().to_owned()), ..problem };
+            if !given_up {
+                // Another host may take what this one cannot.
+                return all(Fate::Open, Verdict::PutOff(problem));
+            }
             session.mid_transaction = true;
-            let fate = if reset(session).await.is_ok() { Fate::Open } else { Fate::Closed };
-            return all(fate, Verdict::Settled(Outcome::Failed(problem)));
+            // Whatever comes of it, the mail goes back.
+            let _ = reset(session).await;
+            return all(fate(session), Verdict::Settled(Outcome::Failed(problem)));
         }
     };
     if let Err(problem) = reset(session).await {
-        return all(Fate::Closed, Verdict::PutOff(problem));
+        return all(fate(session), Verdict::PutOff(problem));
     }
     let mut transaction = Transaction { session, envelope, indexes };
-    let replies = transaction.up_to_data(&content).await;
-    transaction.finish(replies, &content).await
+    let replies = transaction.up_to_data(&message).await;
+    transaction.finish(replies, &message).await
 }
 
-/// A message that this host cannot take.
+/// Why this host cannot take a message.
 struct Unfit {
-    problem: Problem,
+    status: &'static str,
+    explanation: String,
     /// No other host is to be asked either, and RSET is sent.
     given_up: bool,
 }
 
 /// The message as this host can take it.
 fn prepare<'a>(session: &Session, content: &'a [u8]) -> Result<Cow<'a, [u8]>, Unfit> {
-    let context = &session.connection.context;
+    let vintage = &session.connection.context.config.vintage;
     let host = session.host();
-    let unfit = |status: &str, explanation: String| {
-        let problem = problem::own(context, status, explanation);
-        Unfit { problem: Problem { host: Some(host.to_owned()), ..problem }, given_up: false }
-    };
-    let content = if session.offer("8BITMIME").is_some() || !mime::has_8bit(content) {
+    let message = if session.offer("8BITMIME").is_some() || !mime::has_8bit(content) {
         Cow::Borrowed(content)
-    } else if context.config.vintage.returns_8bit_mail {
+    } else if vintage.returns_8bit_mail {
         // Vintage, KB Q295734: EHLO, RSET, and the mail goes back.
-        let unfit =
-            unfit("5.6.3", format!("{host} does not take 8-bit mail, and this relay does not convert it."));
-        return Err(Unfit { given_up: true, ..unfit });
+        let explanation = format!("{host} does not take 8-bit mail, and this relay does not convert it.");
+        return Err(Unfit { status: "5.6.3", explanation, given_up: true });
     } else {
         // RFC 6152 section 3: convert it, or return it; to send it as it is is not among the choices.
-        let converted = mime::to_7bit(content);
-        Cow::Owned(converted.map_err(|why| {
-            unfit("5.6.3", format!("{host} does not take 8-bit mail, and it cannot be converted: {why}."))
+        Cow::Owned(mime::to_7bit(content).map_err(|why| {
+            let explanation = format!("{host} does not take 8-bit mail, and it cannot be converted: {why}.");
+            Unfit { status: "5.6.3", explanation, given_up: false }
         })?)
     };
     // RFC 1870 section 3: no number, or zero, is no fixed limit.
     let limit = session.offer("SIZE").and_then(|size| size.parse::<usize>().ok()).filter(|&limit| limit > 0);
-    match limit {
-        Some(limit) if content.len() > limit => {
-            let size = content.len();
-            Err(unfit(
-                "5.3.4",
-                format!("The message has {size} octets, and {host} takes no more than {limit}."),
-            ))
-        }
-        _ => Ok(content),
+    if let Some(limit) = limit.filter(|&limit| message.len() > limit) {
+        let size = message.len();
+        let explanation = format!("The message has {size} octets, and {host} takes no more than {limit}.");
+        return Err(Unfit { status: "5.3.4", explanation, given_up: false });
     }
+    Ok(message)
+}
+
+fn fate(session: &Session) -> Fate {
+    if session.connection.is_over() { Fate::Closed } else { Fate::Open }
 }
 
 /// RSET, if it is due.
@@ -177,7 +179,7 @@ impl Transaction<'_> {
         let limits = self.limits();
         let mut next = first;
         for group in groups(&commands) {
-            let octets: String = group.iter().map(|command| format!("{command}\r\n")).collect();
+            let octets: String = group.iter().flat_map(|command| [command.as_str(), "\r\n"]).collect();
             let sent = self.session.connection.send(octets.as_bytes()).await;
             sent.map_err(|broken| (broken, "while it was told of the mail"))?;
             for _ in group {
@@ -232,8 +234,8 @@ impl Transaction<'_> {
         let anyone = verdicts.iter().any(|(_, verdict)| verdict.is_none());
         let (verdict, fate) = match &replies.data {
             Some(data) if data.code == 354 => self.after_content(content, anyone).await,
-            Some(data) => (self.refused(data, "refused DATA"), self.fate()),
-            None => (Verdict::PutOff(self.unanswered(&replies)), self.fate()),
+            Some(data) => (self.refused(data, "refused DATA"), fate(self.session)),
+            None => (Verdict::PutOff(self.unanswered(&replies)), fate(self.session)),
         };
         // The reply to the content is about every recipient that was accepted (RFC 5321 section 4.2.5).
         for (_, open) in verdicts.iter_mut().filter(|(_, verdict)| verdict.is_none()) {
@@ -283,7 +285,7 @@ impl Transaction<'_> {
                 } else {
                     self.refused(&reply, "refused the message")
                 };
-                (verdict, self.fate())
+                (verdict, fate(self.session))
             }
             Err(broken) => {
                 let sent_whole = for_anyone && self.session.connection.has_sent_all();
@@ -338,47 +340,35 @@ impl Transaction<'_> {
         problem::broken(&self.session.connection.context, self.session.host(), broken, when)
     }
 
-    fn fate(&self) -> Fate {
-        if self.session.connection.is_over() { Fate::Closed } else { Fate::Open }
-    }
-
     fn limits(&self) -> Timeouts {
         self.session.connection.context.config.timeouts.clone()
     }
 
     /// Parameters stand only where this session's EHLO reply offers them (section 4.1.1.11).
-    fn mail_command(&self, content: &[u8]) -> String {
-        let mut command = format!("MAIL FROM:<{}>", self.envelope.sender);
+    fn mail_command(&self, message: &[u8]) -> String {
+        let mut words = vec![format!("MAIL FROM:<{}>", self.envelope.sender)];
         if self.session.offer("SIZE").is_some() {
-            command.push_str(&format!(" SIZE={}", content.len()));
+            words.push(format!("SIZE={}", message.len()));
         }
-        if self.session.offer("8BITMIME").is_some() && mime::has_8bit(content) {
-            command.push_str(" BODY=8BITMIME");
+        if self.session.offer("8BITMIME").is_some() && mime::has_8bit(message) {
+            words.push("BODY=8BITMIME".to_owned());
         }
         // RFC 3461 section 5.2.1: what came with the message goes on with it, and nothing else.
         if self.session.offer("DSN").is_some() {
-            if let Some(ret) = self.envelope.ret {
-                command.push_str(&format!(" RET={}", ret.value()));
-            }
-            if let Some(id) = &self.envelope.envelope_id {
-                command.push_str(&format!(" ENVID={id}"));
-            }
+            words.extend(self.envelope.ret.map(|ret| format!("RET={}", ret.value())));
+            words.extend(self.envelope.envid.as_ref().map(|id| format!("ENVID={id}")));
         }
-        command
+        words.join(" ")
     }
 
     fn rcpt_command(&self, index: usize) -> String {
         let to = &self.envelope.recipients[index].to;
-        let mut command = format!("RCPT TO:<{}>", to.address);
+        let mut words = vec![format!("RCPT TO:<{}>", to.address)];
         if self.session.offer("DSN").is_some() {
-            if let Some(notify) = &to.notify {
-                command.push_str(&format!(" NOTIFY={}", notify.value()));
-            }
-            if let Some(original) = &to.original {
-                command.push_str(&format!(" ORCPT={original}"));
-            }
+            words.extend(to.notify.as_ref().map(|notify| format!("NOTIFY={}", notify.value())));
+            words.extend(to.original.as_ref().map(|original| format!("ORCPT={original}")));
         }
-        command
+        words.join(" ")
     }
 }
 

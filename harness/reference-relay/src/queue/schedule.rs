@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_warning_after_the_end_is_none() {
-        let late = Queue { warn: Some(Duration::from_secs(3600)), ..queue(30, 60, 60) };
+        let late = Queue { warn: Some(Duration::from_hours(1)), ..queue(30, 60, 60) };
         assert_eq!(warning(&late, UNIX_EPOCH), None);
     }
 }

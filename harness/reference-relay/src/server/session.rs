@@ -163,10 +163,8 @@ impl Session {
 
     fn obey(&mut self, line: &[u8]) {
         // Vintage, KB Q254893: the address in the article ends with a space, and its relay took it.
-        let space = match self.config.vintage.swallows_second_report {
-            true => TrailingSpace::Kept,
-            false => TrailingSpace::Refused,
-        };
+        let kept = self.config.vintage.swallows_second_report;
+        let space = if kept { TrailingSpace::Kept } else { TrailingSpace::Refused };
         let answer = match command::parse(line, space) {
             Err(answer) => answer,
             Ok(Command::Ehlo(name)) => self.ehlo(name),
@@ -332,7 +330,7 @@ impl Session {
         Ok(Submission {
             sender,
             ret: parameters.ret,
-            envelope_id: parameters.envelope_id,
+            envid: parameters.envid,
             received: Some(self.received(&recipients)),
             recipients,
             content,

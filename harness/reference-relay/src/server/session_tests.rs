@@ -98,7 +98,7 @@ fn a_whole_session_pipelined_or_byte_by_byte() {
     let [mail] = talk.stored.as_slice() else { panic!("one message was sent") };
     assert_eq!(mail.sender, "a@b.example");
     assert_eq!(mail.ret, Some(Ret::Headers));
-    assert_eq!(mail.envelope_id.as_deref(), Some("id1"));
+    assert_eq!(mail.envid.as_deref(), Some("id1"));
     assert_eq!(mail.content, b"Subject: hi\r\n\r\n.dot\r\n");
     assert_eq!(mail.recipients[0].notify, Notify::parse("FAILURE"));
     assert_eq!(mail.recipients[0].original.as_deref(), Some("rfc822;c@d.example"));

@@ -141,10 +141,9 @@ impl Host {
     /// Keeps the message if the script takes it.
     fn take(&self, world: &World, visit: &mut Visit) {
         let taken = match (self.script)(".") {
-            Say::Usual => true,
             Say::This(line) => line.starts_with('2'),
-            // Taken, but not told: the reply never arrives.
-            Say::Close => true,
+            // A host that closes has taken it all the same: the reply never arrives.
+            Say::Usual | Say::Close => true,
             Say::Nothing => false,
         };
         if taken && !visit.recipients.is_empty() {

@@ -48,7 +48,8 @@ pub(super) fn shape(text: &str, problems: &mut Vec<Diagnostic>) -> Option<Shape>
     let root = builder.root;
     if root.is_none() {
         problems.push(
-            Diagnostic::of_file("the file is empty").help("a scenario begins with `title:`; scenarios/README.md shows one"),
+            Diagnostic::of_file("the file is empty")
+                .help("a scenario begins with `title:`; scenarios/README.md shows one"),
         );
     }
     root
@@ -183,9 +184,12 @@ impl Builder<'_> {
         let rest = &self.text[span.start..];
         let word: &str = rest.split([' ', ',', '\n', '\r', '}', ']']).next().unwrap_or_default();
         self.problems.push(
-            Diagnostic::new(span.start..span.start + word.len().max(1), "a text that begins with `*` needs quotes")
-                .because("YAML reads this as a reference to an anchor")
-                .help(format!("write `\"{word}\"`")),
+            Diagnostic::new(
+                span.start..span.start + word.len().max(1),
+                "a text that begins with `*` needs quotes",
+            )
+            .because("YAML reads this as a reference to an anchor")
+            .help(format!("write `\"{word}\"`")),
         );
         self.put(Shape { span, kind: ShapeKind::Scalar { text: String::new(), style: Style::Plain } });
     }
@@ -220,9 +224,12 @@ fn scan_error(text: &str, error: &ScanError) -> Diagnostic {
     let here = &text[floor(text, at)..];
     if let Some(sign @ ('@' | '`' | '%')) = here.chars().next() {
         let word = here.split([' ', ',', '\n', '\r', '}', ']']).next().unwrap_or_default();
-        return Diagnostic::new(at..at + word.len(), format!("a text that begins with `{sign}` needs quotes"))
-            .because("YAML keeps this sign for itself")
-            .help(format!("write `\"{word}\"`"));
+        return Diagnostic::new(
+            at..at + word.len(),
+            format!("a text that begins with `{sign}` needs quotes"),
+        )
+        .because("YAML keeps this sign for itself")
+        .help(format!("write `\"{word}\"`"));
     }
     let line = text[line_start..].lines().next().unwrap_or_default();
     let value = line.split_once(": ").map_or("", |(_, value)| value.trim());
@@ -233,7 +240,9 @@ fn scan_error(text: &str, error: &ScanError) -> Diagnostic {
     }
     let help = match &info {
         info if info.contains("quote") => "close the quote that is opened here",
-        info if info.contains("bracket") || info.contains("flow") => "close the list or mapping that is opened here",
+        info if info.contains("bracket") || info.contains("flow") => {
+            "close the list or mapping that is opened here"
+        }
         _ => "look for a missing quote, bracket or space after a colon here or on the line before",
     };
     Diagnostic::new(at..at + 1, format!("this is not YAML: {info}")).help(help)

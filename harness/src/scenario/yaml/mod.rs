@@ -151,7 +151,9 @@ impl Node {
             Value::Null => format!("`{}`, which is nothing", self.written),
             Value::Bool(_) => format!("`{}`, which is a truth value", self.written),
             Value::Integer(_) | Value::Number => format!("the number {}", self.written),
-            Value::Text(text) if text.chars().count() <= 40 && !text.contains('\n') => format!("the text `{text}`"),
+            Value::Text(text) if text.chars().count() <= 40 && !text.contains('\n') => {
+                format!("the text `{text}`")
+            }
             Value::Text(_) => "a text".to_owned(),
             Value::List(_) => "a list".to_owned(),
             Value::Mapping(_) => "a mapping".to_owned(),

@@ -37,6 +37,8 @@ pub(super) struct Inbox {
     answered: u64,
     /// The line at the front is too long; its bytes are being thrown away.
     overlong: bool,
+    /// Up to here the rest holds no CRLF.
+    searched: usize,
 }
 
 /// A line of the client's.
@@ -72,6 +74,7 @@ impl Inbox {
     }
 
     fn skip(&mut self, count: usize) {
+        self.searched = 0;
         self.start += count;
         if self.start == self.bytes.len() {
             self.bytes.clear();
@@ -89,7 +92,9 @@ impl Inbox {
 
     /// The next line, how many bytes it took with its CRLF, and whether that is the end of it.
     fn line(&mut self, limit: usize) -> (usize, Option<Line>) {
-        if let Some(end) = self.rest().windows(2).position(|w| w == b"\r\n") {
+        let from = self.searched;
+        self.searched = self.len().saturating_sub(1);
+        if let Some(end) = self.rest()[from..].windows(2).position(|w| w == b"\r\n").map(|end| from + end) {
             let too_long = std::mem::take(&mut self.overlong) || end > limit;
             let line = if too_long { Line::TooLong } else { Line::Whole(self.rest()[..end].to_vec()) };
             self.skip(end + 2);

@@ -141,9 +141,9 @@ async fn required_tls_keeps_mail_from_a_host_without_it() {
     assert_eq!(commands(&world, "mx.x.example"), ["EHLO relay.example", "QUIT"]);
 }
 
-fn credentials(to: AuthScope) -> Option<Auth> {
+fn credentials(to: AuthScope) -> Auth {
     let mechanisms = vec![Mechanism::Plain, Mechanism::Login];
-    Some(Auth { to, user: "user".into(), password: "secret".into(), mechanisms })
+    Auth { to, user: "user".into(), password: "secret".into(), mechanisms }
 }
 
 /// A host with AUTH that knows the password, or does not.
@@ -164,7 +164,7 @@ fn asks_for_auth(offer: &'static str, right: bool) -> Host {
 #[tokio::test(start_paused = true)]
 async fn the_first_mechanism_that_both_have_is_used(#[case] offer: &'static str, #[case] exchange: &[&str]) {
     let world = world(asks_for_auth(offer, true));
-    let _relay = world.relay_with(|config| config.auth = credentials(AuthScope::Any)).await;
+    let _relay = world.relay_with(|config| config.auth = Some(credentials(AuthScope::Any))).await;
     world.submit(&["bob@x.example"]).await;
     world.settle().await;
     assert_eq!(commands(&world, "mx.x.example")[1..=exchange.len()], *exchange);
@@ -174,7 +174,7 @@ async fn the_first_mechanism_that_both_have_is_used(#[case] offer: &'static str,
 #[tokio::test(start_paused = true)]
 async fn credentials_for_the_smart_host_go_to_no_other() {
     let world = world(asks_for_auth("AUTH PLAIN", true));
-    let _relay = world.relay_with(|config| config.auth = credentials(AuthScope::Smarthost)).await;
+    let _relay = world.relay_with(|config| config.auth = Some(credentials(AuthScope::Smarthost))).await;
     world.submit(&["bob@x.example"]).await;
     world.settle().await;
     assert!(commands(&world, "mx.x.example").iter().all(|command| !command.starts_with("AUTH")));
@@ -184,7 +184,7 @@ async fn credentials_for_the_smart_host_go_to_no_other() {
 #[tokio::test(start_paused = true)]
 async fn rejected_credentials_do_not_keep_mail_from_a_host_that_takes_it_without() {
     let world = world(asks_for_auth("AUTH PLAIN LOGIN", false));
-    let _relay = world.relay_with(|config| config.auth = credentials(AuthScope::Any)).await;
+    let _relay = world.relay_with(|config| config.auth = Some(credentials(AuthScope::Any))).await;
     world.submit(&["bob@x.example"]).await;
     world.settle().await;
     let heard = commands(&world, "mx.x.example");
@@ -203,7 +203,7 @@ async fn a_host_that_insists_keeps_mail_waiting_if_ours_were_rejected(#[case] co
         heard if heard.starts_with("MAIL") => "530 5.7.0 Authentication required".into(),
         _ => Say::Usual,
     }));
-    let auth = if configured { credentials(AuthScope::Any) } else { None };
+    let auth = configured.then(|| credentials(AuthScope::Any));
     let relay = world.relay_with(|config| config.auth = auth).await;
     world.submit(&["bob@x.example"]).await;
     world.settle().await;

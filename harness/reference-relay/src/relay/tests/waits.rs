@@ -93,7 +93,7 @@ async fn after_a_lost_reply_to_the_content_no_other_host_is_given_it_at_once() {
 #[tokio::test(start_paused = true)]
 async fn attempts_follow_the_schedule_until_the_end_and_the_sender_is_told_twice() {
     let world = world(plain().saying("RCPT", "451 4.7.1 Greylisted"));
-    let relay = world.relay_with(|config| config.queue.lifetime = Duration::from_secs(24 * 3600)).await;
+    let relay = world.relay_with(|config| config.queue.lifetime = Duration::from_hours(24)).await;
     world.submit(&["bob@x.example"]).await;
     world.pass(3 * 60).await;
     let entry = relay.queue().remove(0);

@@ -1,0 +1,12 @@
+//! Tests of the conversations without I/O, and of the shells over real sockets.
+
+mod auth;
+mod bench;
+mod client;
+mod commands;
+mod content;
+mod dialogues;
+mod fuzz;
+mod rules;
+mod sockets;
+mod timing;
