@@ -14,7 +14,8 @@ const ROUNDS: usize = 21;
 
 fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
-    let files: Vec<PathBuf> = scenario::find(std::slice::from_ref(&root)).expect("the repository has scenarios");
+    let files: Vec<PathBuf> =
+        scenario::find(std::slice::from_ref(&root)).expect("the repository has scenarios");
     let mut medians = Vec::new();
     println!("{:<40} {:>9} {:>9}", "scenario", "median", "units");
     for file in files {
@@ -29,12 +30,20 @@ fn main() {
             assert!(verdict.outcome.is_pass(), "{} does not pass", scenario.name);
         }
         let (cost, unit) = (median(&mut costs), median(&mut units));
-        println!("{:<40} {:>6.2} ms {:>9.0}", scenario.name, ms(cost), cost.as_secs_f64() / unit.as_secs_f64());
+        println!(
+            "{:<40} {:>6.2} ms {:>9.0}",
+            scenario.name,
+            ms(cost),
+            cost.as_secs_f64() / unit.as_secs_f64()
+        );
         medians.push(cost);
     }
-    println!("median of {} scenarios: {:.2} ms; the slowest: {:.2} ms", medians.len(), ms(median(&mut medians)), {
-        ms(*medians.last().expect("there are scenarios"))
-    });
+    println!(
+        "median of {} scenarios: {:.2} ms; the slowest: {:.2} ms",
+        medians.len(),
+        ms(median(&mut medians)),
+        { ms(*medians.last().expect("there are scenarios")) }
+    );
 }
 
 /// Opens a loopback connection, sends a line each way, closes.

@@ -42,7 +42,10 @@ fn every_scenario_passes_on_the_reference_relay_and_the_command_says_so() {
     assert_eq!(code(&output), Some(0), "{}{}", stdout(&output), stderr(&output));
     let printed = stdout(&output);
     assert!(printed.contains("pass  seeds/"), "{printed}");
-    assert!(printed.lines().last().is_some_and(|line| line.contains("runs: ") && line.contains(" pass")), "{printed}");
+    assert!(
+        printed.lines().last().is_some_and(|line| line.contains("runs: ") && line.contains(" pass")),
+        "{printed}"
+    );
 }
 
 #[test]
@@ -72,8 +75,14 @@ fn a_deviation_alone_ends_with_0_and_with_1_when_strict() {
 
 #[test]
 fn several_relays_make_a_table() {
-    let output =
-        gauntlet(&["run", "--relay", "reference", "--relay", "iis-5", "scenarios/seeds/domino-8bitmime.yaml"]);
+    let output = gauntlet(&[
+        "run",
+        "--relay",
+        "reference",
+        "--relay",
+        "iis-5",
+        "scenarios/seeds/domino-8bitmime.yaml",
+    ]);
     let printed = stdout(&output);
     let row = printed.lines().find(|line| line.starts_with("seeds/domino-8bitmime")).unwrap_or_default();
     assert!(row.contains("pass") && row.contains("deviates"), "{printed}");

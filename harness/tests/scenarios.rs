@@ -79,7 +79,8 @@ fn run_on(scenario: &Scenario, relay: &str) -> (String, Verdict) {
 fn snapshot(scenario: &Scenario, relay: &str, story: &str, verdict: &Verdict) {
     let (family, name) = scenario.name.rsplit_once('/').unwrap_or(("", &scenario.name));
     let mut settings = insta::Settings::clone_current();
-    settings.set_snapshot_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("snapshots").join(relay).join(family));
+    settings
+        .set_snapshot_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("snapshots").join(relay).join(family));
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.set_description(&scenario.title);

@@ -34,7 +34,10 @@ pub struct Script {
 impl Script {
     /// The rules of one event, with each rule's place in the event's list.
     pub fn rules_on<'a>(&'a self, on: &'a On) -> impl Iterator<Item = (usize, &'a Rule)> {
-        self.rules.iter().filter(move |(event, _)| event == on).flat_map(|(_, rules)| rules.iter().enumerate())
+        self.rules
+            .iter()
+            .filter(move |(event, _)| event == on)
+            .flat_map(|(_, rules)| rules.iter().enumerate())
     }
 
     /// The shortest `idle: { after }` of the script, if it has one.

@@ -4,6 +4,7 @@
 //! and ends when the last of its jobs does. Then, and not before, senders are told: so recipients that fail together
 //! stand in one notification.
 
+mod listing;
 mod schedule;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,52 +22,7 @@ use crate::log::Log;
 use crate::notice;
 use crate::spool::{Found, Spool, number};
 
-/// A message in the queue, as a listing shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueueEntry {
-    /// The queue id: `Q1`, `Q2`, …
-    pub id: String,
-    /// The envelope sender without brackets; empty for the null reverse-path.
-    pub sender: String,
-    /// When it was accepted.
-    pub arrival: SystemTime,
-    /// Octets of content.
-    pub size: u64,
-    /// How many attempts have begun since it arrived; one that was cut off by the relay's death does not count.
-    pub attempts: u32,
-    /// One of the relay's own notifications.
-    pub is_notification: bool,
-    /// The recipients that are neither delivered to nor given up.
-    pub recipients: Vec<QueueRecipient>,
-}
-
-/// A recipient in a [`QueueEntry`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueueRecipient {
-    /// Without brackets.
-    pub address: String,
-    /// What it waits for.
-    pub state: RecipientState,
-}
-
-/// What a recipient waits for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RecipientState {
-    /// An attempt is under way, or about to be.
-    Active,
-    /// The last attempt failed.
-    Deferred {
-        /// When it is tried again.
-        next_attempt: SystemTime,
-        /// The next hop's reply, or a sentence.
-        reason: String,
-    },
-    /// Given up and not reported: only in the archive of Exchange 5.5.
-    Failed {
-        /// The next hop's reply, or a sentence.
-        reason: String,
-    },
-}
+pub use listing::{QueueEntry, QueueRecipient, RecipientState};
 
 /// One message's recipients for one next hop, to be tried now.
 #[derive(Debug, Clone)]
@@ -355,9 +311,13 @@ impl Queue {
             && !swallowed
             && let Err(error) = self.notify(entries, key, what, &told)
         {
-            let id = format!("Q{key}");
             self.log
-                .say(format!("{id}: the notification could not be stored, and will be tried again: {error}"));
+                .say(format!("Q{key}: the {} notification could not be stored: {error}", notice::word(what)));
+            if let Some(entry) = entries.by_number.get_mut(&key) {
+                entry.envelope.announcing = None;
+                // A failure is told when the message is next due. A warning is not owed, and not tried again.
+                entry.envelope.warned |= what == Announcement::Delayed;
+            }
             return;
         }
         if let Some(entry) = entries.by_number.get_mut(&key) {
@@ -490,34 +450,5 @@ impl Entry {
         let tried = self.envelope.recipients.iter().any(|r| matches!(r.state, State::Pending(Some(_))));
         let at = schedule::warning(&config.queue, self.envelope.arrival)?;
         (tried && !self.envelope.warned).then_some(at)
-    }
-
-    fn listed(&self) -> QueueEntry {
-        let Envelope { id, arrival, sender, size, is_notification, attempts, next_attempt, .. } =
-            &self.envelope;
-        let state = |state: &State| match state {
-            State::Pending(Some(problem)) if self.jobs == 0 => {
-                let reason = problem.reason.clone();
-                Some(RecipientState::Deferred { next_attempt: *next_attempt, reason })
-            }
-            State::Pending(_) => Some(RecipientState::Active),
-            State::Failed { problem, .. } if self.to_archive => {
-                Some(RecipientState::Failed { reason: problem.reason.clone() })
-            }
-            _ => None,
-        };
-        let listed = |recipient: &Recipient| {
-            let address = recipient.to.address.clone();
-            state(&recipient.state).map(|state| QueueRecipient { address, state })
-        };
-        QueueEntry {
-            id: id.clone(),
-            sender: sender.clone(),
-            arrival: *arrival,
-            size: *size,
-            attempts: *attempts,
-            is_notification: *is_notification,
-            recipients: self.envelope.recipients.iter().filter_map(listed).collect(),
-        }
     }
 }

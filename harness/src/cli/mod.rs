@@ -67,7 +67,13 @@ struct RunArguments {
     #[arg(default_value = "scenarios")]
     paths: Vec<PathBuf>,
     /// The relay under test; given several times, a matrix. `gauntlet relays` lists them.
-    #[arg(long = "relay", value_name = "NAME", default_value = "reference", env = "GAUNTLET_RELAY", value_delimiter = ',')]
+    #[arg(
+        long = "relay",
+        value_name = "NAME",
+        default_value = "reference",
+        env = "GAUNTLET_RELAY",
+        value_delimiter = ','
+    )]
     relays: Vec<String>,
     /// How many runs at a time; by default one for each processor.
     #[arg(long, short, value_name = "N")]

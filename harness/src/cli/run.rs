@@ -30,10 +30,8 @@ pub(super) fn run(arguments: &RunArguments) -> Exit {
     let progress = Progress::new(scenarios.len() * arguments.relays.len());
     let several = arguments.relays.len() > 1;
     let width = scenarios.iter().map(|scenario| scenario.name.len()).max().unwrap_or(0);
-    let jobs = arguments
-        .jobs
-        .or_else(|| std::thread::available_parallelism().ok())
-        .unwrap_or(NonZeroUsize::MIN);
+    let jobs =
+        arguments.jobs.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
 
     let cells = matrix(
         &scenarios,

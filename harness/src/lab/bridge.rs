@@ -83,7 +83,9 @@ impl relay::Network for RelayNet {
         let from = self.from(to);
         let at = SocketAddr::new(from, self.net.next_port(from));
         let socket = DatagramSocket::open(&self.net, at);
-        Box::pin(async move { Ok(Box::new(Towards { socket: socket?, peer: to }) as Box<dyn relay::Datagrams>) })
+        Box::pin(
+            async move { Ok(Box::new(Towards { socket: socket?, peer: to }) as Box<dyn relay::Datagrams>) },
+        )
     }
 }
 

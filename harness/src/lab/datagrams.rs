@@ -17,7 +17,7 @@ pub(super) struct Open {
 }
 
 /// A datagram socket at an address of the scenario's.
-pub struct DatagramSocket {
+pub(super) struct DatagramSocket {
     net: Net,
     at: SocketAddr,
     input: InputId,
@@ -26,7 +26,7 @@ pub struct DatagramSocket {
 
 impl DatagramSocket {
     /// Opens a socket at this address.
-    pub fn open(net: &Net, at: SocketAddr) -> io::Result<Self> {
+    pub(super) fn open(net: &Net, at: SocketAddr) -> io::Result<Self> {
         let socket = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         socket.set_nonblocking(true)?;
         let socket = UdpSocket::from_std(socket)?;
@@ -36,7 +36,7 @@ impl DatagramSocket {
     }
 
     /// The next datagram and the scenario's address of its sender.
-    pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Vec<u8>, SocketAddr)>> {
+    pub(super) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Vec<u8>, SocketAddr)>> {
         let Turn::Read(_) = self.net.sim.turn(self.input, cx) else { return Poll::Pending };
         let mut datagram = vec![0; 65_535];
         let mut buf = ReadBuf::new(&mut datagram);
@@ -54,7 +54,7 @@ impl DatagramSocket {
     }
 
     /// Sends one datagram. As with UDP, one that nobody waits for is lost without a word.
-    pub fn send(&mut self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
+    pub(super) fn send(&mut self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
         let peer = self.net.with_datagrams(|open| open.get(&to).map(|peer| (peer.real, peer.input)));
         if let Some((real, input)) = peer {
             // Now, and not when the runtime has heard that a new socket can be written to: the clock would not know.

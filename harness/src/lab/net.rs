@@ -23,7 +23,7 @@ const WINDOW: usize = 64 * 1024;
 
 /// The network of one run. Clones are the same one.
 #[derive(Clone)]
-pub struct Net {
+pub(super) struct Net {
     pub(super) sim: Sim,
     book: Arc<Mutex<Book>>,
 }
@@ -56,24 +56,27 @@ struct Pending {
 
 impl Net {
     /// An empty network on this simulation.
-    pub fn new(sim: Sim) -> Self {
+    pub(super) fn new(sim: Sim) -> Self {
         Self { sim, book: Arc::default() }
     }
 
     /// Makes connections to this address be refused.
-    pub fn refuse(&self, at: SocketAddr) {
+    pub(super) fn refuse(&self, at: SocketAddr) {
         self.book().refused.push(at);
     }
 
     /// Makes connections to this address hang.
-    pub fn filter(&self, at: SocketAddr) {
+    pub(super) fn filter(&self, at: SocketAddr) {
         self.book().filtered.push(at);
     }
 
     /// Listens at an address of the scenario's.
-    pub fn listen(&self, at: SocketAddr) -> io::Result<Accepting> {
+    pub(super) fn listen(&self, at: SocketAddr) -> io::Result<Accepting> {
         if self.book().listeners.contains_key(&at) {
-            return Err(io::Error::new(io::ErrorKind::AddrInUse, format!("something listens at {at} already")));
+            return Err(io::Error::new(
+                io::ErrorKind::AddrInUse,
+                format!("something listens at {at} already"),
+            ));
         }
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
@@ -85,7 +88,7 @@ impl Net {
     }
 
     /// Opens a connection from an address of the scenario's, at the next free port there, which is told.
-    pub async fn connect(&self, from: IpAddr, to: SocketAddr) -> io::Result<(Socket, SocketAddr)> {
+    pub(super) async fn connect(&self, from: IpAddr, to: SocketAddr) -> io::Result<(Socket, SocketAddr)> {
         let real = {
             let book = self.book();
             match book.listeners.get(&to) {
@@ -136,7 +139,7 @@ impl Net {
 }
 
 /// A listener. Dropping it refuses those that wait, and all that come later.
-pub struct Accepting {
+pub(super) struct Accepting {
     net: Net,
     at: SocketAddr,
     input: InputId,
@@ -147,7 +150,7 @@ pub struct Accepting {
 
 impl Accepting {
     /// The next connection and its client's address.
-    pub fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Socket, SocketAddr)>> {
+    pub(super) fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Socket, SocketAddr)>> {
         let Turn::Read(_) = self.net.sim.turn(self.input, cx) else { return Poll::Pending };
         let first = self.net.book().listeners[&self.at].backlog[0].real;
         let stream = loop {
@@ -164,8 +167,13 @@ impl Accepting {
         };
         stream.set_nodelay(true)?;
         self.net.sim.was_read(self.input, 1);
-        let pending =
-            self.net.book().listeners.get_mut(&self.at).map(|l| l.backlog.remove(0)).expect("it was looked at above");
+        let pending = self
+            .net
+            .book()
+            .listeners
+            .get_mut(&self.at)
+            .map(|l| l.backlog.remove(0))
+            .expect("it was looked at above");
         let socket = Socket::new(self.net.sim.clone(), stream, pending.to_server, pending.to_client);
         Poll::Ready(Ok((socket, pending.client)))
     }
@@ -197,7 +205,16 @@ pub struct Socket {
 
 impl Socket {
     fn new(sim: Sim, stream: TcpStream, incoming: InputId, outgoing: InputId) -> Self {
-        Self { sim, stream, incoming, outgoing, ended: false, reset: false, scratch: Vec::new(), holding: None }
+        Self {
+            sim,
+            stream,
+            incoming,
+            outgoing,
+            ended: false,
+            reset: false,
+            scratch: Vec::new(),
+            holding: None,
+        }
     }
 
     /// From now on a drop resets.
@@ -227,7 +244,11 @@ impl Socket {
 }
 
 impl AsyncRead for Socket {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let in_flight = match self.sim.turn(self.incoming, cx) {
             Turn::Wait => return Poll::Pending,
             Turn::End(Close::Fin) => return Poll::Ready(Ok(())),

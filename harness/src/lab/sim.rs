@@ -230,16 +230,12 @@ impl Sim {
         }
         input.grant = Grant::None;
         input.reader = None;
-        match input.end {
-            Some(how) => {
-                input.end_read = true;
-                Turn::End(how)
-            }
-            None => {
-                input.reader = Some(cx.waker().clone());
-                Turn::Wait
-            }
+        if let Some(how) = input.end {
+            input.end_read = true;
+            return Turn::End(how);
         }
+        input.reader = Some(cx.waker().clone());
+        Turn::Wait
     }
 
     /// The kernel had nothing yet for the reader whose turn it is.

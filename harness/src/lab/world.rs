@@ -30,8 +30,13 @@ use crate::scenario::{Reach, Scenario, Tls};
 pub type Relay = Arc<dyn Driver>;
 
 /// Makes the relay of this name, in a world with this clock and this network that begins at this date.
-pub type Factory =
-    fn(&str, &Settings, Arc<dyn relay::Clock>, Arc<dyn relay::Network>, SystemTime) -> Result<Relay, StartError>;
+pub type Factory = fn(
+    &str,
+    &Settings,
+    Arc<dyn relay::Clock>,
+    Arc<dyn relay::Network>,
+    SystemTime,
+) -> Result<Relay, StartError>;
 
 /// Seconds from 1970 to the date of every run's beginning: Monday, 5 January 2026.
 pub const EPOCH: i64 = 1_767_571_200;
@@ -98,9 +103,13 @@ impl World {
         let net = Net::new(sim.clone());
         let clock: Arc<dyn Clock> = Arc::new(RunClock { sim: sim.clone(), owner: Owner::Mock });
         let epoch = epoch();
-        let environment =
-            Environment { clock: clock.clone(), recorder: Recorder::default(), tls: Arc::new(TlsMaterial::new(epoch)) };
-        let directory = scratch().map_err(|why| LabError::System { doing: "make a directory for the run".into(), why })?;
+        let environment = Environment {
+            clock: clock.clone(),
+            recorder: Recorder::default(),
+            tls: Arc::new(TlsMaterial::new(epoch)),
+        };
+        let directory = scratch()
+            .map_err(|why| LabError::System { doing: "make a directory for the run".into(), why })?;
         let places = Places::new(scenario);
         let hostname = scenario.relay.hostname.clone().unwrap_or_else(|| format!("relay.{ORIGIN}"));
         let settings = settings(scenario, &places, &hostname, directory.path(), &environment.tls)?;
@@ -202,14 +211,20 @@ impl World {
         }
         let name = script.name.clone();
         // A server that is stopped refuses: its address exists.
-        good.iter().for_each(|address| self.net.refuse(*address));
+        for address in &good {
+            self.net.refuse(*address);
+        }
         let server = Server::new(Arc::new(script), self.environment.clone());
         let standing = Standing { server, addresses: good, listening: Vec::new() };
         self.servers.insert(name.clone(), standing);
         self.start_server(&name)
     }
 
-    fn start_dns(&mut self, zone: Arc<mock_servers::dns::Zone>, clock: &Arc<dyn Clock>) -> Result<(), LabError> {
+    fn start_dns(
+        &mut self,
+        zone: Arc<mock_servers::dns::Zone>,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<(), LabError> {
         let system = |why| LabError::System { doing: "open the DNS server's sockets".into(), why };
         let at = SocketAddr::new(places::DNS.into(), 53);
         let udp = DatagramSocket::open(&self.net, at).map_err(system)?;
@@ -249,7 +264,8 @@ fn settings(
     if let Some(to) = asked.auth.as_ref().and_then(|auth| auth.to.as_ref())
         && asked.smarthost.as_ref() != Some(to)
     {
-        let why = format!("credentials for `{to}` alone, which is not the smart host, cannot be told to a relay");
+        let why =
+            format!("credentials for `{to}` alone, which is not the smart host, cannot be told to a relay");
         return Err(StartError::from(Unsupported(why)).into());
     }
     let mut routes = Vec::new();
@@ -262,7 +278,11 @@ fn settings(
         resolver: SocketAddr::new(places::DNS.into(), 53),
         trusted: vec![places::TRUSTED.into()],
         directory: directory.to_owned(),
-        smarthost: asked.smarthost.as_ref().and_then(|name| places.get(name)).map(|placed| placed.hostname.clone()),
+        smarthost: asked
+            .smarthost
+            .as_ref()
+            .and_then(|name| places.get(name))
+            .map(|placed| placed.hostname.clone()),
         routes,
         auth: asked.auth.as_ref().map(|auth| relay::AuthSettings {
             smarthost_only: auth.to.is_some(),

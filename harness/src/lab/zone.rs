@@ -34,7 +34,7 @@ pub(super) fn zone(scenario: &Scenario, places: &Places, relay_hostname: &str) -
         }
     }
     for entry in &scenario.dns {
-        let (name, node) = node(entry, places, relay_hostname)?;
+        let (name, node) = named(entry, places, relay_hostname)?;
         zone.insert(name, node);
     }
     Ok(zone)
@@ -46,12 +46,12 @@ pub(super) fn serves_origin(scenario: &Scenario) -> bool {
     serves.any(|serves| serves.domain.eq_ignore_ascii_case(ORIGIN))
 }
 
-fn node<'a>(entry: &'a DnsEntry, places: &Places, relay: &str) -> Result<(&'a str, Node), String> {
+fn named<'a>(entry: &'a DnsEntry, places: &Places, relay: &str) -> Result<(&'a str, Node), String> {
     let mut phases = Vec::new();
     let name = collect(entry, RunTime::ZERO, places, relay, &mut phases)?;
-    let mut phases = phases.into_iter();
-    let first = Node::from(phases.next().map(|(_, state)| state).unwrap_or_default());
-    Ok((name, phases.fold(first, |node, (from, state)| node.then(from, state))))
+    let mut later = phases.into_iter();
+    let first = Node::from(later.next().map(|(_, state)| state).unwrap_or_default());
+    Ok((name, later.fold(first, |node, (from, state)| node.then(from, state))))
 }
 
 /// The states of an entry, each with the moment from which it holds.

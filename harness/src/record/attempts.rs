@@ -60,7 +60,8 @@ impl Attempts<'_> {
         let mut relevant: Vec<&QueueState> = in_between.collect();
         relevant.extend(states.clone().next_back());
         let waits = |state: &&QueueState| {
-            entries(state, submission).any(|entry| entry.next.is_some_and(|next| next > state.at && next > end))
+            entries(state, submission)
+                .any(|entry| entry.next.is_some_and(|next| next > state.at && next > end))
         };
         if opened.since(end) > Duration::ZERO && relevant.iter().any(waits) {
             return true;

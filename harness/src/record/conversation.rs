@@ -94,9 +94,10 @@ impl Exchange {
 
     /// Whether the server had offered this keyword: `SIZE`, `AUTH` (also the old `AUTH=LOGIN`).
     pub fn offered(&self, keyword: &str) -> bool {
-        self.offer.iter().flatten().any(|line| {
-            line.split([' ', '=']).next().is_some_and(|word| word.eq_ignore_ascii_case(keyword))
-        })
+        self.offer
+            .iter()
+            .flatten()
+            .any(|line| line.split([' ', '=']).next().is_some_and(|word| word.eq_ignore_ascii_case(keyword)))
     }
 
     /// The reply's code; 0 without a reply.
@@ -168,7 +169,17 @@ impl Reading {
         let outstanding = self.done.exchanges.iter().filter(|e| e.reply.is_none()).count();
         let line = String::from_utf8_lossy(&raw).trim_end_matches(['\r', '\n']).to_owned();
         let (tls, offer) = (self.tls, self.offer.clone());
-        self.done.exchanges.push(Exchange { asked, line, raw, at, event, tls, outstanding, offer, reply: None });
+        self.done.exchanges.push(Exchange {
+            asked,
+            line,
+            raw,
+            at,
+            event,
+            tls,
+            outstanding,
+            offer,
+            reply: None,
+        });
     }
 
     fn client(&mut self, bytes: &[u8]) {
@@ -258,7 +269,12 @@ pub fn transaction_events(session: &Session, transaction: usize) -> Range<usize>
     let Some(first) = mails.next() else { return all };
     let limit = mails.next().map_or(all.end, |next| next.event);
     let ends = |e: &&Exchange| matches!(e.verb().as_str(), "RSET" | "QUIT" | "EHLO" | "HELO");
-    let stop = talk.exchanges.iter().filter(|e| e.event > first.event).find(ends).map_or(limit, |e| e.event.min(limit));
+    let stop = talk
+        .exchanges
+        .iter()
+        .filter(|e| e.event > first.event)
+        .find(ends)
+        .map_or(limit, |e| e.event.min(limit));
     first.event..stop.max(first.event + 1)
 }
 
@@ -276,7 +292,8 @@ pub fn acknowledged(session: &Session, transaction: usize) -> bool {
     }
     let events = transaction_events(session, transaction);
     let replied = session.events[events.clone()].iter().rposition(|event| {
-        matches!(&event.what, What::Bytes { from: Side::Server, .. }) && done.finished.is_none_or(|at| event.at <= at)
+        matches!(&event.what, What::Bytes { from: Side::Server, .. })
+            && done.finished.is_none_or(|at| event.at <= at)
     });
     let Some(replied) = replied.map(|at| events.start + at) else { return false };
     let closed = |by, how: Option<Close>| {

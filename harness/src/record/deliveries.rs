@@ -17,7 +17,8 @@ pub(super) struct Sorted {
 /// Sorts every transaction that a mock server took, or acknowledged without keeping it; by time of taking.
 pub(super) fn sort(sessions: &[Session], submissions: &[Submission]) -> Sorted {
     let tokens = Tokens::of(submissions);
-    let mut sorted = Sorted { deliveries: Vec::new(), let_go: Vec::new(), notifications: Vec::new(), strays: Vec::new() };
+    let mut sorted =
+        Sorted { deliveries: Vec::new(), let_go: Vec::new(), notifications: Vec::new(), strays: Vec::new() };
     for (session, talk) in sessions.iter().enumerate().filter(|(_, s)| s.mock_is == Side::Server) {
         for (transaction, mail) in talk.transactions.iter().enumerate() {
             let acknowledged = acknowledged(talk, transaction);
@@ -77,7 +78,8 @@ fn kind(mail: &Transaction, recipients: &[String], submissions: &[Submission], t
     let by_resemblance = || submissions.iter().position(|s| submissions::resembles(s, mail, recipients));
     if mail.from.is_empty() || notification::is_report(&fields) {
         // a message of the scenario with the null reverse-path, whose header was lost
-        let own = by_resemblance().filter(|s| !notification::is_report(&fields) && submissions[*s].from.is_empty());
+        let own =
+            by_resemblance().filter(|s| !notification::is_report(&fields) && submissions[*s].from.is_empty());
         return own.map_or(Kind::Notification, Kind::Copy);
     }
     if let Some(submission) = tokens.in_body(&mail.content) {

@@ -65,7 +65,9 @@ impl Known {
             known.in_content(record, content(record, place), &own);
         }
         // mail that no server took names the same things
-        for transaction in record.sessions.iter().filter(|s| s.mock_is == Side::Server).flat_map(|s| &s.transactions) {
+        for transaction in
+            record.sessions.iter().filter(|s| s.mock_is == Side::Server).flat_map(|s| &s.transactions)
+        {
             if !transaction.taken && !transaction.content.is_empty() {
                 known.in_content(record, &transaction.content, &own);
             }
@@ -105,8 +107,10 @@ impl Known {
 
     fn add(&mut self, value: &str, kind: Kind) {
         let value = value.trim();
-        let letters = value.bytes().any(|b| b.is_ascii_alphabetic()) && value.bytes().any(|b| b.is_ascii_digit());
-        let long_enough = value.len() >= LEAST_ID || letters && value.len() > 1 || matches!(kind, Kind::Date(_));
+        let letters =
+            value.bytes().any(|b| b.is_ascii_alphabetic()) && value.bytes().any(|b| b.is_ascii_digit());
+        let long_enough =
+            value.len() >= LEAST_ID || letters && value.len() > 1 || matches!(kind, Kind::Date(_));
         if long_enough && !value.is_empty() {
             self.0.entry(value.to_owned()).or_insert(kind);
         }
@@ -146,8 +150,9 @@ impl Known {
         let is_own = |value: &str| own.iter().any(|content| holds(content, value.as_bytes()));
         for field in mail::split(content).0 {
             if field.is("Message-ID") {
-                let id = field.value.trim_start_matches('<').trim_end_matches('>');
-                if !id.ends_with(&format!("@{}", tokens::DOMAIN)) && !is_own(id) {
+                // with its angle brackets, as References and In-Reply-To repeat it
+                let id = field.value.as_str();
+                if !id.ends_with(&format!("@{}>", tokens::DOMAIN)) && !is_own(id) {
                     self.add(id, Kind::MessageId);
                 }
             }

@@ -178,7 +178,10 @@ mod tests {
     #[test]
     fn a_header_ends_at_the_empty_line_and_folding_is_undone() {
         let (fields, body) = split(b"Subject: a\r\n b\r\nX:c\r\n\r\nbody\r\n");
-        assert_eq!(fields.iter().map(|f| (&*f.name, &*f.value)).collect::<Vec<_>>(), [("Subject", "a b"), ("X", "c")]);
+        assert_eq!(
+            fields.iter().map(|f| (&*f.name, &*f.value)).collect::<Vec<_>>(),
+            [("Subject", "a b"), ("X", "c")]
+        );
         assert_eq!(body, b"body\r\n");
     }
 

@@ -5,7 +5,7 @@ use mock_servers::transcript::{Session, Transaction};
 
 use super::mail::{self, Field};
 use super::tokens::Tokens;
-use super::{Accepted, NotifiedRecipient, Notification, Place, Submission};
+use super::{Accepted, Notification, NotifiedRecipient, Place, Submission};
 
 /// Whether the header says multipart/report.
 pub(super) fn is_report(fields: &[Field]) -> bool {
@@ -28,7 +28,10 @@ pub(super) fn read(place: Place, session: &Session, mail: &Transaction, to: Vec<
             });
             match &part.body {
                 PartType::Binary(bytes) | PartType::InlineBinary(bytes)
-                    if matches!(kind.as_str(), "message/delivery-status" | "message/global-delivery-status") =>
+                    if matches!(
+                        kind.as_str(),
+                        "message/delivery-status" | "message/global-delivery-status"
+                    ) =>
                 {
                     groups = field_groups(bytes);
                 }
@@ -122,7 +125,8 @@ fn only_one_that_fits(notification: &Notification, submissions: &[Submission]) -
         let text = notification.text.to_lowercase();
         let mut recipients = submission.recipients.iter();
         let told = notification.recipients.iter().any(names)
-            || notification.recipients.is_empty() && recipients.any(|r| text.contains(&mail::normal(&r.to).to_lowercase()));
+            || notification.recipients.is_empty()
+                && recipients.any(|r| text.contains(&mail::normal(&r.to).to_lowercase()));
         let refused = submission.recipients.iter().all(|r| matches!(r.fate, Accepted::No { .. }));
         to_sender && told && !refused && submission.at <= notification.at
     };

@@ -13,7 +13,9 @@ pub(super) fn of(sessions: &[Session], sent: Vec<Sent>) -> Vec<Submission> {
     let mut submissions = Vec::new();
     for sent in sent {
         let session = sent.session.as_ref().and_then(|(mock, ordinal)| {
-            sessions.iter().position(|s| s.mock_is == Side::Client && s.mock == *mock && s.ordinal == *ordinal)
+            sessions
+                .iter()
+                .position(|s| s.mock_is == Side::Client && s.mock == *mock && s.ordinal == *ordinal)
         });
         let place = session.and_then(|session| {
             let next = used.entry(session).or_default();

@@ -159,6 +159,10 @@ impl Talk {
     pub(crate) fn data(self, content: &[u8], answer: &str) -> Self {
         let mut done = self.data_unanswered(content).s(answer);
         let (at, is_server) = (done.at, done.session.mock_is == Side::Server);
+        if is_server && answer.starts_with('2') {
+            let transaction = done.session.transactions.len() - 1;
+            done = done.event(What::Taken { transaction });
+        }
         let transaction = done.transaction();
         transaction.final_reply = Some(reply(answer));
         transaction.finished = Some(at);

@@ -215,7 +215,9 @@ fn configure(settings: &Settings, vintage: Vintage) -> Result<Config, Unsupporte
             Tls::Off => TlsPolicy::Off,
             Tls::Opportunistic => TlsPolicy::Opportunistic,
             Tls::Required => TlsPolicy::Required,
-            Tls::Dane => return Err(Unsupported("the embedded relay does not do DANE (RFC 7672)".to_owned())),
+            Tls::Dane => {
+                return Err(Unsupported("the embedded relay does not do DANE (RFC 7672)".to_owned()));
+            }
         },
         tls_roots: settings.tls_root.iter().cloned().collect(),
         queue: Queue {

@@ -9,11 +9,10 @@ use crate::record::{Accepted, Record};
 /// The endings of the run's mail in a few words: `delivered by lotus`, `returned 2d later (4.4.7)`.
 pub fn brief(record: &Record) -> String {
     let mut parts = Vec::new();
-    let refused = record
-        .submissions
-        .iter()
-        .flat_map(|submission| &submission.recipients)
-        .filter_map(|recipient| if let Accepted::No { at, .. } = &recipient.fate { Some(at.as_str()) } else { None });
+    let refused =
+        record.submissions.iter().flat_map(|submission| &submission.recipients).filter_map(|recipient| {
+            if let Accepted::No { at, .. } = &recipient.fate { Some(at.as_str()) } else { None }
+        });
     parts.extend(counted(refused.map(|at| format!("refused at {at}"))));
 
     let submitted = |index: usize| record.submissions[index].at;

@@ -29,7 +29,8 @@ pub(super) fn changes(record: &Record, names: &Names) -> Vec<Change> {
             }
             told.insert(&entry.id, entry);
             let same = |before: &QueueEntry| {
-                (&before.recipients, &before.reason, before.held) == (&entry.recipients, &entry.reason, entry.held)
+                (&before.recipients, &before.reason, before.held)
+                    == (&entry.recipients, &entry.reason, entry.held)
             };
             let again = before.is_some_and(same);
             if again && before.is_some_and(|before| before.attempts == entry.attempts) {
@@ -60,7 +61,8 @@ fn told_as(entry: &QueueEntry, names: &Names) -> String {
         Some(next) => format!(", next +{next}"),
         None => String::new(),
     };
-    let reason = entry.reason.as_ref().map_or_else(String::new, |reason| format!(": {}", names.put(reason.trim())));
+    let reason =
+        entry.reason.as_ref().map_or_else(String::new, |reason| format!(": {}", names.put(reason.trim())));
     format!(
         "{} from <{}> to {}: {attempts}{next}{reason}",
         names.queue_id(&entry.id),

@@ -16,7 +16,8 @@ const LOG: usize = 20;
 /// Tells it.
 pub(super) fn tell(record: &Record) -> String {
     let names = Names::of(record);
-    let mut story = Story { record, names: &names, blocks: Vec::new(), last: BTreeMap::new(), open: BTreeMap::new() };
+    let mut story =
+        Story { record, names: &names, blocks: Vec::new(), last: BTreeMap::new(), open: BTreeMap::new() };
     story.header();
     story.run();
     story.end();
@@ -59,7 +60,9 @@ impl<'a> Story<'a> {
     fn run(&mut self) {
         let mut all: Vec<(RunTime, u8, Happening<'a>)> = Vec::new();
         all.extend(self.record.steps.iter().map(|step| (step.began, 0, Happening::Step(&step.step))));
-        all.extend(self.record.sessions.iter().enumerate().map(|(i, s)| (s.opened, 1, Happening::Session(i))));
+        all.extend(
+            self.record.sessions.iter().enumerate().map(|(i, s)| (s.opened, 1, Happening::Session(i))),
+        );
         let changes = queue::changes(self.record, self.names);
         all.extend(changes.into_iter().map(|change| (change.at, 2, Happening::Queue(change))));
         // stable: what is of one kind and time stays in the record's order
@@ -93,7 +96,8 @@ impl<'a> Story<'a> {
         if session.mock_is == Side::Server {
             let mut key = String::new();
             for line in &lines {
-                let _ = writeln!(key, "{:?} {}", line.at - session.opened, self.names.put_timeless(&line.text));
+                let _ =
+                    writeln!(key, "{:?} {}", line.at - session.opened, self.names.put_timeless(&line.text));
             }
             if let Some((last, ordinal)) = self.last.get(session.mock.as_str())
                 && *last == key
@@ -123,7 +127,8 @@ impl<'a> Story<'a> {
         };
         // the session that failed again is told already; without one, the count is all that can be seen
         let sessions = self.record.sessions.iter().filter(|s| s.mock_is == Side::Server);
-        let before = self.record.queue.iter().rev().find(|state| state.at < change.at).map_or(RunTime::ZERO, |s| s.at);
+        let before =
+            self.record.queue.iter().rev().find(|state| state.at < change.at).map_or(RunTime::ZERO, |s| s.at);
         if !sessions.into_iter().any(|s| s.opened > before && s.opened <= change.at) {
             let what = format!("queue: {} tried again, no connection", self.names.queue_id(&id));
             self.again(&format!("queue {id}"), change.at, what);
@@ -133,7 +138,9 @@ impl<'a> Story<'a> {
     fn end(&mut self) {
         let how = match &self.record.end.how {
             Ending::Finished => "end".to_owned(),
-            Ending::Guard { waiting_for } => format!("cut short: a guard of real time passed, waiting for {waiting_for}"),
+            Ending::Guard { waiting_for } => {
+                format!("cut short: a guard of real time passed, waiting for {waiting_for}")
+            }
             Ending::Unsettled { because } => format!("end, not settled: {because}"),
             Ending::RelayDied { why } => format!("the relay died: {why}"),
         };
@@ -141,7 +148,11 @@ impl<'a> Story<'a> {
         self.told(format!("\n== +{at}  {}\n", self.names.put(&how)));
         let left = self.record.queue.last().map_or(0, |state| state.entries.len());
         if left > 0 {
-            self.told(format!("{:<9} queue: {left} {} left\n", "", if left == 1 { "entry" } else { "entries" }));
+            self.told(format!(
+                "{:<9} queue: {left} {} left\n",
+                "",
+                if left == 1 { "entry" } else { "entries" }
+            ));
         }
     }
 
@@ -191,7 +202,8 @@ fn at_times(times: &[RunTime]) -> String {
         [] | [_] => String::new(),
         [_, rest @ ..] if rest.len() <= 6 => format!("; again at {}", listed(rest)),
         [_, rest @ ..] => {
-            format!("; again at {} … {} ({} times)", listed(&rest[..4]), listed(&rest[rest.len() - 1..]), rest.len())
+            let last = &rest[rest.len() - 1..];
+            format!("; again at {} … {} ({} times in all)", listed(&rest[..4]), listed(last), times.len())
         }
     }
 }

@@ -18,7 +18,7 @@ pub(super) struct Line {
 const HEADER: usize = 24;
 /// As many lines of a body; a notification's has three parts, which belong together.
 const BODY: usize = 12;
-const REPORT: usize = 60;
+const REPORT: usize = 40;
 /// As many characters of a line.
 const WIDTH: usize = 160;
 
@@ -76,7 +76,8 @@ impl Telling<'_> {
             }
             What::Taken { transaction } => self.taken(at, *transaction),
             What::TlsStarted { version, server_name } => {
-                let asked = server_name.as_ref().map_or_else(String::new, |name| format!(", asked for {name}"));
+                let asked =
+                    server_name.as_ref().map_or_else(String::new, |name| format!(", asked for {name}"));
                 self.note(at, &format!("TLS from here on: {version}{asked}"));
             }
             What::TlsFailed { why } => self.note(at, &format!("TLS failed: {why}")),
@@ -87,7 +88,10 @@ impl Telling<'_> {
                 }
             }
             What::Mismatch { step, expected, got } => {
-                self.note(at, &format!("line {step} waited for `{expected}`, got `{}`", shown(got.as_bytes())));
+                self.note(
+                    at,
+                    &format!("line {step} waited for `{expected}`, got `{}`", shown(got.as_bytes())),
+                );
             }
             What::Completed => self.note(at, "the dialogue is complete"),
         }
@@ -119,10 +123,8 @@ impl Telling<'_> {
 
     fn line(&mut self, at: RunTime, from: Side, line: &[u8]) {
         self.quit |= from == Side::Client && line.to_ascii_uppercase().starts_with(b"QUIT");
-        let text = match line.strip_suffix(b"\r\n") {
-            Some(line) => shown(line),
-            None => shown(line),
-        };
+        // any other line end is shown
+        let text = shown(line.strip_suffix(b"\r\n").unwrap_or(line));
         self.lines.push(Line { at, text: format!("{}: {text}", letter(from)).trim_end().to_owned() });
     }
 
@@ -138,7 +140,8 @@ impl Telling<'_> {
     fn content(&mut self, at: RunTime, from: Side, bytes: &[u8]) {
         let lines: Vec<&[u8]> = bytes.split_inclusive(|&b| b == b'\n').collect();
         let header = lines.iter().position(|line| matches!(*line, b"\r\n" | b"\n")).map_or(0, |at| at + 1);
-        let is_report = bytes[..bytes.len().min(8192)].windows(16).any(|w| w.eq_ignore_ascii_case(b"multipart/report"));
+        let is_report =
+            bytes[..bytes.len().min(8192)].windows(16).any(|w| w.eq_ignore_ascii_case(b"multipart/report"));
         let (header, body) = lines.split_at(header);
         self.cut(at, from, header, HEADER);
         self.cut(at, from, body, if is_report { REPORT } else { BODY });

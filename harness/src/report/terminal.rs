@@ -7,6 +7,9 @@ use super::{Judged, Kind};
 use crate::render;
 use crate::verdict::{Finding, Severity};
 
+/// How many lines of a transcript stand below one breach.
+const EVIDENCE_LINES: usize = 18;
+
 /// Colours, or none.
 #[derive(Debug, Clone, Copy)]
 pub struct Style {
@@ -67,10 +70,13 @@ pub fn details(judged: &Judged, style: Style) -> String {
             let _ = writeln!(out, "{}", heading(judged, style));
             for finding in verdict.findings.iter().filter(|finding| finding.severity != Severity::Note) {
                 breach(&mut out, finding, style);
-                for evidence in &finding.evidence {
-                    for shown in render::excerpt(record, evidence.session, evidence.events.clone()) {
-                        let _ = writeln!(out, "      {}", style.dim(&format!("│ {shown}")));
-                    }
+                let lines: Vec<String> = finding
+                    .evidence
+                    .iter()
+                    .flat_map(|evidence| render::excerpt(record, evidence.session, evidence.events.clone()))
+                    .collect();
+                for shown in abridged(&lines) {
+                    let _ = writeln!(out, "      {}", style.dim(&format!("│ {shown}")));
                 }
             }
             let _ = writeln!(out, "    again: {rerun} --story");
@@ -78,6 +84,16 @@ pub fn details(judged: &Judged, style: Style) -> String {
         _ => {}
     }
     out
+}
+
+/// The beginning and the end of what is shown as evidence; the story has all of it.
+fn abridged(lines: &[String]) -> Vec<String> {
+    if lines.len() <= EVIDENCE_LINES {
+        return lines.to_vec();
+    }
+    let (head, tail) = (&lines[..EVIDENCE_LINES - 6], &lines[lines.len() - 5..]);
+    let cut = format!("… {} more lines", lines.len() - head.len() - tail.len());
+    head.iter().cloned().chain([cut]).chain(tail.iter().cloned()).collect()
 }
 
 fn heading(judged: &Judged, style: Style) -> String {

@@ -25,7 +25,10 @@ pub(super) fn compose(message: &Message, copy: u32, now: SystemTime) -> Composed
     let body = body(message, &token);
     let mut headers: Vec<(String, String)> = vec![
         ("From".into(), address(&message.from)),
-        ("To".into(), message.to.first().map_or_else(|| "undisclosed-recipients:;".into(), |to| address(to.trim()))),
+        (
+            "To".into(),
+            message.to.first().map_or_else(|| "undisclosed-recipients:;".into(), |to| address(to.trim())),
+        ),
         ("Subject".into(), message.name.clone()),
         ("Date".into(), date(now)),
         ("Message-ID".into(), format!("<{token}@gauntlet.example>")),
@@ -49,7 +52,9 @@ pub(super) fn compose(message: &Message, copy: u32, now: SystemTime) -> Composed
         }
     }
     // A header that the scenario leaves out was emptied above.
-    headers.retain(|(name, value)| !value.is_empty() || message.headers.iter().any(|(n, v)| n == name && v.is_some()));
+    headers.retain(|(name, value)| {
+        !value.is_empty() || message.headers.iter().any(|(n, v)| n == name && v.is_some())
+    });
     let mut content = Vec::new();
     for (name, value) in headers {
         content.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
@@ -75,7 +80,11 @@ fn body(message: &Message, token: &str) -> String {
 }
 
 fn address(path: &str) -> String {
-    if path.is_empty() { "Mail Delivery System <postmaster@origin.example>".into() } else { format!("<{path}>") }
+    if path.is_empty() {
+        "Mail Delivery System <postmaster@origin.example>".into()
+    } else {
+        format!("<{path}>")
+    }
 }
 
 /// MAIL's parameters. Which of them the relay offers is for the client to see.
@@ -135,7 +144,11 @@ mod tests {
     #[test]
     fn every_copy_carries_its_token_three_times() {
         let text = text(&note(), 2);
-        for place in ["Message-ID: <note-2@gauntlet.example>\r\n", "X-Gauntlet-Token: note-2\r\n", "\r\n\r\nToken: note-2\r\n"] {
+        for place in [
+            "Message-ID: <note-2@gauntlet.example>\r\n",
+            "X-Gauntlet-Token: note-2\r\n",
+            "\r\n\r\nToken: note-2\r\n",
+        ] {
             assert!(text.contains(place), "{place:?} is missing in\n{text}");
         }
         assert!(text.contains("Date: Thu, 01 Jan 1970 00:00:00 +0000\r\n"));
@@ -159,7 +172,8 @@ mod tests {
     #[test]
     fn text_beyond_ascii_is_labelled_and_the_last_line_end_can_be_left_out() {
         let mut message = note();
-        message.content = Content { text: Some("Grüße".into()), lines: 2, no_final_newline: true, raw: None };
+        message.content =
+            Content { text: Some("Grüße".into()), lines: 2, no_final_newline: true, raw: None };
         let text = text(&message, 1);
         assert!(text.contains("Content-Transfer-Encoding: 8bit\r\n"), "{text}");
         assert!(text.ends_with("Grüße\r\nGrüße"), "{text}");

@@ -8,9 +8,9 @@ use mock_servers::smtp::dialogue;
 use mock_servers::time::human;
 use tokio::sync::oneshot;
 
+use super::Cancel;
 use super::compose::{self, Composed};
 use super::watch::{self, Watch};
-use super::Cancel;
 use crate::lab::{self, Factory, LabError, Owner, Sim, World};
 use crate::record::{self, End, Ending, Raw, Record, RelayIdentity, Sent, StepDone};
 use crate::relay::embedded::Embedded;
@@ -28,7 +28,7 @@ pub struct RunOptions {
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { guard: Duration::from_secs(60), cancel: Cancel::default() }
+        Self { guard: Duration::from_mins(1), cancel: Cancel::default() }
     }
 }
 
@@ -101,18 +101,19 @@ async fn carry_out(
     guard: Duration,
 ) -> Result<Raw, RunError> {
     let world = World::build(scenario, relay, factory, &sim).await?;
-    let waits = scenario.steps.iter().map(|step| if let Step::Wait(wait) = step { *wait } else { Duration::ZERO });
+    let waits =
+        scenario.steps.iter().map(|step| if let Step::Wait(wait) = step { *wait } else { Duration::ZERO });
     let (watch, over) = Watch::new(world.relay.clone(), watch::limit(scenario.lifetime(), waits.sum()));
     let observer = watch.clone();
     sim.observe(Box::new(move |now, next| observer.quiet(now, next)));
     let mut run =
         Run { scenario, sim, world, watch, sent: Vec::new(), copies: BTreeMap::new(), steps: Vec::new() };
-    let how = run.to_the_end(over, guard).await?;
+    let how = run.carry_on(over, guard).await?;
     Ok(run.raw(relay, how))
 }
 
 impl Run<'_> {
-    async fn to_the_end(
+    async fn carry_on(
         &mut self,
         mut over: oneshot::Receiver<Ending>,
         guard: Duration,
@@ -194,7 +195,8 @@ impl Run<'_> {
         let mut session = None;
         if let Ok((socket, record)) = self.world.dial(client, message.trusted).await {
             session = Some((client.to_owned(), record.with(|session| session.ordinal)));
-            client::submit(Box::new(socket), submission, self.world.environment().clock.clone(), record).await;
+            client::submit(Box::new(socket), submission, self.world.environment().clock.clone(), record)
+                .await;
         }
         self.sent.push(Sent {
             message: message.name.clone(),

@@ -4,6 +4,8 @@ mod cancel;
 mod compose;
 mod execute;
 mod matrix;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 pub use cancel::Cancel;

@@ -100,5 +100,5 @@ impl State {
 
 /// How long a run may take in its own time: enough for the mail and a notification about it to live out their lives.
 pub(super) fn limit(lifetime: Duration, waits: Duration) -> RunTime {
-    RunTime::new(lifetime * 3 + waits + Duration::from_secs(2 * 86_400))
+    RunTime::new(lifetime * 3 + waits + Duration::from_hours(48))
 }

@@ -17,6 +17,9 @@ const FAULTS: [(&str, DnsFault); 5] = [
     ("empty", DnsFault::Empty),
 ];
 
+/// What stands for the relay under test in an MX record.
+const RELAY: &str = "{relay}";
+
 /// The value of `dns:`.
 pub(super) fn dns(node: &Node, cx: &Context<'_>) -> Vec<DnsEntry> {
     if !matches!(node.value, Value::Mapping(_)) {
@@ -109,8 +112,8 @@ fn exchange(node: &Node, cx: &Context<'_>) -> Option<(u16, String)> {
         cx.problems.push(diagnostic);
         return None;
     };
-    if host.contains('{') {
-        cx.problems.later(node.span.clone(), "{relay}");
+    if host.contains('{') && host != RELAY {
+        cx.problems.unknown(node.span.clone(), format!("`{host}` is not a host"), &host, &[RELAY]);
         return None;
     }
     Some((preference, host))

@@ -207,11 +207,11 @@ fn of(mapping: &Mapping<'_>, scope: &Scope<'_>, cx: &Context<'_>) -> Option<Of> 
         (None, Some(node)) => Some(cx.name(node, Kind::Message)?),
         (None, None) => match cx.names(Kind::Message).as_slice() {
             [only] => Some((*only).to_owned()),
-            names => {
+            several => {
                 cx.problems.push(
                     Diagnostic::new(mapping.span(), "`message:` is missing")
                         .because("which message?")
-                        .help(suggestion("", names)),
+                        .help(suggestion("", several)),
                 );
                 return None;
             }

@@ -35,8 +35,7 @@ pub fn parse(text: &str, path: &Path, name: &str) -> Result<Scenario, Diagnostic
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut found = Vec::new();
     let root = yaml::read(text, &mut found);
-    let problems = Problems::default();
-    found.into_iter().for_each(|one| problems.push(one));
+    let problems = Problems::from(found);
     let scenario =
         root.as_ref().and_then(|root| scenario(root, path, name, &Context::new(text, root, &problems)));
     let list = problems.into_list();

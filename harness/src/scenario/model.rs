@@ -487,7 +487,7 @@ impl Scenario {
 
     /// The longest that the relay may keep mail, as far as the scenario says.
     pub fn lifetime(&self) -> Duration {
-        self.relay.lifetime.unwrap_or(Duration::from_secs(5 * 86_400))
+        self.relay.lifetime.unwrap_or(Duration::from_hours(5 * 24))
     }
 }
 

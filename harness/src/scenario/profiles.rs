@@ -28,8 +28,7 @@ pub fn profile(name: &str) -> Option<Result<Profile, Diagnostics>> {
 pub(super) fn parse(text: &str, path: &Path, name: &str) -> Result<Profile, Diagnostics> {
     let mut found = Vec::new();
     let root = yaml::read(text, &mut found);
-    let problems = Problems::default();
-    found.into_iter().for_each(|one| problems.push(one));
+    let problems = Problems::from(found);
     let profile = root.as_ref().and_then(|root| read(root, &Context::new(text, root, &problems), name));
     let list = problems.into_list();
     profile.filter(|_| list.is_empty()).ok_or_else(|| Diagnostics::new(path, text, list))

@@ -8,9 +8,15 @@ use super::values::Wrong;
 use super::yaml::{Entry, Node, Span, Style, Value};
 
 /// The mistakes found so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Problems {
     list: RefCell<Vec<Diagnostic>>,
+}
+
+impl From<Vec<Diagnostic>> for Problems {
+    fn from(list: Vec<Diagnostic>) -> Self {
+        Self { list: RefCell::new(list) }
+    }
 }
 
 impl Problems {

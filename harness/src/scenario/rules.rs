@@ -162,11 +162,7 @@ fn actions(mapping: &Mapping<'_>, cx: &Context<'_>) -> Option<Vec<Action>> {
         actions.extend(problems.parsed(node, "a duration", values::duration).map(Action::Wait));
     }
     if let Some(node) = mapping.take("pace") {
-        let size = problems.parsed(node, "a size", values::size);
-        if size == Some(0) {
-            problems.expected(node, "a size of at least 1B");
-        }
-        actions.extend(size.map(|size| Action::Pace(usize::try_from(size).unwrap_or(usize::MAX))));
+        actions.extend(pace(node, cx));
     }
     let means = mapping.take("as").and_then(|node| {
         let words = [("accepted", MeansFor::Accepted), ("refused", MeansFor::Refused)];
@@ -204,6 +200,15 @@ fn actions(mapping: &Mapping<'_>, cx: &Context<'_>) -> Option<Vec<Action>> {
     }
     mapping.later(&["forward", "rewrite", "read"]);
     (problems.count() == before).then_some(actions)
+}
+
+/// How many bytes go into a segment.
+pub(super) fn pace(node: &Node, cx: &Context<'_>) -> Option<Action> {
+    let size = cx.problems.parsed(node, "a size", values::size)?;
+    if size == 0 {
+        cx.problems.expected(node, "a size of at least 1B")?;
+    }
+    Some(Action::Pace(usize::try_from(size).unwrap_or(usize::MAX)))
 }
 
 fn tls(node: &Node, cx: &Context<'_>) -> Option<TlsAction> {

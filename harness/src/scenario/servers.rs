@@ -1,6 +1,6 @@
 //! `servers:` — who stands where, and what differs from the profile.
 
-use mock_servers::script::{Offers, Profile, Script};
+use mock_servers::script::{Action, Offers, On, Profile, Rule, Script};
 use mock_servers::transcript::Side;
 
 use super::context::{Context, entries};
@@ -53,10 +53,10 @@ pub(super) fn servers(node: &Node, cx: &Context<'_>) -> Vec<Server> {
         if server.script.hostname.is_empty() {
             server.script.hostname = match server.serves.first() {
                 None => format!("{}.example", server.script.name),
-                Some(serves) if shared.contains(&serves.domain) => {
-                    format!("{}.{}", server.script.name, serves.domain)
+                Some(first) if shared.contains(&first.domain) => {
+                    format!("{}.{}", server.script.name, first.domain)
                 }
-                Some(serves) => format!("mx.{}", serves.domain),
+                Some(first) => format!("mx.{}", first.domain),
             };
         }
     }
@@ -82,7 +82,10 @@ fn server(name: &str, node: &Node, cx: &Context<'_>) -> Option<Server> {
     );
     let hostname = mapping.take("hostname").and_then(|node| problems.some_text(node, "a host name"));
     let rules_node = mapping.take("on");
-    let rules = rules_node.map(|node| rules::on(node, cx)).unwrap_or_default();
+    let mut rules = rules_node.map(|node| rules::on(node, cx)).unwrap_or_default();
+    if let Some(pace) = mapping.take("pace").and_then(|node| rules::pace(node, cx)) {
+        keep_pace(&mut rules, &pace);
+    }
     let dialogue_node = mapping.take("dialogue");
     let dialogue = dialogue_node.and_then(|node| dialogue::dialogue(node, Side::Server, cx));
     let credentials = mapping.take("credentials").and_then(|node| credentials(node, cx));
@@ -95,7 +98,7 @@ fn server(name: &str, node: &Node, cx: &Context<'_>) -> Option<Server> {
                 .help("take one of the two"),
         );
     }
-    mapping.later(&["read", "pace"]);
+    mapping.later(&["read"]);
     mapping.finish();
     if !serves.is_empty() {
         cx.mention(super::context::Kind::Server, name);
@@ -113,6 +116,22 @@ fn server(name: &str, node: &Node, cx: &Context<'_>) -> Option<Server> {
         serves,
         addresses,
     })
+}
+
+/// From its first byte on: the pace is set before anything is said, whichever rule says it.
+fn keep_pace(rules: &mut Vec<(On, Vec<Rule>)>, pace: &Action) {
+    if !rules.iter().any(|(on, _)| *on == On::Connect) {
+        rules.push((On::Connect, Vec::new()));
+    }
+    for (_, on_connect) in rules.iter_mut().filter(|(on, _)| *on == On::Connect) {
+        for rule in on_connect.iter_mut() {
+            rule.actions.insert(0, pace.clone());
+        }
+        if on_connect.iter().all(|rule| !rule.when.is_empty()) {
+            // Saying nothing, it leaves the greeting to the profile.
+            on_connect.push(Rule { when: Vec::new(), actions: vec![pace.clone()], after: None });
+        }
+    }
 }
 
 fn plain(node: &Node, cx: &Context<'_>) -> Option<Profile> {

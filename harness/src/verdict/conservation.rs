@@ -66,7 +66,9 @@ fn vanished(record: &Record, ledger: &Ledger<'_>, unit: &Unit<'_>) -> bool {
     });
     // a notification for the sender of which it cannot be told what it is about
     let unattributed = record.notifications.iter().any(|n| {
-        n.submission.is_none() && n.at >= unit.of.at && n.to.iter().any(|to| normal(to) == normal(&unit.of.from))
+        n.submission.is_none()
+            && n.at >= unit.of.at
+            && n.to.iter().any(|to| normal(to) == normal(&unit.of.from))
     });
     run_is_whole
         && *unit.fate == Accepted::Yes
@@ -124,7 +126,9 @@ fn last_word(record: &Record, unit: &Unit<'_>) -> Option<Finding> {
         "delayed" => (
             "the last word",
             "does not leave it at a warning",
-            format!("the last that its sender was told, at +{at}, is that it is delayed; nothing came after it"),
+            format!(
+                "the last that its sender was told, at +{at}, is that it is delayed; nothing came after it"
+            ),
         ),
         "relayed" | "delivered" | "expanded" => (
             "untrue notification",
@@ -150,15 +154,17 @@ fn doubled(record: &Record, unit: &Unit<'_>) -> Option<Finding> {
         settled += usize::from(copy.acknowledged && !killed_before_it_could_note(record, unit, copy));
     }
     let second = second?;
-    let at = |copy: &Reached<'_>| {
-        format!("{} at +{}", record.sessions[copy.place.session].mock, copy.at)
-    };
+    let at = |copy: &Reached<'_>| format!("{} at +{}", record.sessions[copy.place.session].mock, copy.at);
     let all: Vec<String> = unit.copies.iter().map(at).collect();
     Some(finding(
         "doubled",
         "delivers one copy",
         "RFC 5321 section 4.2.5, RFC 1047",
-        format!("{} went to {}, although the server's 2yz had been read before", unit.name(record), all.join(", ")),
+        format!(
+            "{} went to {}, although the server's 2yz had been read before",
+            unit.name(record),
+            all.join(", ")
+        ),
         copies(record, unit.copies[..=second].iter()),
     ))
 }
@@ -179,7 +185,10 @@ fn killed_before_it_could_note(record: &Record, unit: &Unit<'_>, copy: &Reached<
 }
 
 fn delivered_and_returned(record: &Record, unit: &Unit<'_>) -> Option<Finding> {
-    let copy = unit.copies.iter().find(|copy| copy.acknowledged && !killed_before_it_could_note(record, unit, copy))?;
+    let copy = unit
+        .copies
+        .iter()
+        .find(|copy| copy.acknowledged && !killed_before_it_could_note(record, unit, copy))?;
     let failed = unit.told("failed").next()?;
     let mut evidence = copies(record, [copy].into_iter());
     evidence.extend(notices(record, [failed].into_iter()));
@@ -224,14 +233,24 @@ fn refused_and_yet(record: &Record, unit: &Unit<'_>, at: &str, reply: Option<&st
     let clause = if reply.is_none() { "RFC 5321 section 4.1.1.10" } else { "RFC 5321 section 4.2.5" };
     if !unit.copies.is_empty() {
         let copy = &unit.copies[0];
-        let why = format!("{refused}, and yet {} got it at +{}", record.sessions[copy.place.session].mock, copy.at);
+        let why =
+            format!("{refused}, and yet {} got it at +{}", record.sessions[copy.place.session].mock, copy.at);
         let mut evidence = submitted(record, unit);
         evidence.extend(copies(record, unit.copies.iter()));
-        return Some(finding("delivered though refused", "lets go of what it refused", clause, why, evidence));
+        return Some(finding(
+            "delivered though refused",
+            "lets go of what it refused",
+            clause,
+            why,
+            evidence,
+        ));
     }
     // a notice that names nobody by its fields may be about the recipients that were accepted
     let notice = unit.notices.iter().find(|notice| notice.recipient.is_some())?;
-    let why = format!("{refused}, and yet its sender was told that it {} at +{}", notice.action, notice.notification.at);
+    let why = format!(
+        "{refused}, and yet its sender was told that it {} at +{}",
+        notice.action, notice.notification.at
+    );
     let mut evidence = submitted(record, unit);
     evidence.extend(notices(record, [notice].into_iter()));
     Some(finding("returned though refused", "lets go of what it refused", clause, why, evidence))
@@ -241,7 +260,8 @@ fn refused_and_yet(record: &Record, unit: &Unit<'_>, at: &str, reply: Option<&st
 fn stuck(scenario: &Scenario, record: &Record, unit: &Unit<'_>) -> Option<Finding> {
     let lifetime = scenario.relay.lifetime?;
     let entry = unit.queued?;
-    let longest_wait = scenario.relay.retry_at_most.or(scenario.relay.retry_first).unwrap_or(Duration::from_secs(4 * 3600));
+    let longest_wait =
+        scenario.relay.retry_at_most.or(scenario.relay.retry_first).unwrap_or(Duration::from_secs(4 * 3600));
     let age = record.end.at.since(entry.arrived);
     (age > lifetime + longest_wait).then(|| {
         finding(
@@ -266,12 +286,16 @@ fn wrong_person(record: &Record) -> Vec<Finding> {
     let wrong = record.notifications.iter().filter_map(|notification| {
         let submission = &record.submissions[notification.submission?];
         let sender = normal(&submission.from);
+        if sender.is_empty() {
+            // there is nobody to tell: another rule's case
+            return None;
+        }
         let stranger = notification.to.iter().find(|to| {
             let to = normal(to);
             to != sender && !to.split('@').next().unwrap_or_default().eq_ignore_ascii_case("postmaster")
         })?;
         // a sender without a domain may have been completed; its mail comes back under the longer name
-        if mail::domain(&sender).is_empty() && !sender.is_empty() && normal(stranger).starts_with(&format!("{sender}@")) {
+        if mail::domain(&sender).is_empty() && normal(stranger).starts_with(&format!("{sender}@")) {
             return None;
         }
         Some(finding(

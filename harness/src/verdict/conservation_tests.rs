@@ -43,7 +43,8 @@ fn mail_without_any_ending_is_lost() {
 #[test]
 fn one_lost_recipient_of_two_is_lost() {
     let carol = "carol@hub.example";
-    let record = Run::new().sent("note", &[BOB, carol]).delivered("hub", 1, minutes(0), "note-1", &[BOB]).record();
+    let record =
+        Run::new().sent("note", &[BOB, carol]).delivered("hub", 1, minutes(0), "note-1", &[BOB]).record();
     assert_found(&record, "invariant: lost");
 }
 
@@ -57,8 +58,11 @@ fn what_a_queue_that_cannot_be_listed_holds_is_not_called_lost() {
 
 #[test]
 fn refused_mail_is_no_duty() {
-    let talk = Talk::client("sender", 1, minutes(0)).hello(&[]).mail(ALICE, &[], "250 OK").rcpt(BOB, &[], "550 no");
-    assert_innocent(&Run::new().sent_by("note", ALICE, &[(BOB, &[])], talk.quit(), content("note-1")).record());
+    let talk =
+        Talk::client("sender", 1, minutes(0)).hello(&[]).mail(ALICE, &[], "250 OK").rcpt(BOB, &[], "550 no");
+    assert_innocent(
+        &Run::new().sent_by("note", ALICE, &[(BOB, &[])], talk.quit(), content("note-1")).record(),
+    );
 }
 
 #[test]
@@ -69,7 +73,8 @@ fn mail_refused_at_the_dot_must_not_be_delivered() {
 
 #[test]
 fn mail_refused_at_the_dot_must_not_be_reported() {
-    let record = refused_at_the_dot().notified(1, minutes(0), &notice("note-1", BOB, "failed", "5.1.1")).record();
+    let record =
+        refused_at_the_dot().notified(1, minutes(0), &notice("note-1", BOB, "failed", "5.1.1")).record();
     assert_found(&record, "invariant: returned though refused");
 }
 
@@ -127,7 +132,8 @@ fn failed_mail_that_asks_for_a_notification_may_not_be_dropped() {
 
 #[test]
 fn a_notification_that_was_issued_is_an_ending_wherever_it_then_went() {
-    let tried = Talk::server("origin", 1, minutes(1)).hello(&[]).mail("", &[], "250 OK").rcpt(ALICE, &[], "550 no");
+    let tried =
+        Talk::server("origin", 1, minutes(1)).hello(&[]).mail("", &[], "250 OK").rcpt(ALICE, &[], "550 no");
     assert_innocent(&run().talk(tried.quit()).record());
 }
 
@@ -145,7 +151,11 @@ fn a_delay_notice_before_the_ending_is_no_ending() {
 
 #[test]
 fn what_was_not_delivered_must_not_be_called_relayed() {
-    let told = run_with("NOTIFY=SUCCESS,FAILURE").notified(1, minutes(1), &notice("note-1", BOB, "relayed", "2.0.0"));
+    let told = run_with("NOTIFY=SUCCESS,FAILURE").notified(
+        1,
+        minutes(1),
+        &notice("note-1", BOB, "relayed", "2.0.0"),
+    );
     assert_found(&told.record(), "invariant: untrue notification");
 }
 
@@ -212,13 +222,19 @@ fn a_kill_excuses_a_transaction_that_was_open() {
 
 #[test]
 fn a_kill_does_not_excuse_a_delivery_that_was_over() {
-    let record = run().talk(hub(1, minutes(1)).quit()).step("kill: relay", minutes(5)).talk(hub(2, minutes(10)).quit());
+    let record = run()
+        .talk(hub(1, minutes(1)).quit())
+        .step("kill: relay", minutes(5))
+        .talk(hub(2, minutes(10)).quit());
     assert_found(&record.record(), "invariant: doubled");
 }
 
 #[test]
 fn a_restart_excuses_nothing() {
-    let record = run().talk(hub(1, minutes(1)).quit()).step("restart: relay", minutes(1)).talk(hub(2, minutes(10)).quit());
+    let record = run()
+        .talk(hub(1, minutes(1)).quit())
+        .step("restart: relay", minutes(1))
+        .talk(hub(2, minutes(10)).quit());
     assert_found(&record.record(), "invariant: doubled");
 }
 
@@ -227,7 +243,10 @@ fn the_same_address_twice_gives_one_copy_or_two() {
     let twice = || Run::new().sent("note", &[BOB, "bob@HUB.example"]);
     assert_innocent(&twice().talk(hub(1, minutes(0)).quit()).record());
     assert_innocent(&twice().talk(hub(1, minutes(0)).quit()).talk(hub(2, minutes(0)).quit()).record());
-    let three = twice().talk(hub(1, minutes(0)).quit()).talk(hub(2, minutes(0)).quit()).talk(hub(3, minutes(0)).quit());
+    let three = twice()
+        .talk(hub(1, minutes(0)).quit())
+        .talk(hub(2, minutes(0)).quit())
+        .talk(hub(3, minutes(0)).quit());
     assert_found(&three.record(), "invariant: doubled");
 }
 
@@ -292,7 +311,8 @@ fn mail_may_be_kept_for_its_lifetime_and_one_wait() {
 
 #[test]
 fn a_relay_that_cannot_settle_is_not_convicted_for_it() {
-    let record = run().queued(minutes(5), &[BOB], 1, None).talk(deferral("hub", 1, minutes(1), BOB, "451 later"));
+    let record =
+        run().queued(minutes(5), &[BOB], 1, None).talk(deferral("hub", 1, minutes(1), BOB, "451 later"));
     let record = record.end(minutes(60), Ending::Unsettled { because: "1 entry".to_owned() }).record();
     assert!(matches!(judge(&scenario(), &record).outcome, Outcome::Inconclusive { .. }));
 }

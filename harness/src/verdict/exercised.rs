@@ -16,7 +16,11 @@ pub(super) struct Missing {
 
 /// Looks for it: what the scenario names; else a session with any server of it, a rule of any server of it that has
 /// some, and a subject for each expectation.
-pub(super) fn missing(scenario: &Scenario, record: &Record, results: &[ExpectationResult]) -> Option<Missing> {
+pub(super) fn missing(
+    scenario: &Scenario,
+    record: &Record,
+    results: &[ExpectationResult],
+) -> Option<Missing> {
     if let Some(decisive) = &scenario.decisive {
         return named(decisive, record).map(|what| Missing { what, by_author: true });
     }
@@ -65,8 +69,11 @@ fn derived(scenario: &Scenario, record: &Record, results: &[ExpectationResult]) 
         let names: Vec<&str> = targets.iter().map(|server| server.script.name.as_str()).collect();
         return Some(format!("the relay accepted mail and never came to {}", names.join(", ")));
     }
-    let with_rules: Vec<&crate::scenario::Server> =
-        scenario.servers.iter().filter(|server| server.script.rules.iter().any(|(_, rules)| !rules.is_empty())).collect();
+    let with_rules: Vec<&crate::scenario::Server> = scenario
+        .servers
+        .iter()
+        .filter(|server| server.script.rules.iter().any(|(_, rules)| !rules.is_empty()))
+        .collect();
     let fired = record.sessions.iter().filter(|s| s.mock_is == Side::Server).flat_map(|s| &s.events);
     let any_fired = fired.into_iter().any(|event| matches!(event.what, What::Rule(_)));
     if with_rules.is_empty() || any_fired {
@@ -79,7 +86,9 @@ fn derived(scenario: &Scenario, record: &Record, results: &[ExpectationResult]) 
 fn needs_a_server(check: &Check) -> bool {
     match check {
         Check::Delivered(_) | Check::Wire(_) | Check::Returned(_) | Check::Queued(_) => true,
-        Check::AnyOf(checks) | Check::AllOf(checks) | Check::NoneOf(checks) => checks.iter().any(needs_a_server),
+        Check::AnyOf(checks) | Check::AllOf(checks) | Check::NoneOf(checks) => {
+            checks.iter().any(needs_a_server)
+        }
         Check::Each { check, .. } => needs_a_server(check),
         _ => false,
     }

@@ -67,7 +67,8 @@ impl<'a> Unit<'a> {
     /// Whether a failure may end in silence: null sender, NOTIFY=NEVER, NOTIFY without FAILURE
     /// (RFC 5321 section 6.1, RFC 3461 section 5.2.6).
     pub(super) fn may_be_dropped(&self) -> bool {
-        self.of.from.is_empty() || !self.notify.is_empty() && !self.notify.iter().any(|word| word == "FAILURE")
+        self.of.from.is_empty()
+            || !self.notify.is_empty() && !self.notify.iter().any(|word| word == "FAILURE")
     }
 
     /// `note to u1@hub.example`.
@@ -92,7 +93,12 @@ impl<'a> Ledger<'a> {
         for delivery in record.deliveries.iter().chain(&record.let_go) {
             let kept = record.deliveries.iter().find(|d| d.place == delivery.place);
             for to in &delivery.recipients {
-                let copy = Reached { place: delivery.place, at: delivery.at, acknowledged: delivery.acknowledged, kept };
+                let copy = Reached {
+                    place: delivery.place,
+                    at: delivery.at,
+                    acknowledged: delivery.acknowledged,
+                    kept,
+                };
                 match ledger.unit(delivery.submission, &[to]) {
                     Some(unit) => unit.copies.push(copy),
                     None => _ = ledger.unclear.insert(delivery.submission),
@@ -174,7 +180,8 @@ impl<'a> Ledger<'a> {
     /// A notification without fields (their form is a SHOULD, RFC 5321 section 3.6.3) ends those that it speaks of.
     fn notify_by_text(&mut self, submission: usize, notification: &'a Notification, acknowledged: bool) {
         let text = notification.text.to_lowercase();
-        let warns = ["delay", "warning"].iter().any(|word| notification.subject.to_lowercase().contains(word));
+        let warns =
+            ["delay", "warning"].iter().any(|word| notification.subject.to_lowercase().contains(word));
         let action = if warns { "delayed" } else { "failed" };
         let mut units: Vec<&mut Unit<'a>> =
             self.units.iter_mut().filter(|unit| unit.submission == submission).collect();
@@ -194,7 +201,8 @@ impl<'a> Ledger<'a> {
         // those without another ending first: an entry can account for one submission only
         for only_open in [true, false] {
             for unit in &mut self.units {
-                let open = !unit.copies.iter().any(|c| c.acknowledged) && unit.told("failed").next().is_none();
+                let open =
+                    !unit.copies.iter().any(|c| c.acknowledged) && unit.told("failed").next().is_none();
                 if unit.queued.is_some() || only_open && !open {
                     continue;
                 }

@@ -166,13 +166,16 @@ fn outcome(
     invariants: &[Finding],
 ) -> Outcome {
     if let Ending::Guard { waiting_for } = &record.end.how {
-        return Outcome::Inconclusive { reason: format!("a guard of real time passed; waited for {waiting_for}") };
+        return Outcome::Inconclusive {
+            reason: format!("a guard of real time passed; waited for {waiting_for}"),
+        };
     }
     let worst = |findings: &[Finding]| findings.iter().map(|f| f.severity).min();
     let told = exercised::missing(scenario, record, results);
     // without the decisive event, what the scenario asks for was not put to the test; what holds for every run was
     let asked = if told.as_ref().is_some_and(|m| m.by_author) { None } else { worst(expected) };
-    let unexercised = told.map(|missing| Outcome::Unsupported { reason: format!("not exercised: {}", missing.what) });
+    let unexercised =
+        told.map(|missing| Outcome::Unsupported { reason: format!("not exercised: {}", missing.what) });
     let broken = match asked.into_iter().chain(worst(invariants)).min() {
         Some(Severity::Violates) => Some(Outcome::Violates),
         Some(Severity::Deviates) => Some(Outcome::Deviates),
@@ -182,8 +185,9 @@ fn outcome(
         Ending::Unsettled { because } => {
             Some(Outcome::Inconclusive { reason: format!("the run did not settle: {because}") })
         }
-        _ => conservation::unseen(record)
-            .map(|what| Outcome::Inconclusive { reason: format!("the relay's queue cannot be seen: {what}") }),
+        _ => conservation::unseen(record).map(|what| Outcome::Inconclusive {
+            reason: format!("the relay's queue cannot be seen: {what}"),
+        }),
     };
     broken.or(unexercised).or(cut_short).unwrap_or(Outcome::Pass)
 }

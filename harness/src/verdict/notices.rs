@@ -1,5 +1,274 @@
-//! x
-use super::Finding;
-use super::ledger::Ledger;
-use crate::record::Record;
-pub(super) fn judge(_: &Record, _: &Ledger<'_>) -> Vec<Finding> { Vec::new() }
+//! Notifications: true, in form, to the one who asked for them, and not to one who did not.
+
+use mock_servers::transcript::{Reply, Side, Transaction};
+
+use super::ledger::{Ledger, Notice, Unit, submission_name};
+use super::{Finding, Severity, transaction};
+use crate::record::conversation::conversation;
+use crate::record::mail::normal;
+use crate::record::{Notification, Record, Submission};
+
+/// Judges each notification, and each for its recipients.
+pub(super) fn judge(record: &Record, ledger: &Ledger<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for notification in &record.notifications {
+        let judging = Judging { record, notification };
+        judging.envelope(&mut findings);
+        judging.form(&mut findings);
+        judging.fields(&mut findings);
+    }
+    for unit in &ledger.units {
+        for notice in &unit.notices {
+            let judging = Judging { record, notification: notice.notification };
+            findings.extend(judging.asked_for(unit, notice));
+            findings.extend(judging.diagnosis(unit, notice));
+        }
+    }
+    findings
+}
+
+struct Judging<'a> {
+    record: &'a Record,
+    notification: &'a Notification,
+}
+
+impl Judging<'_> {
+    fn finding(&self, severity: Severity, rule: &str, it: &str, clause: &str, why: &str) -> Finding {
+        let at = self.notification.at;
+        Finding {
+            severity,
+            rule: format!("notification: {rule}"),
+            it: it.to_owned(),
+            clause: clause.to_owned(),
+            why: format!("the notification that {} took at +{at} {why}", self.notification.server),
+            evidence: vec![transaction(self.record, self.notification.place)],
+        }
+    }
+
+    fn about(&self) -> Option<&Submission> {
+        self.notification.submission.map(|index| &self.record.submissions[index])
+    }
+
+    fn envelope(&self, findings: &mut Vec<Finding>) {
+        let n = self.notification;
+        let Some(about) = self.about() else { return };
+        if !n.from.is_empty() {
+            let why = format!("has the reverse-path <{}>", n.from);
+            let it = "sends notifications with the null reverse-path";
+            findings.push(self.finding(Severity::Violates, "reverse-path", it, "RFC 5321 section 6.1", &why));
+        }
+        let to_postmaster =
+            n.to.iter()
+                .all(|to| normal(to).split('@').next().is_some_and(|l| l.eq_ignore_ascii_case("postmaster")));
+        if about.from.is_empty() && !to_postmaster {
+            let why = format!(
+                "is about {}, which itself came with the null reverse-path",
+                submission_name(self.record, about)
+            );
+            let it = "sends no notification about what came with the null reverse-path";
+            findings.push(self.finding(
+                Severity::Violates,
+                "about a notification",
+                it,
+                "RFC 5321 section 6.1",
+                &why,
+            ));
+        }
+        // RFC 3834 section 5.2
+        let auto = n.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("Auto-Submitted"));
+        if let Some((_, value)) =
+            auto.filter(|(_, value)| value.to_ascii_lowercase().starts_with("auto-generated"))
+        {
+            let it = "does not call a notification auto-generated";
+            let why = format!("says `Auto-Submitted: {value}`");
+            findings.push(self.finding(
+                Severity::Violates,
+                "Auto-Submitted",
+                it,
+                "RFC 3834 section 5.2",
+                &why,
+            ));
+        }
+    }
+
+    /// Whether the relay offered DSN to who submitted: then RFC 3461 binds it.
+    fn dsn_offered(&self) -> bool {
+        let place = self.about().and_then(|about| about.place);
+        place.is_some_and(|place| {
+            let talk = conversation(&self.record.sessions[place.session]);
+            talk.exchanges.iter().any(|exchange| exchange.offered("DSN"))
+        })
+    }
+
+    fn form(&self, findings: &mut Vec<Finding>) {
+        if self.notification.well_formed || self.about().is_none() {
+            return;
+        }
+        let it = "writes notifications as multipart/report with message/delivery-status";
+        let why = "is not in that form";
+        findings.push(if self.dsn_offered() {
+            self.finding(Severity::Violates, "form", it, "RFC 3461 section 6.2", why)
+        } else {
+            self.finding(Severity::Deviates, "form", it, "RFC 5321 section 3.6.3", why)
+        });
+    }
+
+    fn fields(&self, findings: &mut Vec<Finding>) {
+        let n = self.notification;
+        if !n.well_formed || self.about().is_none() {
+            return;
+        }
+        let it = "has the fields of RFC 3464, with values that it defines";
+        let mut bad = |clause: &str, why: String| {
+            findings.push(self.finding(Severity::Violates, "fields", it, clause, &why));
+        };
+        if !n.message_fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("Reporting-MTA")) {
+            bad("RFC 3464 section 2.2.2", "has no Reporting-MTA".to_owned());
+        }
+        for recipient in &n.recipients {
+            let to = &recipient.to;
+            if to.is_empty() {
+                bad("RFC 3464 section 2.3.2", "has a recipient without Final-Recipient".to_owned());
+            }
+            let actions = ["failed", "delayed", "delivered", "relayed", "expanded"];
+            if !actions.contains(&recipient.action.as_str()) {
+                bad("RFC 3464 section 2.3.3", format!("has the action `{}` for {to}", recipient.action));
+            }
+            if !is_status(&recipient.status) {
+                bad("RFC 3464 section 2.3.4", format!("has the status `{}` for {to}", recipient.status));
+            } else if matches!(
+                (recipient.action.as_str(), recipient.status.as_bytes()[0]),
+                ("failed" | "delayed", b'2')
+            ) {
+                let why = format!(
+                    "says {to} is {}, with the status {} of success",
+                    recipient.action, recipient.status
+                );
+                bad("RFC 3464 section 2.3.4", why);
+            }
+        }
+        if self.dsn_offered() {
+            self.envelope_id(findings);
+        }
+    }
+
+    /// RFC 3461 section 6.3 (a): the ENVID that was given, decoded; none where none was.
+    fn envelope_id(&self, findings: &mut Vec<Finding>) {
+        let Some(place) = self.about().and_then(|about| about.place) else { return };
+        let parameters = &self.record.sessions[place.session].transactions[place.transaction].parameters;
+        let given = parameters.iter().find_map(|p| {
+            let (key, value) = p.split_once('=')?;
+            key.eq_ignore_ascii_case("ENVID").then(|| from_xtext(value))
+        });
+        let fields = &self.notification.message_fields;
+        let told = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("Original-Envelope-Id"));
+        let told = told.map(|(_, value)| value.trim().to_owned());
+        if given != told {
+            let word = |id: Option<String>| id.map_or_else(|| "none".to_owned(), |id| format!("`{id}`"));
+            let why =
+                format!("has {} for its Original-Envelope-Id; the ENVID was {}", word(told), word(given));
+            let it = "gives the ENVID back as Original-Envelope-Id";
+            findings.push(self.finding(Severity::Violates, "envelope id", it, "RFC 3461 section 6.3", &why));
+        }
+    }
+
+    /// NOTIFY is honoured (RFC 3461 section 5.2.2, 5.2.3, 5.2.5, 5.2.6).
+    fn asked_for(&self, unit: &Unit<'_>, notice: &Notice<'_>) -> Option<Finding> {
+        let word = match notice.action {
+            "failed" => "FAILURE",
+            "delayed" => "DELAY",
+            "relayed" | "delivered" | "expanded" => "SUCCESS",
+            _ => return None,
+        };
+        let asked = unit.notify.iter().any(|asked| asked == word);
+        let by_default = unit.notify.is_empty() && word != "SUCCESS";
+        // what success is told without being asked for, RFC 3461 forbids to those that offer it
+        if asked || by_default || unit.notify.is_empty() && !self.dsn_offered() {
+            return None;
+        }
+        let clause = match word {
+            "FAILURE" => "RFC 3461 section 5.2.6",
+            "DELAY" => "RFC 3461 section 5.2.5",
+            _ if notice.action == "relayed" => "RFC 3461 section 5.2.2",
+            _ => "RFC 3461 section 5.2.3",
+        };
+        let notify = if unit.notify.is_empty() {
+            "no NOTIFY".to_owned()
+        } else {
+            format!("NOTIFY={}", unit.notify.join(","))
+        };
+        let why = format!(
+            "says that {} was {}, and the sender had asked with {notify}",
+            unit.name(self.record),
+            notice.action
+        );
+        Some(self.finding(
+            Severity::Violates,
+            "NOTIFY",
+            "tells the sender only what it asked for",
+            clause,
+            &why,
+        ))
+    }
+
+    /// After a refusal by another server: who said it and what (RFC 3461 section 6.3 (h), (i)). Judged where the last
+    /// thing that any server said about the recipient was a permanent refusal.
+    fn diagnosis(&self, unit: &Unit<'_>, notice: &Notice<'_>) -> Option<Finding> {
+        let recipient = &notice.notification.recipients[notice.recipient?];
+        if notice.action != "failed" || !self.dsn_offered() || !last_word_was_no(self.record, unit, notice) {
+            return None;
+        }
+        let has = |name: &str| recipient.fields.iter().any(|(field, _)| field.eq_ignore_ascii_case(name));
+        let missing: Vec<&str> =
+            ["Remote-MTA", "Diagnostic-Code"].into_iter().filter(|name| !has(name)).collect();
+        if missing.is_empty() {
+            return None;
+        }
+        let why =
+            format!("has no {} for {}, whom a server refused", missing.join(" and no "), unit.to.trim());
+        let it = "says which server refused, and its reply";
+        Some(self.finding(Severity::Violates, "diagnosis", it, "RFC 3461 section 6.3", &why))
+    }
+}
+
+fn last_word_was_no(record: &Record, unit: &Unit<'_>, notice: &Notice<'_>) -> bool {
+    let about = |t: &&Transaction| {
+        t.started >= unit.of.at
+            && t.started <= notice.notification.at
+            && normal(&t.from) == normal(&unit.of.from)
+            && t.recipients.iter().any(|r| normal(&r.to) == normal(unit.to))
+    };
+    let servers = record.sessions.iter().filter(|s| s.mock_is == Side::Server);
+    let last = servers.flat_map(|s| &s.transactions).filter(about).max_by_key(|t| t.started);
+    last.is_some_and(|t| {
+        let mut recipients = t.recipients.iter().filter(|r| normal(&r.to) == normal(unit.to));
+        recipients.any(|r| r.reply.as_ref().is_some_and(Reply::is_permanent))
+    })
+}
+
+/// RFC 3464 section 2.3.4: digits without leading zeros, three of them at most.
+fn is_status(status: &str) -> bool {
+    let number = |part: &str| {
+        (1..=3).contains(&part.len())
+            && part.bytes().all(|b| b.is_ascii_digit())
+            && (part == "0" || !part.starts_with('0'))
+    };
+    let parts: Vec<&str> = status.split('.').collect();
+    parts.len() == 3 && matches!(parts[0], "2" | "4" | "5") && parts[1..].iter().all(|part| number(part))
+}
+
+/// RFC 3461 section 4: `+` and two hexadecimal digits.
+fn from_xtext(text: &str) -> String {
+    let mut out = Vec::new();
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        let code = text
+            .get(at + 1..at + 3)
+            .filter(|_| bytes[at] == b'+')
+            .and_then(|d| u8::from_str_radix(d, 16).ok());
+        out.push(code.unwrap_or(bytes[at]));
+        at += if code.is_some() { 3 } else { 1 };
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}

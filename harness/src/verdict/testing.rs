@@ -7,7 +7,8 @@ use mock_servers::script::{Certificate, Offers, Profile, Range, ReplyText, Scrip
 use super::{Finding, Severity, Verdict, judge};
 use crate::record::Record;
 use crate::scenario::{
-    Address, Check, Delivered, Expectation, Level, Of, Reach, RelaySettings, Returned, Scenario, Server, Serves,
+    Address, Check, Delivered, Expectation, Level, Of, Reach, RelaySettings, Returned, Scenario, Server,
+    Serves,
 };
 
 /// A scenario with one server, `hub`, for `hub.example`, and no expectations.

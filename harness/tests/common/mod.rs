@@ -1,11 +1,13 @@
 //! What several tests tell about a verdict.
 #![allow(dead_code, reason = "each test file takes what it needs")]
 
+use std::fmt::Write as _;
+
 use gauntlet::scenario::Scenario;
 use gauntlet::verdict::{Outcome, Severity, Verdict};
 
 /// The verdict, as a snapshot's last paragraph.
-pub fn told(verdict: &Verdict) -> String {
+pub(crate) fn told(verdict: &Verdict) -> String {
     let word = match &verdict.outcome {
         Outcome::Pass => "pass".to_owned(),
         Outcome::Deviates => "deviates".to_owned(),
@@ -21,12 +23,12 @@ pub fn told(verdict: &Verdict) -> String {
             Severity::Deviates => "should",
             Severity::Note => "note",
         };
-        told += &format!("\n  {broken}: {} ({})\n    {}", finding.it, finding.clause, finding.why);
+        let _ = write!(told, "\n  {broken}: {} ({})\n    {}", finding.it, finding.clause, finding.why);
     }
     told
 }
 
 /// The same, under the scenario's name, for a failed assertion.
-pub fn findings(scenario: &Scenario, relay: &str, verdict: &Verdict) -> String {
+pub(crate) fn findings(scenario: &Scenario, relay: &str, verdict: &Verdict) -> String {
     format!("{} on {relay}\n{}", scenario.name, told(verdict))
 }

@@ -203,7 +203,8 @@ impl Submitter {
     fn data(&mut self) {
         let content = std::mem::take(&mut self.submission.content);
         let wire = if self.submission.raw {
-            let end: &[u8] = if content.ends_with(b"\r\n") || content.is_empty() { b".\r\n" } else { b"\r\n.\r\n" };
+            let end: &[u8] =
+                if content.ends_with(b"\r\n") || content.is_empty() { b".\r\n" } else { b"\r\n.\r\n" };
             [&content, end].concat()
         } else {
             content::stuff(&content)

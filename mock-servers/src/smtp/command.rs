@@ -48,7 +48,14 @@ impl Request {
             Some(Verb::Rcpt) => Path::parse("TO:", &argument),
             _ => None,
         };
-        Self { on: verb.map_or(On::Unknown, On::Command), line: text, argument, path, early: false, too_long: false }
+        Self {
+            on: verb.map_or(On::Unknown, On::Command),
+            line: text,
+            argument,
+            path,
+            early: false,
+            too_long: false,
+        }
     }
 
     /// Whether it is a command.

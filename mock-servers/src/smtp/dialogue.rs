@@ -272,7 +272,8 @@ impl Conversation for DialogueRunner {
                 self.peer_closed = true;
                 if how == Close::Reset && !self.lines.is_empty() {
                     // Only a wait or a word of the mock's own could come before the end; there is no one to hear it.
-                    let hears = |(_, line): &(usize, Line)| !matches!(line.what, Speech::Wait(_) | Speech::Say(_));
+                    let hears =
+                        |(_, line): &(usize, Line)| !matches!(line.what, Speech::Wait(_) | Speech::Say(_));
                     while self.lines.front().is_some_and(|line| !hears(line)) {
                         self.lines.pop_front();
                     }

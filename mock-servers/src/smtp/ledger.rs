@@ -96,11 +96,13 @@ impl Ledger {
         self.write_part(Some(&first));
         let event = first.event.map(|index| {
             self.record.with(|session| {
-                let Event { at, what: What::Bytes { from, bytes, tls, part } } = &mut session.events[index] else {
+                let Event { at, what: What::Bytes { from, bytes, tls, part } } = &mut session.events[index]
+                else {
                     return index;
                 };
                 let rest = bytes.split_off(first.labelled);
-                let rest = Event { at: *at, what: What::Bytes { from: *from, bytes: rest, tls: *tls, part: *part } };
+                let rest =
+                    Event { at: *at, what: What::Bytes { from: *from, bytes: rest, tls: *tls, part: *part } };
                 session.events.insert(index + 1, rest);
                 index + 1
             })

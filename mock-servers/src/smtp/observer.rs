@@ -23,6 +23,7 @@ pub(super) struct Observer {
     replies: ReplyReader,
     /// What was asked and not yet answered.
     asked: VecDeque<Asked>,
+    /// What the client called itself last.
     helo: Option<String>,
     /// The transaction that RCPT and DATA belong to.
     current: Option<usize>,
@@ -47,14 +48,14 @@ enum Mode {
 #[derive(Debug)]
 enum Asked {
     Connection,
-    Greeting { helo: String, extended: bool },
+    Greeting { extended: bool, ends: Option<usize> },
     Mail { index: usize, before: Option<usize> },
     Rcpt { index: usize, recipient: usize },
     Data(Option<usize>),
     EndOfData(Option<usize>),
     Chunk(Option<usize>),
     Auth,
-    Reset,
+    Reset { ends: Option<usize> },
     Other,
 }
 
@@ -98,7 +99,12 @@ impl Observer {
 
     /// The session is over: a transaction that is open broke off.
     pub(super) fn over(&mut self, at: RunTime) {
-        self.drop_current(at);
+        self.end_transaction(self.current, at);
+        for asked in std::mem::take(&mut self.asked) {
+            if let Asked::Mail { index, .. } | Asked::EndOfData(Some(index)) = asked {
+                self.end_transaction(Some(index), at);
+            }
+        }
         self.ledger.forget_unlabelled();
     }
 
@@ -161,7 +167,8 @@ impl Observer {
         let On::Command(verb) = request.on else { return self.asked.push_back(Asked::Other) };
         let asked = match verb {
             Verb::Helo | Verb::Ehlo => {
-                Asked::Greeting { helo: request.argument.clone(), extended: verb == Verb::Ehlo }
+                self.helo = Some(request.argument.clone());
+                Asked::Greeting { extended: verb == Verb::Ehlo, ends: self.current }
             }
             Verb::Mail => {
                 let path = path(request);
@@ -195,7 +202,7 @@ impl Observer {
                 }
                 Asked::Other
             }
-            Verb::Rset | Verb::Quit => Asked::Reset,
+            Verb::Rset | Verb::Quit => Asked::Reset { ends: self.current },
             _ => Asked::Other,
         };
         self.asked.push_back(asked);
@@ -210,9 +217,8 @@ impl Observer {
         }
         match self.asked.pop_front().unwrap_or(Asked::Other) {
             Asked::Connection | Asked::Other => {}
-            Asked::Greeting { helo, extended } if good => {
-                self.helo = Some(helo);
-                self.drop_current(at);
+            Asked::Greeting { extended, ends } if good => {
+                self.end_transaction(ends, at);
                 if extended {
                     self.ledger.offer(reply.lines.get(1..).unwrap_or_default(), at);
                 }
@@ -241,14 +247,15 @@ impl Observer {
             }
             Asked::Chunk(index) => {
                 if let Some(index) = index.filter(|_| !good) {
-                    self.ledger.transaction(index, |t| t.final_reply.get_or_insert_with(|| reply.clone()).code);
+                    self.ledger
+                        .transaction(index, |t| t.final_reply.get_or_insert_with(|| reply.clone()).code);
                 }
             }
             Asked::EndOfData(index) => self.final_reply(index, reply, at),
             Asked::Auth => self.mode = if reply.code == 334 { Mode::Response } else { Mode::Commands },
-            Asked::Reset => {
+            Asked::Reset { ends } => {
                 if good {
-                    self.drop_current(at);
+                    self.end_transaction(ends, at);
                 }
             }
         }
@@ -285,9 +292,13 @@ impl Observer {
         }
     }
 
-    fn drop_current(&mut self, at: RunTime) {
-        if let Some(index) = self.current.take() {
+    /// The transaction that was open when the client said so is over; a pipelining client may have begun another.
+    fn end_transaction(&mut self, ended: Option<usize>, at: RunTime) {
+        if let Some(index) = ended {
             self.ledger.transaction(index, |t| t.finished.get_or_insert(at).to_owned());
+        }
+        if self.current == ended {
+            self.current = None;
         }
     }
 }

@@ -43,7 +43,8 @@ impl Placeholders<'_> {
         while let Some(open) = rest.find('{') {
             out += &rest[..open];
             rest = &rest[open..];
-            let value = rest[1..].split_once('}').and_then(|(name, _)| Some((name.len() + 2, self.value(name)?)));
+            let value =
+                rest[1..].split_once('}').and_then(|(name, _)| Some((name.len() + 2, self.value(name)?)));
             match value {
                 Some((length, value)) => {
                     out += &value;
@@ -131,7 +132,8 @@ impl ReplyReader {
             line.pop();
         }
         let code = line.get(..3).filter(|code| code.iter().all(u8::is_ascii_digit));
-        let Some(code) = code.map(|digits| digits.iter().fold(0, |code, d| code * 10 + u16::from(d - b'0'))) else {
+        let Some(code) = code.map(|digits| digits.iter().fold(0, |code, d| code * 10 + u16::from(d - b'0')))
+        else {
             self.lines.push(String::from_utf8_lossy(&line).into_owned());
             return Some(Reply { code: 0, lines: std::mem::take(&mut self.lines) });
         };
@@ -145,7 +147,8 @@ impl ReplyReader {
 
 /// The moment in the form of RFC 5322 section 3.3, in UTC.
 fn date(epoch: SystemTime, now: RunTime) -> String {
-    let since_1970 = epoch.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).saturating_add(now.since_start());
+    let since_1970 =
+        epoch.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).saturating_add(now.since_start());
     let seconds = since_1970.as_secs();
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let weekday = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"][(days % 7) as usize];

@@ -81,7 +81,8 @@ impl Shell {
                     };
                     // What comes after these is no longer this conversation's, or no longer in the clear.
                     let last = queue.iter().any(|o| !matches!(o, Output::Send(_) | Output::Record(_)));
-                    let progress = self.progress(segment.as_deref(), &mut written, !last, conversation.deadline());
+                    let progress =
+                        self.progress(segment.as_deref(), &mut written, !last, conversation.deadline());
                     match progress.await {
                         Some(Progress::Sent) => {
                             written = 0;
@@ -94,7 +95,8 @@ impl Shell {
                             queue.extend(conversation.handle(Input::PeerClosed(Close::Fin), self.now()));
                         }
                         Some(Progress::Read(count)) => {
-                            queue.extend(conversation.handle(Input::Bytes(&self.buffer[..count]), self.now()));
+                            queue
+                                .extend(conversation.handle(Input::Bytes(&self.buffer[..count]), self.now()));
                         }
                         Some(Progress::Woke) => queue.extend(conversation.handle(Input::Timer, self.now())),
                         Some(Progress::Broken) => {
@@ -222,7 +224,12 @@ impl Shell {
     }
 }
 
-fn poll_segment(wire: &mut Wire, cx: &mut Context<'_>, bytes: &[u8], written: &mut usize) -> Poll<io::Result<()>> {
+fn poll_segment(
+    wire: &mut Wire,
+    cx: &mut Context<'_>,
+    bytes: &[u8],
+    written: &mut usize,
+) -> Poll<io::Result<()>> {
     while *written < bytes.len() {
         match Pin::new(&mut *wire).poll_write(cx, &bytes[*written..]) {
             Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),

@@ -199,7 +199,8 @@ mod tests {
         let tls = material();
         let unknown = tls.chain("hub.example", Certificate::UnknownCa).unwrap();
         assert_ne!(unknown[1], tls.root_der().unwrap());
-        let contains = |der: &CertificateDer<'_>, text: &str| der.windows(text.len()).any(|w| w == text.as_bytes());
+        let contains =
+            |der: &CertificateDer<'_>, text: &str| der.windows(text.len()).any(|w| w == text.as_bytes());
         assert!(contains(&unknown[1], "nobody knows"));
         assert!(!contains(&tls.root_der().unwrap(), "nobody knows"));
     }

@@ -41,7 +41,12 @@ impl Wire {
     }
 
     /// The server's side of the TLS handshake, with the fault that the script wants.
-    pub(super) async fn accept_tls(self, action: &TlsAction, hostname: &str, material: &TlsMaterial) -> Handshake {
+    pub(super) async fn accept_tls(
+        self,
+        action: &TlsAction,
+        hostname: &str,
+        material: &TlsMaterial,
+    ) -> Handshake {
         let mut connection = match self {
             Self::Clear(connection) => connection,
             // No session offers STARTTLS inside TLS; a rule may still say 220 to it.
@@ -108,11 +113,7 @@ async fn break_handshake(mut connection: Box<dyn Connection>, fault: TlsFault) -
 }
 
 impl AsyncRead for Wire {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Clear(connection) => Pin::new(connection).poll_read(cx, buf),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, buf),

@@ -68,8 +68,7 @@ pub(super) async fn run(
     let message = match prepare(session, content) {
         Ok(message) => message,
         Err(Unfit { status, explanation, given_up }) => {
-            let context = &session.connection.context;
-            let problem = problem::own(context, status, explanation);
+            let problem = problem::own(&session.connection.context, status, explanation);
             let problem = Problem { host: Some(session.host().to_owned()), ..problem };
             if !given_up {
                 // Another host may take what this one cannot.

@@ -58,8 +58,10 @@ async fn carry(
                 .await
                 .ok_or(io::Error::new(io::ErrorKind::TimedOut, "takes no replies"))??;
         }
-        if step == Step::Close {
-            return stream.shutdown().await;
+        match step {
+            Step::Write => continue,
+            Step::Close => return stream.shutdown().await,
+            Step::Read | Step::Store(_) => {}
         }
         tokio::select! {
             biased;
@@ -73,7 +75,7 @@ async fn carry(
     }
 }
 
-/// Lets the session go on until it wants input or its end; stores what it hands over.
+/// Lets the session go on until it wants to write, to read or to end; stores what it hands over.
 fn advance(context: &Context, session: &mut Session, peer: SocketAddr) -> Step {
     loop {
         let submission = match session.advance() {

@@ -1,8 +1,8 @@
 //! One SMTP session as a server, without I/O: octets go in, answers and submissions come out.
 //!
-//! The caller feeds [`Session::receive`], then calls [`Session::advance`] until it asks for more input or to close, and
-//! writes what [`Session::take_answers`] gives in between. Commands that came in one read are so answered in one write,
-//! which is what PIPELINING is for (RFC 2920 section 3.2).
+//! The caller feeds [`Session::receive`], then calls [`Session::advance`] and does what that asks for, until it asks for
+//! more input or to close. MAIL, RCPT and RSET that came in one read are so answered in one write, which is what PIPELINING
+//! is for, and the answers to all other commands go out at once (RFC 2920 section 3.2 (2), (5), (6) and (7)).
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -24,11 +24,13 @@ const MOST_HOPS: usize = 100;
 /// What the session needs next.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// More octets from the client.
+    /// To write what [`Session::take_answers`] gives, and to call again.
+    Write,
+    /// The same, and then more octets from the client.
     Read,
     /// A message to be made durable; [`Session::stored`] takes the outcome.
     Store(Submission),
-    /// To be closed, once its answers are written.
+    /// The same, and then to be closed.
     Close,
 }
 
@@ -97,10 +99,16 @@ impl Session {
                     None => return Step::Read,
                 }
             } else {
-                match self.read_line() {
+                let may_wait = match self.read_line() {
                     Some(Ok(line)) => self.obey(&line),
-                    Some(Err(answer)) => self.answer(&answer),
+                    Some(Err(answer)) => {
+                        self.answer(&answer);
+                        false
+                    }
                     None => return Step::Read,
+                };
+                if !may_wait && !self.closing {
+                    return Step::Write;
                 }
             }
         }
@@ -161,11 +169,14 @@ impl Session {
         Some(Ok(line))
     }
 
-    fn obey(&mut self, line: &[u8]) {
+    /// Answers a command. Says whether the answer may wait for those to the commands after it.
+    fn obey(&mut self, line: &[u8]) -> bool {
         // Vintage, KB Q254893: the address in the article ends with a space, and its relay took it.
         let kept = self.config.vintage.swallows_second_report;
         let space = if kept { TrailingSpace::Kept } else { TrailingSpace::Refused };
-        let answer = match command::parse(line, space) {
+        let command = command::parse(line, space);
+        let may_wait = matches!(command, Ok(Command::Mail { .. } | Command::Rcpt { .. } | Command::Rset));
+        let answer = match command {
             Err(answer) => answer,
             Ok(Command::Ehlo(name)) => self.ehlo(name),
             Ok(Command::Helo(name)) => self.helo(name),
@@ -191,6 +202,7 @@ impl Session {
             }
         };
         self.answer(&answer);
+        may_wait
     }
 
     fn ehlo(&mut self, name: String) -> Answer {

@@ -14,6 +14,8 @@ const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 9));
 struct Talk {
     session: Session,
     said: String,
+    /// The same, in the portions in which it goes out.
+    writes: Vec<Vec<u8>>,
     stored: Vec<Submission>,
     closed: bool,
 }
@@ -21,7 +23,8 @@ struct Talk {
 impl Talk {
     fn new(config: Config) -> Self {
         let session = Session::new(Arc::new(config), CLIENT);
-        let mut talk = Self { session, said: String::new(), stored: Vec::new(), closed: false };
+        let mut talk =
+            Self { session, said: String::new(), writes: Vec::new(), stored: Vec::new(), closed: false };
         talk.feed(b"");
         talk
     }
@@ -31,9 +34,11 @@ impl Talk {
     }
 
     fn feed(&mut self, octets: &[u8]) {
+        let written = self.writes.len();
         self.session.receive(octets);
         loop {
             match self.session.advance() {
+                Step::Write => self.writes.push(self.session.take_answers()),
                 Step::Read => break,
                 Step::Close => {
                     self.closed = true;
@@ -46,7 +51,11 @@ impl Talk {
                 }
             }
         }
-        self.said.push_str(&String::from_utf8(self.session.take_answers()).expect("answers are ASCII"));
+        self.writes.push(self.session.take_answers());
+        self.writes.retain(|write| !write.is_empty());
+        for write in &self.writes[written..] {
+            self.said.push_str(std::str::from_utf8(write).expect("answers are ASCII"));
+        }
     }
 
     /// The codes of the replies to `lines`, each of which is sent alone.
@@ -108,6 +117,15 @@ fn a_whole_session_pipelined_or_byte_by_byte() {
         "Received: from client.example ([198.51.100.9])\r\n\tby relay.example with ESMTP id Q1\r\n\
          \tfor <c@d.example>;\r\n\tThu, 01 Jan 1970 00:00:00 +0000\r\n"
     );
+}
+
+#[test]
+fn answers_to_a_group_go_out_together_and_all_others_at_once() {
+    let mut talk = Talk::trusted();
+    talk.writes.clear();
+    talk.feed(b"EHLO a\r\nWHAT\r\nMAIL FROM:<>\r\nRCPT TO:<a@b.example>\r\nRSET\r\nNOOP\r\nMAIL FROM:<>\r\n");
+    let lines = |write: &Vec<u8>| String::from_utf8_lossy(write).lines().count();
+    assert_eq!(talk.writes.iter().map(lines).collect::<Vec<_>>(), [6, 1, 4, 1]);
 }
 
 #[test]
@@ -229,7 +247,8 @@ fn silence_and_shutdown_are_told_with_421() {
 fn a_message_that_could_not_be_stored_is_not_accepted() {
     let mut session = Session::new(Arc::new(trusting()), CLIENT);
     session.receive(b"HELO a\r\nMAIL FROM:<>\r\nRCPT TO:<a@b.example>\r\nDATA\r\n.\r\n");
-    assert!(matches!(session.advance(), Step::Store(_)));
+    while session.advance() == Step::Write {}
+    assert!(session.take_answers().ends_with(b"\r\n354 Go ahead, and end with CRLF . CRLF\r\n"));
     session.take_answers();
     session.stored(None);
     assert!(session.take_answers().starts_with(b"451 4.3.0 "));

@@ -122,11 +122,22 @@ fn a_list_with_conditions_is_rules_in_that_order() {
 fn the_short_form_waits_replies_and_closes() {
     let scenario = hub("    on: { EHLO: { close: reset, reply: \"421 4.3.2 Bye\", wait: 1m } }");
     let expected = [
-        Action::Wait(Duration::from_secs(60)),
+        Action::Wait(Duration::from_mins(1)),
         reply(421, "4.3.2 Bye"),
         Action::CloseReset { at_once: false },
     ];
     assert_eq!(rules(&scenario, &On::Command(Verb::Ehlo))[0].actions, expected);
+}
+
+#[test]
+fn a_pace_holds_from_the_greeting_on() {
+    let pace = Action::Pace(1);
+    assert_eq!(rules(&hub("    pace: 1B"), &On::Connect)[0].actions, [pace.clone()]);
+    let scenario =
+        hub("    pace: 1B\n    on: { connect: { when: { session: 1 }, reply: \"421 4.3.2 Bye\" } }");
+    let actions: Vec<Vec<Action>> =
+        rules(&scenario, &On::Connect).into_iter().map(|rule| rule.actions).collect();
+    assert_eq!(actions, [vec![pace.clone(), reply(421, "4.3.2 Bye")], vec![pace]]);
 }
 
 #[test]
@@ -151,8 +162,9 @@ fn octets_are_octets_however_they_are_quoted() {
     let double = hub("    on: { connect: [{ send: \"220 h\\xFCb\\r\\n\" }] }");
     let single = hub("    on: { connect: [{ send: '220 h\\xFCb\\r\\n' }] }");
     let expected = Action::Send { bytes: b"220 h\xfcb\r\n".to_vec(), means: None };
-    assert_eq!(rules(&double, &On::Connect)[0].actions, [expected.clone()]);
-    assert_eq!(rules(&single, &On::Connect)[0].actions, [expected]);
+    for scenario in [double, single] {
+        assert_eq!(rules(&scenario, &On::Connect)[0].actions, std::slice::from_ref(&expected));
+    }
 }
 
 #[test]
@@ -200,7 +212,7 @@ expect:
     assert_eq!((message.content.lines, message.content.no_final_newline), (10_000, true));
     let Check::Delivered(delivered) = &scenario.expect[0].check else { panic!() };
     assert_eq!(delivered.octets, Some(Octets::SevenBit));
-    assert_eq!(delivered.within, Some(Range { from: None, to: Some(Duration::from_secs(600)) }));
+    assert_eq!(delivered.within, Some(Range { from: None, to: Some(Duration::from_mins(10)) }));
     let Check::Wire(wire) = &scenario.expect[3].check else { panic!() };
     assert_eq!(
         wire.never,
@@ -233,7 +245,8 @@ servers: { hub: {} }
 dns:
   shop.example: { MX: ["10 mx1.shop.example"] }
   mx1.shop.example: { A: hub, AAAA: servfail }
-  null.example: { MX: ["0 ."] }
+  null.example: { MX: ["0 ."], TXT: [v=spf1] }
+  loop.example: { MX: ["10 mx1.shop.example", "20 {relay}"] }
   slow.example: { MX: servfail, until: 20m, then: { MX: ["10 mx1.shop.example"] } }
   gone.example: nxdomain
 messages: { note: { from: a@origin.example, to: b@shop.example } }
@@ -243,8 +256,8 @@ expect: [{ delivered: {} }]
     let DnsEntry::Records { a, faults, .. } = &scenario.dns[1] else { panic!() };
     assert_eq!(a.as_deref(), Some(["hub".to_owned()].as_slice()));
     assert_eq!(faults, &[("AAAA".to_owned(), DnsFault::Servfail)]);
-    assert!(matches!(&scenario.dns[3], DnsEntry::Until { until, .. } if *until == Duration::from_secs(1200)));
-    assert!(matches!(&scenario.dns[4], DnsEntry::Fault { fault: DnsFault::NxDomain, .. }));
+    assert!(matches!(&scenario.dns[4], DnsEntry::Until { until, .. } if *until == Duration::from_mins(20)));
+    assert!(matches!(&scenario.dns[5], DnsEntry::Fault { fault: DnsFault::NxDomain, .. }));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use mock_servers::time::human;
 use mock_servers::transcript::{Side, Transaction};
 
-use super::words::{counted, count, duration};
+use super::words::{count, counted, duration};
 use super::{Look, Seen};
 use crate::record::mail::normal;
 use crate::record::{Accepted, Delivery};
@@ -72,7 +72,8 @@ impl Look<'_> {
             return format!("was refused at {at}: {reply}");
         }
         if let Some(failed) = unit.told("failed").next() {
-            let status = failed.recipient.map_or("", |index| failed.notification.recipients[index].status.as_str());
+            let status =
+                failed.recipient.map_or("", |index| failed.notification.recipients[index].status.as_str());
             return format!("was returned at +{} ({status})", failed.notification.at);
         }
         let copies: Vec<&Delivery> = unit.kept().collect();
@@ -82,10 +83,16 @@ impl Look<'_> {
         if let Some(entry) = unit.queued {
             let reason = entry.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
             let held = if entry.held { "held in the queue" } else { "still in the queue" };
-            return format!("is {held} after {}{reason}", count(entry.attempts as usize, "attempt", "attempts"));
+            return format!(
+                "is {held} after {}{reason}",
+                count(entry.attempts as usize, "attempt", "attempts")
+            );
         }
         if let Some(last) = unit.notices.last() {
-            return format!("has no ending but a notice that it is {} at +{}", last.action, last.notification.at);
+            return format!(
+                "has no ending but a notice that it is {} at +{}",
+                last.action, last.notification.at
+            );
         }
         if unit.copies.iter().any(|copy| copy.kept.is_none()) {
             return "was handed to a server that did not keep it".to_owned();
@@ -133,7 +140,8 @@ impl Look<'_> {
             Err(seen) => return seen,
         };
         let breach = |unit: &&Unit<'_>| {
-            let submitted = || unit.of.place.map(|place| transaction(self.record, place)).into_iter().collect();
+            let submitted =
+                || unit.of.place.map(|place| transaction(self.record, place)).into_iter().collect();
             match unit.fate {
                 Accepted::No { at, reply: Some(reply) } => {
                     let place_fits = wanted.at.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(at));
@@ -144,12 +152,16 @@ impl Look<'_> {
                     );
                     let required = super::words::refusal(wanted);
                     (!place_fits || !reply_fits).then(|| {
-                        (format!("{} was refused at {at}: {reply}; required {required}", self.name(unit)), submitted())
+                        (
+                            format!("{} was refused at {at}: {reply}; required {required}", self.name(unit)),
+                            submitted(),
+                        )
                     })
                 }
-                Accepted::No { at, reply: None } => {
-                    Some((format!("{}: the connection ended at {at} without a refusal", self.name(unit)), submitted()))
-                }
+                Accepted::No { at, reply: None } => Some((
+                    format!("{}: the connection ended at {at} without a refusal", self.name(unit)),
+                    submitted(),
+                )),
                 Accepted::Yes => Some((format!("{} was accepted", self.name(unit)), submitted())),
                 Accepted::InDoubt => {
                     Some((format!("{}: the relay's final reply never came", self.name(unit)), submitted()))
@@ -159,7 +171,11 @@ impl Look<'_> {
         let breaches = units.iter().filter_map(breach).collect();
         Seen::unless(breaches, || {
             let first = units.first().map_or_else(String::new, |unit| self.instead(unit));
-            if units.len() == 1 { format!("{} {first}", self.name(units[0])) } else { format!("each recipient {first}") }
+            if units.len() == 1 {
+                format!("{} {first}", self.name(units[0]))
+            } else {
+                format!("each recipient {first}")
+            }
         })
     }
 
@@ -170,7 +186,10 @@ impl Look<'_> {
         };
         let breach = |unit: &&Unit<'_>| {
             unit.queued.is_none().then(|| {
-                (format!("{} is not in the queue: it {}", self.name(unit), self.instead(unit)), self.trail(unit))
+                (
+                    format!("{} is not in the queue: it {}", self.name(unit), self.instead(unit)),
+                    self.trail(unit),
+                )
             })
         };
         Seen::unless(units.iter().filter_map(breach).collect(), || "in the queue".to_owned())

@@ -146,7 +146,8 @@ impl<'a> Look<'a> {
     fn none(&self, checks: &[Check], only: Option<usize>) -> Seen {
         let holds = |check: &Check| {
             let seen = self.at(check, only);
-            (seen.state == State::Held).then(|| (format!("{}: {}", words::of(check), seen.why), seen.evidence))
+            (seen.state == State::Held)
+                .then(|| (format!("{}: {}", words::of(check), seen.why), seen.evidence))
         };
         Seen::unless(checks.iter().filter_map(holds).collect(), || "none of them".to_owned())
     }

@@ -64,7 +64,8 @@ impl Look<'_> {
             Err(seen) => return seen,
         };
         let breach = |unit: &&Unit<'_>| {
-            let told: Vec<&Notice<'_>> = unit.notices.iter().filter(|n| n.action.eq_ignore_ascii_case(action)).collect();
+            let told: Vec<&Notice<'_>> =
+                unit.notices.iter().filter(|n| n.action.eq_ignore_ascii_case(action)).collect();
             if !times.contains(told.len() as u64) {
                 let required = counted(times, "notification", "notifications");
                 let got = count(told.len(), "notification", "notifications");
@@ -76,7 +77,8 @@ impl Look<'_> {
             let at = first.notification.at;
             if let Some(within) = within.filter(|range| !range.contains(at.since(unit.of.at))) {
                 let required = duration(within);
-                let why = format!("{}: the first came at +{at}; required {required} after it", self.name(unit));
+                let why =
+                    format!("{}: the first came at +{at}; required {required} after it", self.name(unit));
                 return Some((why, self.shown(&[first])));
             }
             let text = text.filter(|text| !told.iter().any(|notice| says(notice, text)))?;
@@ -94,7 +96,11 @@ impl Look<'_> {
             let told = unit.notices.iter().filter(|n| n.action.eq_ignore_ascii_case(action));
             let told: Vec<String> =
                 told.map(|n| format!("{action} at +{} ({})", n.notification.at, status(n))).collect();
-            let told = if told.is_empty() { format!("no notification that it is {action}") } else { told.join(", ") };
+            let told = if told.is_empty() {
+                format!("no notification that it is {action}")
+            } else {
+                told.join(", ")
+            };
             return format!("{}: {told}", self.name(unit));
         }
         format!("all {} recipients", units.len())

@@ -74,30 +74,35 @@ impl Look<'_> {
     }
 
     pub(super) fn untouched(&self, server: &str) -> Seen {
-        let sessions: Vec<usize> =
-            (0..self.record.sessions.len()).filter(|index| self.record.sessions[*index].mock == server).collect();
+        let sessions: Vec<usize> = (0..self.record.sessions.len())
+            .filter(|index| self.record.sessions[*index].mock == server)
+            .collect();
         let Some(&first) = sessions.first() else { return Seen::held(format!("no session with {server}")) };
         let opened = self.record.sessions[first].opened;
-        let why = format!("{} with {server}, the first at +{opened}", count(sessions.len(), "session", "sessions"));
+        let why =
+            format!("{} with {server}, the first at +{opened}", count(sessions.len(), "session", "sessions"));
         Seen::broken(why, vec![whole(self.record, first)])
     }
 
     pub(super) fn completed(&self, mock: &str) -> Seen {
-        let sessions: Vec<usize> =
-            (0..self.record.sessions.len()).filter(|index| self.record.sessions[*index].mock == mock).collect();
+        let sessions: Vec<usize> = (0..self.record.sessions.len())
+            .filter(|index| self.record.sessions[*index].mock == mock)
+            .collect();
         if sessions.is_empty() {
             return Seen::broken(format!("{mock} has no session"), Vec::new());
         }
         for index in sessions {
             let session = &self.record.sessions[index];
             let mismatch = session.events.iter().find_map(|event| match &event.what {
-                What::Mismatch { step, expected, got } => {
-                    Some(format!("{} at its line {step}: waited for `{expected}`, got `{got}`", named(session)))
-                }
+                What::Mismatch { step, expected, got } => Some(format!(
+                    "{} at its line {step}: waited for `{expected}`, got `{got}`",
+                    named(session)
+                )),
                 _ => None,
             });
             if !session.events.iter().any(|event| event.what == What::Completed) {
-                let why = mismatch.unwrap_or_else(|| format!("{} broke off before its last line", named(session)));
+                let why =
+                    mismatch.unwrap_or_else(|| format!("{} broke off before its last line", named(session)));
                 return Seen::broken(why, vec![whole(self.record, index)]);
             }
         }
@@ -121,7 +126,8 @@ fn seen_in(session: &Session, index: usize, thing: &WireThing) -> Option<(String
     if *thing == WireThing::EightBitContent {
         let transaction = session.transactions.iter().position(|t| t.content.iter().any(|b| *b > 127))?;
         let content = &session.transactions[transaction].content;
-        let line = content.split(|&b| b == b'\n').find(|line| line.iter().any(|b| *b > 127)).unwrap_or_default();
+        let line =
+            content.split(|&b| b == b'\n').find(|line| line.iter().any(|b| *b > 127)).unwrap_or_default();
         let line = String::from_utf8_lossy(line);
         let evidence = Evidence { session: index, events: transaction_events(session, transaction) };
         return Some((format!("8-bit content: `{}`", line.trim_end()), evidence));

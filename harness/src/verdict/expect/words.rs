@@ -14,8 +14,10 @@ pub(super) fn of(check: &Check) -> String {
         Check::Delivered(delivered) => delivery(delivered),
         Check::Returned(returned) => {
             let status: Vec<&str> = returned.status.iter().map(|glob| glob.0.as_str()).collect();
-            let status = if status.is_empty() { String::new() } else { format!(" with {}", status.join(" or ")) };
-            let within = returned.within.map_or_else(String::new, |range| format!(", {} after it", duration(&range)));
+            let status =
+                if status.is_empty() { String::new() } else { format!(" with {}", status.join(" or ")) };
+            let within =
+                returned.within.map_or_else(String::new, |range| format!(", {} after it", duration(&range)));
             format!("returns {}{status}{within}", subject(&returned.of))
         }
         Check::Refused(refused) => format!("refuses {}: {}", subject(&refused.of), refusal(refused)),
@@ -72,7 +74,9 @@ fn on_the_wire(wire: &Wire) -> String {
     words.extend(wire.first.as_ref().map(|first| format!("begins with {first}")));
     words.extend(wire.never.iter().map(|never| format!("never sends {}", thing(never))));
     words.extend(wire.once.iter().map(|once| format!("sends {}", thing(once))));
-    words.extend(wire.sessions.as_ref().map(|range| format!("makes {}", counted(range, "session", "sessions"))));
+    words.extend(
+        wire.sessions.as_ref().map(|range| format!("makes {}", counted(range, "session", "sessions"))),
+    );
     words.extend(wire.gap.as_ref().map(|range| format!("comes back {} later", duration(range))));
     let at = wire.at.as_ref().map_or_else(String::new, |at| format!(" to {at}"));
     format!("{}{at}", words.join(", "))

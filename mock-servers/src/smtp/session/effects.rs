@@ -63,10 +63,10 @@ impl ServerSession {
 
     fn open_transaction(&mut self, request: &Request, now: RunTime) {
         self.state.transactions += 1;
-        let path = request.path.clone().unwrap_or_else(|| command::Path {
-            address: request.argument.clone(),
-            parameters: Vec::new(),
-        });
+        let path = request
+            .path
+            .clone()
+            .unwrap_or_else(|| command::Path { address: request.argument.clone(), parameters: Vec::new() });
         let (from, parameters) = (path.address, path.parameters);
         let helo = self.state.helo.clone();
         let record = ledger::new_transaction(now, helo, from.clone(), parameters.clone());
@@ -209,7 +209,9 @@ impl ServerSession {
         }
         let chunk = on == On::Command(Verb::Bdat);
         self.state.may_pipeline = (groups || chunk) && self.offers("PIPELINING");
-        if !matches!(on, On::Idle | On::Data) {
+        // What came before the banner was noticed once; that is enough.
+        let excused = on == On::Connect && self.state.early_noticed;
+        if !excused && !matches!(on, On::Idle | On::Data | On::Early) {
             self.inbox.answered();
         }
         if on != On::Idle {
@@ -226,7 +228,12 @@ impl ServerSession {
     }
 
     /// The handshake succeeded: whatever the client said in the clear is forgotten (RFC 3207 section 4.2).
-    pub(super) fn start_over_encrypted(&mut self, version: String, server_name: Option<String>, now: RunTime) {
+    pub(super) fn start_over_encrypted(
+        &mut self,
+        version: String,
+        server_name: Option<String>,
+        now: RunTime,
+    ) {
         self.abort_transaction(now);
         let said = self.inbox.clear();
         self.ledger.label(said, crate::transcript::Part::Lines);

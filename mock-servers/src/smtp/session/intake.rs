@@ -1,5 +1,6 @@
 //! What comes from the client, taken up unit by unit: a command line, an answer to a challenge, a piece of content.
 
+use super::state::Greeting;
 use super::{ServerSession, Step};
 use crate::script::{On, Verb};
 use crate::smtp::command::{self, Request};
@@ -126,7 +127,8 @@ impl ServerSession {
     }
 
     fn take_command(&mut self, now: RunTime) -> bool {
-        let early = self.inbox.front_is_early() && !self.state.may_pipeline;
+        let refused = self.state.greeting == Greeting::Refused;
+        let early = self.inbox.front_is_early() && !self.state.may_pipeline && !refused;
         let (taken, line) = self.inbox.line(self.limits.command_line);
         self.ledger.label(taken, Part::Lines);
         let mut request = match line {

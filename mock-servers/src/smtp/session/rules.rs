@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::state::Mail;
 use super::ServerSession;
+use super::state::Mail;
 use crate::script::{Action, Condition, On, Range, Rule, Script, Verb};
 use crate::smtp::command::Request;
 use crate::smtp::memory::Seen;
@@ -44,7 +44,8 @@ impl ServerSession {
     pub(super) fn choose_data(&mut self, request: &Request, now: RunTime) -> Option<Chosen> {
         let fired = self.state.mail.as_ref().map(|m| m.data_rules_fired.clone()).unwrap_or_default();
         let (key, chosen) = [false, true].into_iter().find_map(|habit| {
-            let mut rules = self.rules(habit, &On::Data).filter(|(index, _)| !fired.contains(&(habit, *index)));
+            let mut rules =
+                self.rules(habit, &On::Data).filter(|(index, _)| !fired.contains(&(habit, *index)));
             let (index, rule) = rules.find(|(_, rule)| self.holds(rule, &On::Data, request, now))?;
             Some(((habit, index), self.fire(habit, &On::Data, index, rule, now)))
         })?;
@@ -104,7 +105,9 @@ impl ServerSession {
         let recipients = self.recipients_at_hand(mail, request);
         if recipients.is_empty() {
             let since = now.since(mail.first_seen);
-            return conditions.iter().all(|c| matches!(c, Condition::SinceFirst(range) if range.contains(since)));
+            return conditions
+                .iter()
+                .all(|c| matches!(c, Condition::SinceFirst(range) if range.contains(since)));
         }
         recipients.into_iter().any(|(address, seen)| {
             conditions.iter().all(|condition| match condition {
@@ -158,7 +161,9 @@ impl ServerSession {
             }
             Condition::Octets(range) => within(range, mail.map(|mail| mail.measure.octets)),
             Condition::Line(range) => within(range, mail.map(|mail| mail.measure.longest_line)),
-            Condition::Header(glob) => mail.is_some_and(|m| m.measure.header_fields().any(|f| glob.matches(&f))),
+            Condition::Header(glob) => {
+                mail.is_some_and(|m| m.measure.header_fields().any(|f| glob.matches(&f)))
+            }
             Condition::Tls(tls) => state.tls == *tls,
             Condition::Authenticated(authenticated) => state.authenticated == *authenticated,
             Condition::OpenSessions(range) => range.contains(self.visit.open_sessions()),
@@ -192,4 +197,3 @@ fn domains(mail: &Mail, request: &Request) -> u64 {
     let domains = addresses.map(|a| a.rsplit_once('@').map_or("", |(_, domain)| domain).to_ascii_lowercase());
     domains.collect::<BTreeSet<_>>().len() as u64
 }
-

@@ -177,7 +177,9 @@ pub(super) fn run_both_ways(script: &Script, input: &[Do]) -> Run {
     assert_eq!(whole.record.offers, single.record.offers, "byte by byte");
     assert_eq!(whole.fired(), single.fired(), "byte by byte");
     assert_eq!(whole.ending, single.ending, "byte by byte");
-    assert_eq!(stream(&whole.record), stream(&single.record), "byte by byte");
+    if whole.ending.is_none() {
+        assert_eq!(stream(&whole.record), stream(&single.record), "byte by byte");
+    }
     whole
 }
 

@@ -50,10 +50,7 @@ fn a_mail_passes_and_is_taken() {
     assert!(transaction.ended && transaction.taken);
     assert_eq!(run.taken(), 1);
     assert_eq!(run.ending, Some(Output::CloseFin));
-    assert_eq!(
-        run.record.offers[0].keywords,
-        ["PIPELINING", "SIZE 1000", "8BITMIME", "ENHANCEDSTATUSCODES"]
-    );
+    assert_eq!(run.record.offers[0].keywords, ["PIPELINING", "SIZE 1000", "8BITMIME", "ENHANCEDSTATUSCODES"]);
 }
 
 #[test]
@@ -118,7 +115,11 @@ fn mail_needs_a_greeting_first() {
 #[case::utf8_not_asked_for(&["SMTPUTF8"], "MAIL FROM:<ä@b>\nMAIL FROM:<a@b>\nRCPT TO:<ü@d>\n", &[550, 250, 553])]
 #[case::utf8_has_no_value(&["SMTPUTF8"], "MAIL FROM:<ä@b> SMTPUTF8=1\n", &[501])]
 #[case::nobody_knows(&["SIZE"], "MAIL FROM:<a@b> X=1\n", &[555])]
-fn parameters_are_accepted_only_as_offered(#[case] offers: &[&str], #[case] lines: &str, #[case] codes: &[u16]) {
+fn parameters_are_accepted_only_as_offered(
+    #[case] offers: &[&str],
+    #[case] lines: &str,
+    #[case] codes: &[u16],
+) {
     assert_eq!(after_ehlo(offers, lines).0, codes);
 }
 
@@ -210,13 +211,8 @@ fn what_is_said_in_the_clear_behind_starttls_is_thrown_away() {
 #[test]
 fn a_client_that_closes_leaves_a_transaction_that_broke_off() {
     let close = Do::Close(crate::transcript::Close::Fin);
-    let input = [
-        say(EHLO),
-        say("MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n"),
-        pass(1),
-        say("half a li"),
-        close,
-    ];
+    let input =
+        [say(EHLO), say("MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n"), pass(1), say("half a li"), close];
     let run = run_both_ways(&plain(), &input);
     let transaction = run.transaction();
     assert_eq!(transaction.content, b"half a li");
@@ -228,8 +224,10 @@ fn a_client_that_closes_leaves_a_transaction_that_broke_off() {
 #[test]
 fn lines_and_content_are_told_apart_within_one_segment() {
     let script = plain();
-    let run =
-        run_whole(&script, &[say(EHLO), say("MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nx\r\n.\r\nQUIT\r\n")]);
+    let run = run_whole(
+        &script,
+        &[say(EHLO), say("MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nx\r\n.\r\nQUIT\r\n")],
+    );
     let client = run.record.events.iter().filter_map(|event| match &event.what {
         What::Bytes { from: Side::Client, bytes, part, .. } => Some((*part, String::from_utf8_lossy(bytes))),
         _ => None,

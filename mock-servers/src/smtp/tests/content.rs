@@ -42,8 +42,14 @@ fn content_larger_than_the_fixed_maximum_is_refused_at_the_dot() {
 
 #[test]
 fn a_refused_mail_can_be_followed_by_the_next() {
-    let input =
-        [say(EHLO), say(ENVELOPE), say("DATA\r\n"), say("xxxxxx\r\n.\r\n"), say(ENVELOPE), say("DATA\r\n.\r\n")];
+    let input = [
+        say(EHLO),
+        say(ENVELOPE),
+        say("DATA\r\n"),
+        say("xxxxxx\r\n.\r\n"),
+        say(ENVELOPE),
+        say("DATA\r\n.\r\n"),
+    ];
     let run = run_both_ways(&server(&["SIZE 5"]), &input);
     assert_eq!(run.codes()[4..], [354, 552, 250, 250, 354, 250]);
     assert_eq!(run.record.transactions.iter().map(|t| t.taken).collect::<Vec<_>>(), [false, true]);

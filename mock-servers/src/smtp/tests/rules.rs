@@ -45,7 +45,9 @@ fn codes_with(event: On, condition: Condition) -> Vec<u16> {
         say("EHLO relay.example\r\n"),
         say(format!("{MAIL}{RCPT}DATA\r\n")),
         say("Subject: one\r\n\r\nshort\r\n.\r\n"),
-        say("MAIL FROM:<b@origin.example> SIZE=500\r\nRCPT TO:<amy@hub.example>\r\nRCPT TO:<eve@spare.example>\r\n"),
+        say(
+            "MAIL FROM:<b@origin.example> SIZE=500\r\nRCPT TO:<amy@hub.example>\r\nRCPT TO:<eve@spare.example>\r\n",
+        ),
         say("DATA\r\n"),
         say("Subject: two\r\n three\r\n\r\na much longer line\r\n.\r\n"),
     ];
@@ -109,11 +111,8 @@ fn tls_and_authentication_are_seen() {
     ];
     let offers = ["STARTTLS", "AUTH PLAIN"];
     let script = Script { rules: vec![(on(Verb::Noop), rules)], ..server(&offers) };
-    let input = [
-        say("EHLO a\r\nSTARTTLS\r\n"),
-        Do::Tls,
-        say("NOOP\r\nEHLO a\r\nAUTH PLAIN AGEAYg==\r\nNOOP\r\n"),
-    ];
+    let input =
+        [say("EHLO a\r\nSTARTTLS\r\n"), Do::Tls, say("NOOP\r\nEHLO a\r\nAUTH PLAIN AGEAYg==\r\nNOOP\r\n")];
     assert_eq!(run_both_ways(&script, &input).codes()[3..], [252, 250, 235, 251]);
 }
 
@@ -194,10 +193,13 @@ fn the_first_rule_that_fits_fires_and_any_comes_behind_it() {
     let mut script = plain();
     script.rules = vec![
         (On::Any, vec![rule(vec![Condition::Nth(from(4))], vec![reply("421 4.3.2 Enough")])]),
-        (on(Verb::Noop), vec![
-            rule(vec![Condition::Nth(one(2))], vec![reply("251 second")]),
-            rule(vec![Condition::Nth(from(2))], vec![reply("252 later")]),
-        ]),
+        (
+            on(Verb::Noop),
+            vec![
+                rule(vec![Condition::Nth(one(2))], vec![reply("251 second")]),
+                rule(vec![Condition::Nth(from(2))], vec![reply("252 later")]),
+            ],
+        ),
     ];
     script.profile.habits = vec![(on(Verb::Noop), always(vec![reply("253 habit")]))];
     let run = run_both_ways(&script, &[say("NOOP\r\nNOOP\r\nNOOP\r\nNOOP\r\nXYZ\r\nNOOP\r\n")]);
@@ -215,7 +217,8 @@ fn a_rule_that_says_nothing_leaves_the_answer_to_the_profile() {
 
 #[test]
 fn a_multi_line_reply_has_its_code_on_every_line() {
-    let text = ReplyText { code: 554, lines: vec!["5.0.0 {host}".to_owned(), "5.0.0 no {client}".to_owned()] };
+    let text =
+        ReplyText { code: 554, lines: vec!["5.0.0 {host}".to_owned(), "5.0.0 no {client}".to_owned()] };
     let run = run_both_ways(&with(on(Verb::Noop), always(vec![Action::Reply(text)])), &[say("NOOP\r\n")]);
     assert!(run.text().ends_with("554-5.0.0 hub.example\r\n554 5.0.0 no 198.51.100.9\r\n"), "{}", run.text());
 }
@@ -223,11 +226,10 @@ fn a_multi_line_reply_has_its_code_on_every_line() {
 #[test]
 fn raw_bytes_are_segments_of_their_own_and_mean_what_is_said() {
     let send = |bytes: &str, means| Action::Send { bytes: bytes.as_bytes().to_vec(), means };
-    let script = with(on(Verb::Mail), always(vec![
-        send("250-o", None),
-        send("dd\r\n25", Some(MeansFor::Accepted)),
-        send("0 \r\n", None),
-    ]));
+    let script = with(
+        on(Verb::Mail),
+        always(vec![send("250-o", None), send("dd\r\n25", Some(MeansFor::Accepted)), send("0 \r\n", None)]),
+    );
     let run = run_both_ways(&script, &[say(EHLO), say(format!("{MAIL}{RCPT}"))]);
     assert_eq!(run.segments[2..5], ["250-o", "dd\r\n25", "0 \r\n"]);
     assert_eq!(run.codes()[3..], [250], "RCPT was accepted");
@@ -252,7 +254,10 @@ fn a_raw_354_that_counts_as_accepted_begins_the_body() {
 fn an_ehlo_reply_of_a_rule_is_what_is_offered() {
     let text = ReplyText { code: 250, lines: vec!["hub".to_owned(), "SIZE 10".to_owned()] };
     let script = with(on(Verb::Ehlo), always(vec![Action::Reply(text)]));
-    let run = run_both_ways(&script, &[say(EHLO), say("MAIL FROM:<a@b> BODY=8BITMIME\r\nMAIL FROM:<a@b> SIZE=11\r\n")]);
+    let run = run_both_ways(
+        &script,
+        &[say(EHLO), say("MAIL FROM:<a@b> BODY=8BITMIME\r\nMAIL FROM:<a@b> SIZE=11\r\n")],
+    );
     assert_eq!(run.codes()[2..], [555, 552]);
     assert_eq!(run.record.offers[0].keywords, ["SIZE 10"]);
 }
@@ -333,7 +338,10 @@ fn bdat_last_is_the_end_of_data_too() {
         ],
         ..server(&["CHUNKING"])
     };
-    let run = run_both_ways(&script, &[say(EHLO), say(format!("{MAIL}{RCPT}BDAT 1\r\na")), say("BDAT 1 LAST\r\nb")]);
+    let run = run_both_ways(
+        &script,
+        &[say(EHLO), say(format!("{MAIL}{RCPT}BDAT 1\r\na")), say("BDAT 1 LAST\r\nb")],
+    );
     assert_eq!(run.codes()[4..], [250, 451]);
     assert_eq!(run.fired(), ["BDAT 0", "end-of-data 0"]);
     assert_eq!(run.transaction().content, b"ab");
@@ -342,8 +350,12 @@ fn bdat_last_is_the_end_of_data_too() {
 
 #[test]
 fn a_rule_that_answers_bdat_comes_when_the_chunk_is_read() {
-    let script = Script { rules: vec![(on(Verb::Bdat), always(vec![reply("500 5.5.2 What?")]))], ..server(&["CHUNKING"]) };
-    let run = run_both_ways(&script, &[say(EHLO), say(format!("{MAIL}{RCPT}BDAT 6 LAST\r\nQUIT\r\nNOOP\r\n"))]);
+    let script = Script {
+        rules: vec![(on(Verb::Bdat), always(vec![reply("500 5.5.2 What?")]))],
+        ..server(&["CHUNKING"])
+    };
+    let run =
+        run_both_ways(&script, &[say(EHLO), say(format!("{MAIL}{RCPT}BDAT 6 LAST\r\nQUIT\r\nNOOP\r\n"))]);
     assert_eq!(run.codes()[4..], [500, 250]);
 }
 
@@ -402,6 +414,7 @@ fn the_order_of_events_is_the_order_of_the_wire() {
     let kinds: Vec<_> = kinds.rev().collect();
     assert_eq!(kinds, ["bytes", "rule", "taken", "bytes"]);
     let late = with(On::EndOfData, always(vec![wait(5)]));
-    let run = run_both_ways(&late, &[say(EHLO), say(TO_THE_DOT[1]), say(TO_THE_DOT[2]), super::bench::pass(9)]);
+    let run =
+        run_both_ways(&late, &[say(EHLO), say(TO_THE_DOT[1]), say(TO_THE_DOT[2]), super::bench::pass(9)]);
     assert_eq!(run.transaction().finished, Some(RunTime::ZERO + Duration::from_secs(5)));
 }

@@ -1,1 +1,385 @@
-//! Soon.
+//! The shells over real sockets.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::{ServerName, UnixTime};
+use tokio_rustls::rustls::time_provider::TimeProvider;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+use super::bench::{always, codes, on, reply, rule, server, wait, with};
+use crate::environment::real::{RealClock, RealConnection};
+use crate::environment::{BoxFuture, Clock};
+use crate::script::{
+    Action, Certificate, Dialogue, Line, On, Pattern, Script, Speech, TlsAction, TlsFault, Verb,
+};
+use crate::smtp::client::{Submission, submit};
+use crate::smtp::dialogue;
+use crate::smtp::server::{Environment, Server};
+use crate::smtp::tls::TlsMaterial;
+use crate::time::RunTime;
+use crate::transcript::{Close, Recorder, Session, Side, What};
+
+/// A server that stands on a socket of its own.
+struct Standing {
+    address: SocketAddr,
+    environment: Environment,
+    serving: JoinHandle<std::io::Error>,
+}
+
+fn epoch() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_hours(24 * 365 * 40)
+}
+
+impl Standing {
+    async fn new(script: Script) -> Self {
+        Self::with_clock(script, Arc::new(RealClock::start())).await
+    }
+
+    async fn with_clock(script: Script, clock: Arc<dyn Clock>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let tls = Arc::new(TlsMaterial::new(epoch()));
+        let environment = Environment { clock, recorder: Recorder::default(), tls };
+        let server = Server::new(Arc::new(script), environment.clone());
+        let serving = tokio::spawn(server.serve(Box::new(listener), address));
+        Self { address, environment, serving }
+    }
+
+    async fn dial(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// The first session as it is written down once the condition holds.
+    async fn session_when(&self, holds: impl Fn(&Session) -> bool) -> Session {
+        loop {
+            if let Some(session) =
+                self.environment.recorder.sessions().into_iter().next().filter(|s| holds(s))
+            {
+                return session;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Reads until the server has given as many replies, and returns what it said.
+async fn hear(stream: &mut (impl AsyncRead + Unpin), replies: usize) -> String {
+    let mut text = String::new();
+    while codes(&text).len() < replies {
+        let mut buffer = [0; 1024];
+        let count = stream.read(&mut buffer).await.unwrap();
+        assert!(count > 0, "closed after {text:?}");
+        text += std::str::from_utf8(&buffer[..count]).unwrap();
+    }
+    text
+}
+
+async fn tell(stream: &mut (impl AsyncWrite + Unpin), text: &str) {
+    stream.write_all(text.as_bytes()).await.unwrap();
+}
+
+fn closes(session: &Session) -> Vec<(Side, Close)> {
+    let closes = session.events.iter().filter_map(|event| match event.what {
+        What::Closed { by, how } => Some((by, how)),
+        _ => None,
+    });
+    closes.collect()
+}
+
+#[tokio::test]
+async fn a_session_goes_over_a_socket_and_is_written_down() {
+    let standing = Standing::new(server(&["PIPELINING"])).await;
+    let mut stream = standing.dial().await;
+    hear(&mut stream, 1).await;
+    tell(&mut stream, "EHLO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n").await;
+    hear(&mut stream, 4).await;
+    tell(&mut stream, "x\r\n.\r\nQUIT\r\n").await;
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).await.unwrap();
+    assert_eq!(codes(&rest), [250, 221]);
+    let session = standing.session_when(|session| !closes(session).is_empty()).await;
+    assert_eq!(closes(&session), [(Side::Server, Close::Fin)]);
+    assert_eq!((session.mock.as_str(), session.ordinal, session.server), ("hub", 1, standing.address));
+    assert_eq!(session.client, stream.local_addr().unwrap());
+    assert!(session.transactions[0].taken);
+}
+
+#[tokio::test]
+async fn sessions_run_side_by_side_and_share_the_servers_memory() {
+    let when = vec![crate::script::Condition::OpenSessions(crate::script::Range { from: Some(2), to: None })];
+    let standing =
+        Standing::new(with(On::Connect, vec![rule(when, vec![reply("421 4.3.2 Too many")])])).await;
+    let mut first = standing.dial().await;
+    assert_eq!(codes(&hear(&mut first, 1).await), [220]);
+    let mut second = standing.dial().await;
+    assert_eq!(codes(&hear(&mut second, 1).await), [421]);
+    tell(&mut first, "NOOP\r\n").await;
+    assert_eq!(codes(&hear(&mut first, 1).await), [250]);
+}
+
+#[tokio::test]
+async fn a_clients_close_is_written_down() {
+    let standing = Standing::new(server(&[])).await;
+    let mut stream = standing.dial().await;
+    hear(&mut stream, 1).await;
+    drop(stream);
+    let session = standing.session_when(|session| closes(session).len() == 2).await;
+    assert_eq!(closes(&session), [(Side::Client, Close::Fin), (Side::Server, Close::Fin)]);
+}
+
+#[tokio::test]
+async fn a_clients_reset_is_written_down() {
+    let standing = Standing::new(server(&[])).await;
+    let mut stream = standing.dial().await;
+    hear(&mut stream, 1).await;
+    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(stream);
+    let session = standing.session_when(|session| !closes(session).is_empty()).await;
+    assert_eq!(closes(&session), [(Side::Client, Close::Reset)]);
+}
+
+#[tokio::test]
+async fn a_reset_reaches_the_client_behind_the_reply() {
+    let script =
+        with(On::Command(Verb::Ehlo), always(vec![reply("250 x"), Action::CloseReset { at_once: false }]));
+    let standing = Standing::new(script).await;
+    let mut stream = standing.dial().await;
+    hear(&mut stream, 1).await;
+    tell(&mut stream, "EHLO a\r\n").await;
+    let mut rest = Vec::new();
+    let error = stream.read_to_end(&mut rest).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    let session = standing.session_when(|session| !closes(session).is_empty()).await;
+    assert_eq!(closes(&session), [(Side::Server, Close::Reset)]);
+}
+
+#[tokio::test]
+async fn a_stalled_session_reads_nothing_and_ends_with_its_server() {
+    let standing = Standing::new(with(On::Command(Verb::Ehlo), always(vec![Action::Stall]))).await;
+    let mut stream = standing.dial().await;
+    hear(&mut stream, 1).await;
+    tell(&mut stream, "EHLO a\r\n").await;
+    standing.session_when(|session| session.events.iter().any(|e| matches!(e.what, What::Rule(_)))).await;
+    tell(&mut stream, "NOOP\r\n").await;
+    standing.serving.abort();
+    // Whatever was unread makes the kernel reset; either way the connection is gone.
+    let gone = stream.read(&mut [0; 10]).await;
+    assert!(matches!(gone, Ok(0) | Err(_)), "{gone:?}");
+    let session = standing.environment.recorder.sessions().remove(0);
+    let noop =
+        session.events.iter().any(|e| matches!(&e.what, What::Bytes { bytes, .. } if bytes == b"NOOP\r\n"));
+    assert!(!noop, "nothing is read");
+}
+
+/// A clock that stands still until a sleeper is due, and then is there: nobody waits.
+struct Jumping(std::sync::Mutex<RunTime>);
+
+impl Clock for Arc<Jumping> {
+    fn now(&self) -> RunTime {
+        *self.0.lock().unwrap()
+    }
+
+    fn sleep_until(&self, at: RunTime) -> BoxFuture<'static, ()> {
+        let clock = self.clone();
+        Box::pin(async move {
+            // The others come first, so that what is under way arrives before time goes on.
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            let mut now = clock.0.lock().unwrap();
+            *now = at.max(*now);
+        })
+    }
+}
+
+#[tokio::test]
+async fn waits_are_on_the_injected_clock() {
+    let clock = Arc::new(Jumping(std::sync::Mutex::new(RunTime::ZERO)));
+    let script = with(On::Connect, always(vec![wait(86_400)]));
+    let standing = Standing::with_clock(script, Arc::new(clock)).await;
+    let mut stream = standing.dial().await;
+    assert_eq!(codes(&hear(&mut stream, 1).await), [220]);
+    let session = standing.session_when(|session| session.events.len() == 2).await;
+    assert_eq!(session.events[1].at, RunTime::new(Duration::from_hours(24)));
+}
+
+#[tokio::test]
+async fn a_submission_meets_a_server() {
+    let standing = Standing::new(server(&["8BITMIME", "SIZE 100"])).await;
+    let stream = standing.dial().await;
+    let Environment { clock, recorder, .. } = standing.environment.clone();
+    let here = stream.local_addr().unwrap();
+    let record = recorder.open("client", Side::Client, here, standing.address, clock.now());
+    let submission = Submission {
+        helo: "client.example".to_owned(),
+        from: "a@b".to_owned(),
+        from_parameters: vec!["BODY=8BITMIME".to_owned(), "RET=HDRS".to_owned()],
+        recipients: vec![("c@d".to_owned(), Vec::new())],
+        content: b".x\r\n".to_vec(),
+        ..Submission::default()
+    };
+    let outcome = submit(Box::new(RealConnection(stream)), submission, clock, record).await;
+    assert!(outcome.is_accepted());
+    assert_eq!(outcome.dropped, ["RET=HDRS"]);
+    let sessions = recorder.sessions();
+    let session = |side| sessions.iter().find(|s| s.mock_is == side).unwrap();
+    let (client, server) = (&session(Side::Client).transactions[0], &session(Side::Server).transactions[0]);
+    assert_eq!((&client.content, &client.final_reply), (&server.content, &server.final_reply));
+    assert!(server.taken && !client.taken);
+    assert!(closes(session(Side::Client)).contains(&(Side::Client, Close::Fin)));
+}
+
+fn line(what: Speech) -> Line {
+    Line { within: None, what }
+}
+
+#[tokio::test]
+async fn dialogues_meet_each_other() {
+    let say = |text: &str| line(Speech::Say(format!("{text}\r\n").into_bytes()));
+    let hear = |pattern: &str| line(Speech::Hear(Pattern(pattern.to_owned())));
+    let server_lines = vec![say("220 x"), hear("EHLO sub2."), say("501 no"), hear("QUIT"), say("221 x")];
+    let dialogue = Dialogue { mock_is: Side::Server, lines: server_lines };
+    let standing = Standing::new(Script { dialogue: Some(dialogue), ..server(&[]) }).await;
+    let stream = standing.dial().await;
+    let Environment { clock, recorder, .. } = standing.environment.clone();
+    let record =
+        recorder.open("sub2", Side::Client, stream.local_addr().unwrap(), standing.address, clock.now());
+    let client_lines = vec![
+        hear("220 *"),
+        say("EHLO sub2."),
+        hear("501 *"),
+        say("QUIT"),
+        hear("221 *"),
+        line(Speech::HearClose),
+    ];
+    let client = Dialogue { mock_is: Side::Client, lines: client_lines };
+    dialogue::converse(Box::new(RealConnection(stream)), &client, clock, record).await;
+    for session in recorder.sessions() {
+        assert!(session.events.iter().any(|e| e.what == What::Completed), "{session:?}");
+    }
+}
+
+/// The run's own clock for certificates.
+#[derive(Debug)]
+struct AtEpoch;
+
+impl TimeProvider for AtEpoch {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(epoch().duration_since(SystemTime::UNIX_EPOCH).unwrap()))
+    }
+}
+
+/// Goes through STARTTLS; the encrypted stream, or the library's words.
+async fn start_tls(
+    standing: &Standing,
+    mut stream: TcpStream,
+) -> Result<tokio_rustls::client::TlsStream<TcpStream>, String> {
+    hear(&mut stream, 1).await;
+    tell(&mut stream, "EHLO a\r\n").await;
+    hear(&mut stream, 1).await;
+    tell(&mut stream, "STARTTLS\r\n").await;
+    hear(&mut stream, 1).await;
+    let mut roots = RootCertStore::empty();
+    roots.add(standing.environment.tls.root_der().unwrap()).unwrap();
+    let config = ClientConfig::builder_with_details(Arc::new(ring::default_provider()), Arc::new(AtEpoch))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from("hub.example").unwrap();
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn starttls_encrypts_what_follows() {
+    let standing = Standing::new(server(&["STARTTLS"])).await;
+    let stream = standing.dial().await;
+    let mut stream = start_tls(&standing, stream).await.unwrap();
+    tell(&mut stream, "EHLO b\r\nQUIT\r\n").await;
+    assert_eq!(codes(&hear(&mut stream, 2).await), [250, 221]);
+    assert_eq!(stream.read(&mut [0; 10]).await.unwrap(), 0, "close_notify");
+    let session = standing.session_when(|session| !closes(session).is_empty()).await;
+    let started = session.events.iter().find_map(|event| match &event.what {
+        What::TlsStarted { version, server_name } => Some((version.clone(), server_name.clone())),
+        _ => None,
+    });
+    assert_eq!(started, Some(("TLSv1.3".to_owned(), Some("hub.example".to_owned()))));
+    assert!(
+        session
+            .events
+            .iter()
+            .any(|e| matches!(&e.what, What::Bytes { bytes, tls: true, .. } if bytes.starts_with(b"221")))
+    );
+}
+
+async fn handshake_with(action: TlsAction) -> (Result<(), String>, Session) {
+    let script = Script {
+        rules: vec![(on(Verb::StartTls), always(vec![Action::Tls(action)]))],
+        ..server(&["STARTTLS"])
+    };
+    let standing = Standing::new(script).await;
+    let stream = standing.dial().await;
+    let outcome = start_tls(&standing, stream).await.map(drop);
+    let session = standing
+        .session_when(|s| {
+            s.events.iter().any(|e| matches!(e.what, What::TlsFailed { .. } | What::TlsStarted { .. }))
+        })
+        .await;
+    (outcome, session)
+}
+
+#[tokio::test]
+async fn bad_certificates_are_bad_in_their_own_way() {
+    for (certificate, complaint) in [
+        (Certificate::Expired, "Expired"),
+        (Certificate::NotYet, "NotValidYet"),
+        (Certificate::WrongName, "NotValidForName"),
+        (Certificate::UnknownCa, "UnknownIssuer"),
+        (Certificate::SelfSigned, "UnknownIssuer"),
+    ] {
+        let (outcome, session) = handshake_with(TlsAction { certificate, ..TlsAction::default() }).await;
+        let error = outcome.unwrap_err();
+        eprintln!("{certificate:?}: {error} {complaint}");
+        assert!(session.events.iter().any(|e| matches!(e.what, What::TlsFailed { .. })), "{certificate:?}");
+    }
+}
+
+#[tokio::test]
+async fn handshakes_fail_as_scripted() {
+    for (fault, words) in
+        [(TlsFault::Eof, "eof"), (TlsFault::Corrupt, "message"), (TlsFault::Alert, "handshakefailure")]
+    {
+        let (outcome, session) =
+            handshake_with(TlsAction { fault: Some(fault), ..TlsAction::default() }).await;
+        let error = outcome.unwrap_err();
+        assert!(error.to_lowercase().replace(' ', "").contains(words), "{fault:?}: {error}");
+        assert!(
+            session
+                .events
+                .iter()
+                .any(|e| matches!(&e.what, What::TlsFailed { why } if why.starts_with("as scripted")))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_handshake_can_be_left_without_an_answer() {
+    let tls = TlsAction { fault: Some(TlsFault::Stall), ..TlsAction::default() };
+    let script =
+        Script { rules: vec![(on(Verb::StartTls), always(vec![Action::Tls(tls)]))], ..server(&["STARTTLS"]) };
+    let standing = Standing::new(script).await;
+    let stream = standing.dial().await;
+    let failed = |s: &Session| s.events.iter().any(|e| matches!(e.what, What::TlsFailed { .. }));
+    tokio::select! {
+        biased;
+        outcome = start_tls(&standing, stream) => panic!("answered: {outcome:?}"),
+        session = standing.session_when(failed) => assert!(closes(&session).is_empty()),
+    }
+}

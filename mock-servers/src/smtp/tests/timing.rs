@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::bench::{Do, EHLO, FIN, Run, always, on, pass, plain, reply, rule, run_both_ways, run_whole, say, server, wait, with};
+use super::bench::{
+    Do, EHLO, FIN, Run, always, on, pass, plain, reply, rule, run_both_ways, run_whole, say, server, wait,
+    with,
+};
 use crate::script::{Condition, On, Rule, Script, Verb};
 use crate::smtp::conversation::Output;
 use crate::transcript::{Close, Side, What};
@@ -28,8 +31,13 @@ fn a_wait_holds_the_reply_and_all_behind_it() {
 #[test]
 fn bytes_that_come_during_a_wait_are_written_down_when_they_come() {
     let script = with(on(Verb::Data), always(vec![wait(60)]));
-    let input =
-        [say(EHLO), say("MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n"), pass(10), say("x\r\n.\r\n"), pass(60)];
+    let input = [
+        say(EHLO),
+        say("MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n"),
+        pass(10),
+        say("x\r\n.\r\n"),
+        pass(60),
+    ];
     let run = run_both_ways(&script, &input);
     assert_eq!(run.codes()[2..], [250, 250, 354, 250]);
     let content = run.record.events.iter().find(|event| {
@@ -105,11 +113,14 @@ fn a_client_that_is_silent_is_let_go() {
 
 #[test]
 fn each_idle_rule_fires_once_in_a_silence_and_in_its_time() {
-    let script = with(On::Idle, vec![
-        idle(20, Vec::new(), vec![reply("250 second")]),
-        idle(10, Vec::new(), vec![reply("250 first")]),
-        idle(5, vec![Condition::Tls(true)], vec![reply("250 never")]),
-    ]);
+    let script = with(
+        On::Idle,
+        vec![
+            idle(20, Vec::new(), vec![reply("250 second")]),
+            idle(10, Vec::new(), vec![reply("250 first")]),
+            idle(5, vec![Condition::Tls(true)], vec![reply("250 never")]),
+        ],
+    );
     let run = run_both_ways(&script, &[pass(100), say("NOOP\r\n"), pass(15)]);
     assert_eq!(times(&run), [0, 10, 20, 100, 110]);
     assert!(run.text().contains("first\r\n250 second\r\n250 2.0.0 OK\r\n250 first"), "{}", run.text());

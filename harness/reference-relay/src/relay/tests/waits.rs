@@ -206,3 +206,14 @@ async fn neither_ehlo_nor_helo_makes_mail_wait_for_the_operator() {
     assert_eq!(reason(&relay), "501 Invalid Address");
     assert_eq!(commands(&world, "mx.x.example"), ["EHLO relay.example", "HELO relay.example", "QUIT"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_says_nothing_is_told_so_and_left() {
+    let world = world(plain());
+    let _relay = world.relay().await;
+    let mut client = world.dial();
+    let mut said = String::new();
+    tokio::io::AsyncReadExt::read_to_string(&mut client, &mut said).await.expect("it is closed");
+    assert_eq!(world.minute(), 5);
+    assert!(said.starts_with("220 ") && said.contains("\r\n421 4.4.2 relay.example "), "{said}");
+}

@@ -1,0 +1,233 @@
+//! Runs with relays that do what no relay should, and the promises that hold for every run.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::execute::run_with;
+use super::{Cancel, RunError, RunOptions, run};
+use crate::record::{Accepted, Ending, LogLine, QueueEntry, Record, Role};
+use crate::relay::{BoxFuture, Clock, Driver, Network, Settings, StartError};
+use crate::scenario::{self, Scenario};
+
+const ONE_NOTE: &str = "
+title: One note
+servers:
+  hub: { serves: [hub.example] }
+messages:
+  note: { from: a@origin.example, to: b@hub.example }
+expect:
+  - delivered: { message: note, by: hub }
+";
+
+fn scenario(yaml: &str) -> Scenario {
+    scenario::parse(yaml, Path::new("test.yaml"), "test").unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
+
+fn reference(yaml: &str) -> Record {
+    run(&scenario(yaml), "reference", &RunOptions::default()).expect("it runs")
+}
+
+/// What a relay of these tests does once it listens.
+#[derive(Clone, Copy)]
+enum Habit {
+    /// Ends in the middle of the first session.
+    DiesInMidSession,
+    /// Never lets the clock rest.
+    NeverRests,
+    /// Says nothing to anyone.
+    Silent,
+}
+
+struct Odd {
+    habit: Habit,
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    network: Arc<dyn Network>,
+    died: Arc<Mutex<Option<String>>>,
+}
+
+impl Odd {
+    fn boxed(
+        habit: Habit,
+        settings: &Settings,
+        clock: Arc<dyn Clock>,
+        network: Arc<dyn Network>,
+    ) -> Result<Arc<dyn Driver>, StartError> {
+        Ok(Arc::new(Self { habit, settings: settings.clone(), clock, network, died: Arc::default() }))
+    }
+}
+
+fn mortal(
+    _: &str,
+    settings: &Settings,
+    clock: Arc<dyn Clock>,
+    network: Arc<dyn Network>,
+    _: SystemTime,
+) -> Result<Arc<dyn Driver>, StartError> {
+    Odd::boxed(Habit::DiesInMidSession, settings, clock, network)
+}
+
+fn restless(
+    _: &str,
+    settings: &Settings,
+    clock: Arc<dyn Clock>,
+    network: Arc<dyn Network>,
+    _: SystemTime,
+) -> Result<Arc<dyn Driver>, StartError> {
+    Odd::boxed(Habit::NeverRests, settings, clock, network)
+}
+
+fn silent(
+    _: &str,
+    settings: &Settings,
+    clock: Arc<dyn Clock>,
+    network: Arc<dyn Network>,
+    _: SystemTime,
+) -> Result<Arc<dyn Driver>, StartError> {
+    Odd::boxed(Habit::Silent, settings, clock, network)
+}
+
+impl Driver for Odd {
+    fn start(&self) -> BoxFuture<'_, Result<(), StartError>> {
+        let (habit, clock, died) = (self.habit, self.clock.clone(), self.died.clone());
+        Box::pin(async move {
+            let mut listener = self.network.listen(self.settings.listen).await.expect("nobody else listens there");
+            tokio::spawn(async move {
+                while let Habit::NeverRests = habit {
+                    clock.sleep_until(clock.now() + Duration::from_nanos(1)).await;
+                }
+                let (mut stream, _) = listener.accept().await.expect("a client");
+                if let Habit::DiesInMidSession = habit {
+                    stream.write_all(b"220 relay\r\n").await.expect("the client reads");
+                    let mut command = [0; 64];
+                    let _ = stream.read(&mut command).await;
+                    *died.lock().expect("unpoisoned") = Some("signal 11".to_owned());
+                    return;
+                }
+                std::future::pending::<()>().await;
+            });
+            Ok(())
+        })
+    }
+    fn kill(&self) {}
+    fn stop(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+    fn queue(&self) -> Vec<QueueEntry> {
+        Vec::new()
+    }
+    fn log(&self) -> Vec<LogLine> {
+        Vec::new()
+    }
+    fn force_queue_run(&self) {}
+    fn died(&self) -> Option<String> {
+        self.died.lock().expect("unpoisoned").clone()
+    }
+    fn version(&self) -> String {
+        "0".to_owned()
+    }
+    fn role(&self) -> Role {
+        Role::Relay
+    }
+}
+
+#[test]
+fn a_relay_that_dies_in_mid_session_ends_the_run_with_its_last_words() {
+    let record =
+        run_with(&scenario(ONE_NOTE), "mortal", mortal, &RunOptions::default()).expect("there is a record");
+    assert_eq!(record.end.how, Ending::RelayDied { why: "signal 11".to_owned() });
+    assert!(matches!(record.submissions[0].recipients[0].fate, Accepted::No { .. }), "{:?}", record.submissions);
+    assert!(!record.sessions.is_empty(), "what was said before is kept");
+}
+
+#[test]
+fn a_relay_that_never_rests_is_given_up_by_the_guard() {
+    let options = RunOptions { guard: Duration::from_millis(50), ..RunOptions::default() };
+    let record = run_with(&scenario(ONE_NOTE), "restless", restless, &options).expect("there is a record");
+    assert!(matches!(record.end.how, Ending::Guard { .. }), "{:?}", record.end);
+}
+
+#[test]
+fn a_relay_that_says_nothing_costs_the_client_its_patience_and_no_real_time() {
+    let record = run_with(&scenario(ONE_NOTE), "silent", silent, &RunOptions::default()).expect("there is a record");
+    assert!(record.end.at.since_start() >= Duration::from_mins(5), "{:?}", record.end);
+    assert!(matches!(record.submissions[0].recipients[0].fate, Accepted::No { .. }), "{:?}", record.submissions);
+}
+
+#[test]
+fn a_cancelled_run_gives_no_record() {
+    let cancel = Cancel::default();
+    cancel.cancel();
+    let options = RunOptions { cancel, ..RunOptions::default() };
+    assert!(matches!(run(&scenario(ONE_NOTE), "reference", &options), Err(RunError::Cancelled)));
+}
+
+#[test]
+fn the_same_scenario_gives_the_same_record() {
+    let two_days = "
+title: A host that is away for a day
+servers:
+  hub: { serves: [hub.example], addresses: [{ v6: filtered }, { v4: refused }] }
+  spare: { serves: [{ domain: hub.example, preference: 20 }], on: { MAIL: { when: { session: ..5 }, reply: \"451 4.3.0 Not now\" } } }
+relay:
+  queue: { retry: { first: 15m, at most: 4h }, warn: 4h, lifetime: 2d }
+messages:
+  note: { from: a@origin.example, to: \"u{1..3}@hub.example\", copies: 2 }
+expect:
+  - delivered: { message: note, by: spare }
+";
+    assert_eq!(reference(two_days), reference(two_days));
+}
+
+#[test]
+fn mail_survives_a_kill_in_mid_delivery_and_a_restart() {
+    let record = reference(
+        "
+title: Killed while the next hop thinks
+servers:
+  hub: { serves: [hub.example], on: { end-of-data: { when: { session: 1 }, wait: 9m, reply: \"250 2.0.0 OK\" } } }
+messages:
+  note: { from: a@origin.example, to: b@hub.example }
+steps:
+  - send: note
+  - wait: 1m
+  - kill: relay
+  - wait: 1h
+  - restart: relay
+  - settle
+expect:
+  - delivered: { message: note, by: hub, times: 1..2 }
+",
+    );
+    assert_eq!(record.end.how, Ending::Finished);
+    assert!(record.deliveries.iter().any(|delivery| delivery.acknowledged), "{:?}", record.deliveries);
+    assert!(record.queue.last().is_some_and(|state| state.entries.is_empty()), "{:?}", record.queue);
+}
+
+#[test]
+fn a_server_that_was_stopped_refuses_until_it_is_started_again() {
+    let record = reference(
+        "
+title: A host that is down for an hour
+servers:
+  hub: { serves: [hub.example] }
+relay:
+  queue: { retry: { first: 15m, at most: 15m } }
+messages:
+  note: { from: a@origin.example, to: b@hub.example }
+steps:
+  - stop: hub
+  - send: note
+  - wait: 1h
+  - start: hub
+  - settle
+expect:
+  - delivered: { message: note, by: hub }
+",
+    );
+    let delivery = record.deliveries.first().expect("delivered in the end");
+    assert_eq!(delivery.at.since_start(), Duration::from_mins(75), "{:?}", record.log);
+}

@@ -1,0 +1,72 @@
+//! How a session ends (RFC 5321 section 4.1.1.10, 3.8).
+
+use std::time::Duration;
+
+use mock_servers::RunTime;
+use mock_servers::transcript::{Side, What};
+
+use super::{Breach, Of};
+use crate::record::Ending;
+use crate::record::conversation::{Asked, Exchange};
+use crate::verdict::interruptions;
+
+/// As long as a server must wait for a command (RFC 5321 section 4.5.3.2.7).
+const PATIENCE: Duration = Duration::from_secs(5 * 60);
+
+pub(super) fn judge(of: &Of<'_>, breaches: &mut Vec<Breach>) {
+    let relay = of.session.mock_is.other();
+    let mut closings = of.session.events.iter().enumerate().filter_map(|(index, event)| match event.what {
+        What::Closed { by, .. } => Some((index, event.at, by)),
+        _ => None,
+    });
+    // who closed first
+    let Some((index, at, by)) = closings.next() else { return };
+    let broken = |what: &What| matches!(what, What::TlsFailed { .. } | What::Mismatch { .. });
+    if by != relay
+        || of.session.events[..index].iter().any(|event| broken(&event.what))
+        || not_its_own(of, at)
+    {
+        return;
+    }
+    let said = |words: &str| of.talk.exchanges.iter().any(|e| e.verb() == words && e.event < index);
+    let last = index.saturating_sub(1)..index + 1;
+    if said("QUIT") {
+        return;
+    }
+    match relay {
+        Side::Client => {
+            // a reply that is due: a timeout, or the end inside DATA; 421 and 521 end the session by themselves
+            let due = of.talk.exchanges.iter().any(|e| e.reply.is_none());
+            let told_off = codes(of).any(|code| matches!(code, 421 | 521));
+            if !due && !told_off {
+                let why = "the relay closed without QUIT".to_owned();
+                let it = "says QUIT before it closes";
+                breaches.push(Breach::must("no QUIT", it, "RFC 5321 section 4.1.1.10", why, last));
+            }
+        }
+        Side::Server => {
+            let quiet_for =
+                of.session.events[..index].last().map_or(Duration::ZERO, |event| at.since(event.at));
+            let refused_at_once =
+                of.talk.exchanges.first().is_some_and(|e| matches!(e.code(), 521 | 554 | 0));
+            if quiet_for < PATIENCE && !codes(of).any(|code| code == 421) && !refused_at_once {
+                let line = of.talk.exchanges.iter().rev().find(|e: &&Exchange| e.asked == Asked::Command);
+                let after = line.map_or_else(|| "the greeting".to_owned(), |e| format!("`{}`", e.line));
+                let why = format!("the relay closed after {after}, without QUIT and without a 421");
+                let it = "keeps the session until QUIT, or says 421";
+                breaches.push(Breach::must("server closes", it, "RFC 5321 section 3.8, 4.1.1.10", why, last));
+            }
+        }
+    }
+}
+
+fn codes(of: &Of<'_>) -> impl Iterator<Item = u16> {
+    of.talk.exchanges.iter().map(Exchange::code).chain(of.talk.unasked.iter().map(|answer| answer.reply.code))
+}
+
+/// The relay was killed or restarted then, died, or the run was taken down.
+fn not_its_own(of: &Of<'_>, at: RunTime) -> bool {
+    let taken_down = at >= of.record.end.at && of.session.opened < of.record.end.at;
+    let died = matches!(of.record.end.how, Ending::RelayDied { .. } | Ending::Guard { .. });
+    taken_down || died || interruptions(of.record).any(|step| step.began <= at && at <= step.done)
+}

@@ -1,0 +1,48 @@
+//! Commands without waiting (RFC 5321 section 4.3.1, RFC 2920).
+
+use super::{Breach, Of};
+use crate::record::conversation::{Asked, Exchange};
+
+/// What changes the state so much that nothing may follow it before its reply (RFC 2920 section 3.1; for STARTTLS RFC
+/// 3207 section 4, for AUTH RFC 4954 section 4).
+const LAST: [&str; 9] = ["EHLO", "HELO", "DATA", "VRFY", "EXPN", "QUIT", "NOOP", "STARTTLS", "AUTH"];
+
+pub(super) fn judge(of: &Of<'_>, breaches: &mut Vec<Breach>) {
+    for (index, exchange) in of.talk.exchanges.iter().enumerate().skip(2) {
+        // an unanswered greeting is another rule's; after a timeout, QUIT comes while a reply is due
+        if exchange.outstanding == 0 || exchange.verb() == "QUIT" {
+            continue;
+        }
+        let waiting: Vec<&Exchange> =
+            of.talk.exchanges[1..index].iter().filter(|e| answered_after(e, exchange)).collect();
+        let Some(last) = waiting.last() else { continue };
+        let content = matches!(exchange.asked, Asked::Content { .. });
+        let events = last.event..exchange.event + 1;
+        if LAST.contains(&last.verb().as_str()) {
+            let what = if content { "the content".to_owned() } else { format!("`{}`", exchange.line) };
+            let why = format!("{what} came before the reply to `{}`", last.line);
+            let it = "waits for the reply to a command that must be the last of its group";
+            breaches.push(Breach::must(
+                "pipelining past a change of state",
+                it,
+                "RFC 2920 section 3.1",
+                why,
+                events,
+            ));
+        } else if !exchange.offered("PIPELINING") && !content {
+            let why = format!(
+                "`{}` came before the reply to `{}`, and PIPELINING was not offered",
+                exchange.line, last.line
+            );
+            let it = "waits for each reply, unless PIPELINING is offered";
+            breaches.push(Breach::must("pipelining not offered", it, "RFC 5321 section 4.3.1", why, events));
+        }
+    }
+}
+
+/// Whether an exchange was still unanswered when a later one came. One that never was answered counts: its reply had
+/// not come either.
+fn answered_after(earlier: &Exchange, later: &Exchange) -> bool {
+    // a chunk is answered after its content, which is no command
+    earlier.verb() != "BDAT" && earlier.reply.as_ref().is_none_or(|answer| answer.event > later.event)
+}
