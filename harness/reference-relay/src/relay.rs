@@ -112,6 +112,11 @@ impl Relay {
         self.context.queue.archived()
     }
 
+    /// Why the relay ended by itself, if it did: it never should.
+    pub fn died(&self) -> Option<String> {
+        self.context.tasks.died()
+    }
+
     /// The log since the relay was started.
     pub fn log(&self) -> Vec<LogLine> {
         self.context.log.lines()

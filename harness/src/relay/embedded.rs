@@ -165,7 +165,9 @@ impl Driver for Embedded {
 
     fn queue(&self) -> Vec<QueueEntry> {
         let slot = self.slot();
-        slot.running.as_ref().map_or_else(|| slot.last_queue.clone(), |relay| self.entries(relay))
+        // One that has died by a panic cannot be asked any more.
+        let alive = slot.running.as_ref().filter(|relay| relay.died().is_none());
+        alive.map_or_else(|| slot.last_queue.clone(), |relay| self.entries(relay))
     }
 
     fn log(&self) -> Vec<LogLine> {
@@ -182,7 +184,7 @@ impl Driver for Embedded {
     }
 
     fn died(&self) -> Option<String> {
-        None
+        self.slot().running.as_ref().and_then(Relay::died)
     }
 
     fn version(&self) -> String {

@@ -50,10 +50,10 @@ impl Watch {
     /// To be asked before the clock moves.
     pub(super) fn quiet(&self, now: RunTime, next: Option<RunTime>) -> Flow {
         let mut state = self.lock();
-        let live = state.look(now);
         if let Some(why) = state.relay.died() {
             return state.end(Ending::RelayDied { why });
         }
+        let live = state.look(now);
         if live == 0
             && let Some(settle) = state.settle.take()
         {

@@ -222,7 +222,7 @@ impl Submitter {
     fn offered(&mut self, parameters: Vec<String>) -> String {
         let (offered, dropped): (Vec<_>, Vec<_>) = parameters.into_iter().partition(|p| self.is_offered(p));
         self.dropped.extend(dropped);
-        offered.iter().map(|parameter| format!(" {parameter}")).collect()
+        offered.iter().flat_map(|parameter| [" ", parameter]).collect()
     }
 
     /// Whether the EHLO reply has the keyword that a parameter belongs to. A parameter that is of no known extension is

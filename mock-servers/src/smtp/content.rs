@@ -163,17 +163,17 @@ mod tests {
     use rstest::rstest;
 
     fn read_all(mut input: &[u8], step: usize) -> (Vec<u8>, usize, bool) {
-        let (mut reader, mut out, mut taken) = (DotReader::default(), Vec::new(), 0);
+        let (mut reader, mut out, mut total) = (DotReader::default(), Vec::new(), 0);
         while !input.is_empty() {
             let piece = &input[..step.min(input.len())];
-            let (used, stop) = reader.read(piece, &mut out);
-            taken += used;
-            input = &input[used..];
+            let (count, stop) = reader.read(piece, &mut out);
+            total += count;
+            input = &input[count..];
             if stop == Stop::End {
-                return (out, taken, true);
+                return (out, total, true);
             }
         }
-        (out, taken, false)
+        (out, total, false)
     }
 
     #[rstest]

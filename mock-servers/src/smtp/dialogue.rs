@@ -152,13 +152,11 @@ impl DialogueRunner {
         let mut waits = false;
         for Choice(lines) in choices {
             let fits = match lines.first().map(|line| &line.what) {
-                Some(Speech::Hear(pattern)) => match self.listen() {
-                    Some(heard) => heard.fits(pattern),
-                    None => {
-                        waits |= !self.peer_closed;
-                        false
-                    }
-                },
+                Some(Speech::Hear(pattern)) => {
+                    let heard = self.listen();
+                    waits |= heard.is_none() && !self.peer_closed;
+                    heard.is_some_and(|heard| heard.fits(pattern))
+                }
                 Some(Speech::HearClose) => {
                     let closed = self.peer_closed && self.inbox.is_empty() && self.heard.is_none();
                     waits |= !self.peer_closed && self.listen().is_none();

@@ -42,7 +42,7 @@ impl Ledger {
     }
 
     /// The client sent these bytes.
-    pub(super) fn from_client(&mut self, bytes: &[u8], at: RunTime) {
+    pub(super) fn client_sent(&mut self, bytes: &[u8], at: RunTime) {
         let kept = bytes.len().min(usize::try_from(self.room).unwrap_or(usize::MAX));
         self.room -= kept as u64;
         for (piece, written) in [(&bytes[..kept], true), (&bytes[kept..], false)] {
@@ -54,7 +54,7 @@ impl Ledger {
     }
 
     /// The server sent these bytes.
-    pub(super) fn from_server(&self, bytes: &[u8], at: RunTime) {
+    pub(super) fn server_sent(&self, bytes: &[u8], at: RunTime) {
         self.bytes(Side::Server, bytes, at);
     }
 
@@ -197,8 +197,8 @@ mod tests {
         let recorder = Recorder::default();
         let here = "127.0.0.1:1".parse().unwrap();
         let mut ledger = Ledger::new(recorder.open("m", Side::Server, here, here, RunTime::ZERO), 100);
-        ledger.from_client(b"MAIL\r\nDATA\r\nx\r\n", RunTime::ZERO);
-        ledger.from_client(b".\r\nQUIT\r\n", RunTime::ZERO);
+        ledger.client_sent(b"MAIL\r\nDATA\r\nx\r\n", RunTime::ZERO);
+        ledger.client_sent(b".\r\nQUIT\r\n", RunTime::ZERO);
         ledger.label(6, Part::Lines);
         ledger.label(6, Part::Lines);
         ledger.label(6, Part::Content);
@@ -220,7 +220,7 @@ mod tests {
         let recorder = Recorder::default();
         let here = "127.0.0.1:1".parse().unwrap();
         let mut ledger = Ledger::new(recorder.open("m", Side::Server, here, here, RunTime::ZERO), 4);
-        ledger.from_client(b"abcdef", RunTime::ZERO);
+        ledger.client_sent(b"abcdef", RunTime::ZERO);
         ledger.label(2, Part::Lines);
         ledger.label(4, Part::Content);
         assert_eq!(pieces(&recorder), [("ab".to_owned(), Part::Lines), ("cd".to_owned(), Part::Content)]);

@@ -78,12 +78,12 @@ impl Observer {
     pub(super) fn said(&mut self, by: Side, bytes: &[u8], at: RunTime) {
         match by {
             Side::Client => {
-                self.ledger.from_client(bytes, at);
+                self.ledger.client_sent(bytes, at);
                 self.client.extend_from_slice(bytes);
                 self.follow_client(at);
             }
             Side::Server => {
-                self.ledger.from_server(bytes, at);
+                self.ledger.server_sent(bytes, at);
                 let mut rest = bytes;
                 while !rest.is_empty() {
                     let (taken, reply) = self.replies.read(rest);
@@ -217,13 +217,14 @@ impl Observer {
         }
         match self.asked.pop_front().unwrap_or(Asked::Other) {
             Asked::Connection | Asked::Other => {}
-            Asked::Greeting { extended, ends } if good => {
-                self.end_transaction(ends, at);
-                if extended {
+            Asked::Greeting { extended, ends } => {
+                if good {
+                    self.end_transaction(ends, at);
+                }
+                if good && extended {
                     self.ledger.offer(reply.lines.get(1..).unwrap_or_default(), at);
                 }
             }
-            Asked::Greeting { .. } => {}
             Asked::Mail { index, before } => {
                 self.ledger.transaction(index, |t| {
                     t.mail_reply = Some(reply.clone());

@@ -45,16 +45,9 @@ impl Placeholders<'_> {
             rest = &rest[open..];
             let value =
                 rest[1..].split_once('}').and_then(|(name, _)| Some((name.len() + 2, self.value(name)?)));
-            match value {
-                Some((length, value)) => {
-                    out += &value;
-                    rest = &rest[length..];
-                }
-                None => {
-                    out.push('{');
-                    rest = &rest[1..];
-                }
-            }
+            let (length, value) = value.unwrap_or_else(|| (1, "{".to_owned()));
+            out += &value;
+            rest = &rest[length..];
         }
         out + rest
     }
@@ -74,18 +67,29 @@ impl Placeholders<'_> {
 
 /// A reply as bytes: code and hyphen on all lines but the last (RFC 5321 section 4.2.1).
 pub(super) fn encode(reply: &Reply) -> Vec<u8> {
-    let mut out = String::new();
     let last = reply.lines.len().saturating_sub(1);
-    for (at, line) in reply.lines.iter().enumerate() {
+    let line = |(at, line): (usize, &String)| {
         // A code without a text has no space either, except for the empty challenge `334 ` (RFC 4954 section 4).
         let separator = match (at == last, line.is_empty() && reply.code != 334) {
             (false, _) => "-",
             (true, false) => " ",
             (true, true) => "",
         };
-        out += &format!("{:03}{separator}{line}\r\n", reply.code);
-    }
-    out.into_bytes()
+        format!("{:03}{separator}{line}\r\n", reply.code).into_bytes()
+    };
+    reply.lines.iter().enumerate().flat_map(line).collect()
+}
+
+/// What raw bytes say: the code of the first line, and the texts of all, complete or not.
+pub(super) fn read_loosely(bytes: &[u8]) -> Reply {
+    let text = String::from_utf8_lossy(bytes);
+    let lines = text.strip_suffix('\n').unwrap_or(&text).split('\n');
+    let mut replies = lines.map(|line| line.strip_suffix('\r').unwrap_or(line)).map(|line| {
+        let read = ReplyText::parse(line).map(|mut reply| (reply.code, reply.lines.swap_remove(0)));
+        read.unwrap_or_else(|| (0, line.to_owned()))
+    });
+    let (code, first) = replies.next().unwrap_or_default();
+    Reply { code, lines: std::iter::once(first).chain(replies.map(|(_, line)| line)).collect() }
 }
 
 /// Puts replies together from the bytes of a server.

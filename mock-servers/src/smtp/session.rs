@@ -9,10 +9,11 @@ mod effects;
 mod intake;
 mod parameters;
 mod plain;
+mod moments;
 mod rules;
 mod state;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -28,6 +29,7 @@ use crate::transcript::{Close, Reply, SessionRecorder, What};
 
 use effects::{Outcome, ends_chunks};
 use intake::{Inbox, Mode};
+use moments::Idle;
 use state::State;
 
 /// Bounds of what a session keeps in memory.
@@ -101,14 +103,6 @@ struct Occasion {
     begins_tls: bool,
     /// Whether no rule replied.
     by_profile: bool,
-}
-
-/// The silence of the client.
-#[derive(Debug, Default)]
-struct Idle {
-    since: RunTime,
-    /// Idle rules that were tried in this silence: whether of the profile, and which.
-    tried: BTreeSet<(bool, usize)>,
 }
 
 impl ServerSession {
@@ -243,7 +237,7 @@ impl ServerSession {
                         Outcome::Positive
                     };
                     let outcome = if means == MeansFor::Accepted { accepts } else { Outcome::Negative };
-                    self.settle(outcome, &read_loosely(&bytes), now);
+                    self.settle(outcome, &reply::read_loosely(&bytes), now);
                 }
             }
             Action::Pace(size) => {
@@ -309,44 +303,6 @@ impl ServerSession {
         }
         .fill(text)
     }
-
-    /// The client sent bytes before the banner.
-    fn notice_early_talker(&mut self, now: RunTime) {
-        let due = self.occasion.request.on == On::Connect && !self.steps.is_empty() && !self.occasion.settled;
-        if !due || std::mem::replace(&mut self.state.early_noticed, true) {
-            return;
-        }
-        self.count(&On::Early);
-        let request = Request::event(On::Early);
-        let Some(chosen) = self.choose(&On::Early, &request, now) else { return };
-        let rest = if chosen.replies {
-            self.occasion.request = request;
-            VecDeque::from([Step::Finish])
-        } else {
-            let left = self.wake.map(Step::Until).into_iter();
-            left.chain(std::mem::take(&mut self.steps)).collect()
-        };
-        self.wake = None;
-        self.steps = chosen.actions.into_iter().map(Step::Act).chain(rest).collect();
-    }
-
-    /// Fires an idle rule whose time has come.
-    fn notice_idle(&mut self, now: RunTime) -> bool {
-        if self.peer_closed {
-            return false;
-        }
-        let due: Vec<_> = self.idle_rules().filter(|&(_, at)| at <= now).map(|(key, _)| key).collect();
-        for key in due {
-            self.idle.tried.insert(key);
-            self.count(&On::Idle);
-            let request = Request::event(On::Idle);
-            if let Some(chosen) = self.choose_idle(key, &request, now) {
-                self.start(chosen.actions.into_iter().map(Step::Act).collect(), request, now);
-                return true;
-            }
-        }
-        false
-    }
 }
 
 impl Conversation for ServerSession {
@@ -357,9 +313,9 @@ impl Conversation for ServerSession {
         match input {
             Input::Connected => self.begin(Request::event(On::Connect), now),
             Input::Bytes(bytes) => {
-                self.ledger.from_client(bytes, now);
+                self.ledger.client_sent(bytes, now);
                 self.inbox.add(bytes);
-                self.idle = Idle { since: now, tried: BTreeSet::new() };
+                self.idle = Idle::since(now);
                 self.notice_early_talker(now);
                 if self.inbox.len() as u64 > self.limits.content.saturating_add(1024 * 1024) {
                     // Only a flood during a wait comes to this.
@@ -391,7 +347,7 @@ impl Conversation for ServerSession {
     }
 
     fn sent(&mut self, bytes: &[u8], now: RunTime) {
-        self.ledger.from_server(bytes, now);
+        self.ledger.server_sent(bytes, now);
     }
 
     fn deadline(&self) -> Option<RunTime> {
@@ -409,16 +365,4 @@ impl Occasion {
     fn new(request: Request, at: RunTime) -> Self {
         Self { request, at, settled: false, closes: false, tls: None, begins_tls: false, by_profile: false }
     }
-}
-
-/// What raw bytes say: the code of the first line, and the texts of all, complete or not.
-fn read_loosely(bytes: &[u8]) -> Reply {
-    let text = String::from_utf8_lossy(bytes);
-    let lines = text.strip_suffix('\n').unwrap_or(&text).split('\n');
-    let mut replies = lines.map(|line| line.strip_suffix('\r').unwrap_or(line)).map(|line| {
-        let read = ReplyText::parse(line).map(|mut reply| (reply.code, reply.lines.swap_remove(0)));
-        read.unwrap_or_else(|| (0, line.to_owned()))
-    });
-    let (code, first) = replies.next().unwrap_or_default();
-    Reply { code, lines: std::iter::once(first).chain(replies.map(|(_, line)| line)).collect() }
 }

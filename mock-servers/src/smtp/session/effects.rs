@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::intake::Mode;
+use super::moments::Idle;
 use super::state::{Greeting, Mail, State};
 use super::{Output, ServerSession, Step};
 use crate::script::{Action, On, TlsAction, Verb};
@@ -215,8 +216,7 @@ impl ServerSession {
             self.inbox.answered();
         }
         if on != On::Idle {
-            self.idle.since = now;
-            self.idle.tried.clear();
+            self.idle = Idle::since(now);
         }
     }
 
@@ -239,7 +239,7 @@ impl ServerSession {
         self.ledger.label(said, crate::transcript::Part::Lines);
         self.ledger.tls = true;
         self.ledger.event(now, What::TlsStarted { version, server_name });
-        self.idle.since = now;
+        self.idle = Idle::since(now);
         let before = std::mem::take(&mut self.state);
         self.state = State {
             greeting: before.greeting,

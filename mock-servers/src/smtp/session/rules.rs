@@ -102,7 +102,7 @@ impl ServerSession {
             return true;
         }
         let Some(mail) = &self.state.mail else { return false };
-        let recipients = self.recipients_at_hand(mail, request);
+        let recipients = recipients_at_hand(mail, request);
         if recipients.is_empty() {
             let since = now.since(mail.first_seen);
             return conditions
@@ -117,17 +117,6 @@ impl ServerSession {
                 _ => true,
             })
         })
-    }
-
-    /// The recipient of this RCPT; at other times those that were accepted.
-    fn recipients_at_hand<'a>(&'a self, mail: &'a Mail, request: &'a Request) -> Vec<(&'a str, Seen)> {
-        let addresses: Vec<&str> = match &request.path {
-            Some(path) if is_rcpt(request) => vec![&path.address],
-            _ if is_rcpt(request) => Vec::new(),
-            _ => mail.recipients.iter().map(String::as_str).collect(),
-        };
-        let seen = |address: &str| mail.seen.get(&address.to_lowercase()).copied();
-        addresses.into_iter().filter_map(|address| Some((address, seen(address)?))).collect()
     }
 
     fn condition(&self, condition: &Condition, on: &On, request: &Request) -> bool {
@@ -196,4 +185,15 @@ fn domains(mail: &Mail, request: &Request) -> u64 {
     let addresses = mail.recipients.iter().chain(here);
     let domains = addresses.map(|a| a.rsplit_once('@').map_or("", |(_, domain)| domain).to_ascii_lowercase());
     domains.collect::<BTreeSet<_>>().len() as u64
+}
+
+/// The recipient of this RCPT; at other times those that were accepted.
+fn recipients_at_hand<'a>(mail: &'a Mail, request: &'a Request) -> Vec<(&'a str, Seen)> {
+    let addresses: Vec<&str> = match &request.path {
+        Some(path) if is_rcpt(request) => vec![&path.address],
+        _ if is_rcpt(request) => Vec::new(),
+        _ => mail.recipients.iter().map(String::as_str).collect(),
+    };
+    let seen = |address: &str| mail.seen.get(&address.to_lowercase()).copied();
+    addresses.into_iter().filter_map(|address| Some((address, seen(address)?))).collect()
 }

@@ -8,7 +8,7 @@ use crate::RunTime;
 use crate::script::{Choice, Dialogue, Line, Pattern, Speech};
 use crate::smtp::conversation::{Conversation, Input, Output};
 use crate::smtp::dialogue::DialogueRunner;
-use crate::transcript::{Close, Part, Recorder, Session, Side, What};
+use crate::transcript::{Close, Part, Recorder, Reply, Session, Side, What};
 
 use super::bench::{Do, pass, say};
 
@@ -126,7 +126,7 @@ fn a_client_says_its_lines_and_matches_whole_replies() {
     assert_eq!(transaction.helo.as_deref(), Some("sub2."));
     assert_eq!(transaction.recipients[0].reply.as_ref().map(|r| r.code), Some(250));
     assert_eq!(transaction.content, b"x\r\n.y\r\n");
-    assert_eq!(transaction.final_reply.as_ref().map(|r| r.text()).as_deref(), Some("250 taken"));
+    assert_eq!(transaction.final_reply.as_ref().map(Reply::text).as_deref(), Some("250 taken"));
     assert!(transaction.ended && !transaction.taken, "the relay took it, not the mock");
     assert_eq!(run.record.offers[0].keywords, ["SIZE 10"]);
     let content = run.record.events.iter().filter_map(|event| match &event.what {
@@ -259,7 +259,7 @@ fn refused_mails_and_pipelines_are_told_apart() {
     let run = run(Side::Client, &lines, &input);
     assert_eq!(run.outcome(), "completed");
     let codes = run.record.transactions.iter().map(|t| {
-        let reply = |r: &Option<crate::transcript::Reply>| r.as_ref().map_or(0, |r| r.code);
+        let reply = |r: &Option<Reply>| r.as_ref().map_or(0, |r| r.code);
         (reply(&t.mail_reply), reply(&t.recipients[0].reply), reply(&t.final_reply))
     });
     assert_eq!(codes.collect::<Vec<_>>(), [(550, 503, 0), (250, 250, 451)]);

@@ -8,7 +8,7 @@ use crate::script::Script;
 use crate::smtp::memory::ServerMemory;
 use crate::smtp::session::Limits;
 use crate::time::RunTime;
-use crate::transcript::{Close, Recorder};
+use crate::transcript::{Close, Recorder, Reply};
 
 fn everything() -> Script {
     server(&[
@@ -96,7 +96,7 @@ proptest! {
         let run = run_both_ways(&everything(), &[Do::Say(input.concat()), Do::Close(Close::Fin)]);
         for transaction in &run.record.transactions {
             prop_assert!(transaction.finished.is_some());
-            prop_assert!(!transaction.taken || transaction.final_reply.as_ref().is_some_and(|r| r.is_positive()));
+            prop_assert!(!transaction.taken || transaction.final_reply.as_ref().is_some_and(Reply::is_positive));
         }
     }
 
@@ -114,7 +114,7 @@ proptest! {
 
     #[test]
     fn every_complete_line_has_exactly_one_reply(lines in vec(simple_commands(), 0..30)) {
-        let input: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+        let input: String = lines.iter().flat_map(|line| [line, "\r\n"]).collect();
         let run = run_both_ways(&plain(), &[say(input)]);
         prop_assert_eq!(run.codes().len(), 1 + lines.len());
     }

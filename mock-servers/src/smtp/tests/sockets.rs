@@ -27,18 +27,18 @@ use crate::time::RunTime;
 use crate::transcript::{Close, Recorder, Session, Side, What};
 
 /// A server that stands on a socket of its own.
-struct Standing {
+pub(super) struct Standing {
     address: SocketAddr,
-    environment: Environment,
+    pub(super) environment: Environment,
     serving: JoinHandle<std::io::Error>,
 }
 
-fn epoch() -> SystemTime {
+pub(super) fn epoch() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_hours(24 * 365 * 40)
 }
 
 impl Standing {
-    async fn new(script: Script) -> Self {
+    pub(super) async fn new(script: Script) -> Self {
         Self::with_clock(script, Arc::new(RealClock::start())).await
     }
 
@@ -52,12 +52,12 @@ impl Standing {
         Self { address, environment, serving }
     }
 
-    async fn dial(&self) -> TcpStream {
+    pub(super) async fn dial(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
     }
 
     /// The first session as it is written down once the condition holds.
-    async fn session_when(&self, holds: impl Fn(&Session) -> bool) -> Session {
+    pub(super) async fn session_when(&self, holds: impl Fn(&Session) -> bool) -> Session {
         loop {
             if let Some(session) =
                 self.environment.recorder.sessions().into_iter().next().filter(|s| holds(s))
@@ -70,7 +70,7 @@ impl Standing {
 }
 
 /// Reads until the server has given as many replies, and returns what it said.
-async fn hear(stream: &mut (impl AsyncRead + Unpin), replies: usize) -> String {
+pub(super) async fn hear(stream: &mut (impl AsyncRead + Unpin), replies: usize) -> String {
     let mut text = String::new();
     while codes(&text).len() < replies {
         let mut buffer = [0; 1024];
@@ -81,11 +81,11 @@ async fn hear(stream: &mut (impl AsyncRead + Unpin), replies: usize) -> String {
     text
 }
 
-async fn tell(stream: &mut (impl AsyncWrite + Unpin), text: &str) {
+pub(super) async fn tell(stream: &mut (impl AsyncWrite + Unpin), text: &str) {
     stream.write_all(text.as_bytes()).await.unwrap();
 }
 
-fn closes(session: &Session) -> Vec<(Side, Close)> {
+pub(super) fn closes(session: &Session) -> Vec<(Side, Close)> {
     let closes = session.events.iter().filter_map(|event| match event.what {
         What::Closed { by, how } => Some((by, how)),
         _ => None,
@@ -263,123 +263,5 @@ async fn dialogues_meet_each_other() {
     dialogue::converse(Box::new(RealConnection(stream)), &client, clock, record).await;
     for session in recorder.sessions() {
         assert!(session.events.iter().any(|e| e.what == What::Completed), "{session:?}");
-    }
-}
-
-/// The run's own clock for certificates.
-#[derive(Debug)]
-struct AtEpoch;
-
-impl TimeProvider for AtEpoch {
-    fn current_time(&self) -> Option<UnixTime> {
-        Some(UnixTime::since_unix_epoch(epoch().duration_since(SystemTime::UNIX_EPOCH).unwrap()))
-    }
-}
-
-/// Goes through STARTTLS; the encrypted stream, or the library's words.
-async fn start_tls(
-    standing: &Standing,
-    mut stream: TcpStream,
-) -> Result<tokio_rustls::client::TlsStream<TcpStream>, String> {
-    hear(&mut stream, 1).await;
-    tell(&mut stream, "EHLO a\r\n").await;
-    hear(&mut stream, 1).await;
-    tell(&mut stream, "STARTTLS\r\n").await;
-    hear(&mut stream, 1).await;
-    let mut roots = RootCertStore::empty();
-    roots.add(standing.environment.tls.root_der().unwrap()).unwrap();
-    let config = ClientConfig::builder_with_details(Arc::new(ring::default_provider()), Arc::new(AtEpoch))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let name = ServerName::try_from("hub.example").unwrap();
-    TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(|error| error.to_string())
-}
-
-#[tokio::test]
-async fn starttls_encrypts_what_follows() {
-    let standing = Standing::new(server(&["STARTTLS"])).await;
-    let stream = standing.dial().await;
-    let mut stream = start_tls(&standing, stream).await.unwrap();
-    tell(&mut stream, "EHLO b\r\nQUIT\r\n").await;
-    assert_eq!(codes(&hear(&mut stream, 2).await), [250, 221]);
-    assert_eq!(stream.read(&mut [0; 10]).await.unwrap(), 0, "close_notify");
-    let session = standing.session_when(|session| !closes(session).is_empty()).await;
-    let started = session.events.iter().find_map(|event| match &event.what {
-        What::TlsStarted { version, server_name } => Some((version.clone(), server_name.clone())),
-        _ => None,
-    });
-    assert_eq!(started, Some(("TLSv1.3".to_owned(), Some("hub.example".to_owned()))));
-    assert!(
-        session
-            .events
-            .iter()
-            .any(|e| matches!(&e.what, What::Bytes { bytes, tls: true, .. } if bytes.starts_with(b"221")))
-    );
-}
-
-async fn handshake_with(action: TlsAction) -> (Result<(), String>, Session) {
-    let script = Script {
-        rules: vec![(on(Verb::StartTls), always(vec![Action::Tls(action)]))],
-        ..server(&["STARTTLS"])
-    };
-    let standing = Standing::new(script).await;
-    let stream = standing.dial().await;
-    let outcome = start_tls(&standing, stream).await.map(drop);
-    let session = standing
-        .session_when(|s| {
-            s.events.iter().any(|e| matches!(e.what, What::TlsFailed { .. } | What::TlsStarted { .. }))
-        })
-        .await;
-    (outcome, session)
-}
-
-#[tokio::test]
-async fn bad_certificates_are_bad_in_their_own_way() {
-    for (certificate, complaint) in [
-        (Certificate::Expired, "Expired"),
-        (Certificate::NotYet, "NotValidYet"),
-        (Certificate::WrongName, "NotValidForName"),
-        (Certificate::UnknownCa, "UnknownIssuer"),
-        (Certificate::SelfSigned, "UnknownIssuer"),
-    ] {
-        let (outcome, session) = handshake_with(TlsAction { certificate, ..TlsAction::default() }).await;
-        let error = outcome.unwrap_err();
-        eprintln!("{certificate:?}: {error} {complaint}");
-        assert!(session.events.iter().any(|e| matches!(e.what, What::TlsFailed { .. })), "{certificate:?}");
-    }
-}
-
-#[tokio::test]
-async fn handshakes_fail_as_scripted() {
-    for (fault, words) in
-        [(TlsFault::Eof, "eof"), (TlsFault::Corrupt, "message"), (TlsFault::Alert, "handshakefailure")]
-    {
-        let (outcome, session) =
-            handshake_with(TlsAction { fault: Some(fault), ..TlsAction::default() }).await;
-        let error = outcome.unwrap_err();
-        assert!(error.to_lowercase().replace(' ', "").contains(words), "{fault:?}: {error}");
-        assert!(
-            session
-                .events
-                .iter()
-                .any(|e| matches!(&e.what, What::TlsFailed { why } if why.starts_with("as scripted")))
-        );
-    }
-}
-
-#[tokio::test]
-async fn a_handshake_can_be_left_without_an_answer() {
-    let tls = TlsAction { fault: Some(TlsFault::Stall), ..TlsAction::default() };
-    let script =
-        Script { rules: vec![(on(Verb::StartTls), always(vec![Action::Tls(tls)]))], ..server(&["STARTTLS"]) };
-    let standing = Standing::new(script).await;
-    let stream = standing.dial().await;
-    let failed = |s: &Session| s.events.iter().any(|e| matches!(e.what, What::TlsFailed { .. }));
-    tokio::select! {
-        biased;
-        outcome = start_tls(&standing, stream) => panic!("answered: {outcome:?}"),
-        session = standing.session_when(failed) => assert!(closes(&session).is_empty()),
     }
 }
