@@ -266,7 +266,7 @@ impl Queue {
         let now = self.clock.now();
         let Some(entry) = entries.by_number.get_mut(&key) else { return };
         if now >= schedule::end_of_life(&self.config.queue, entry.envelope.arrival) {
-            entry.expire(&self.log, now);
+            entry.expire(&self.config, &self.log, now);
         }
         // Put off before anyone is told, so that a notification that cannot be stored is tried again by schedule.
         let Envelope { arrival, attempts, .. } = entry.envelope;
@@ -434,11 +434,11 @@ impl Entry {
     }
 
     /// Gives up what is still pending.
-    fn expire(&mut self, log: &Log, now: SystemTime) {
+    fn expire(&mut self, config: &Config, log: &Log, now: SystemTime) {
         let id = &self.envelope.id;
         for Recipient { to, state } in &mut self.envelope.recipients {
             if let State::Pending(last) = state {
-                let problem = schedule::expired(last.take(), now);
+                let problem = schedule::expired(last.take(), now, &config.vintage);
                 log.say(format!("{id}: to=<{}>, status=expired ({})", to.address, problem.reason));
                 *state = State::Failed { problem, announced: false };
             }

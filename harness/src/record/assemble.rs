@@ -2,10 +2,10 @@
 
 use mock_servers::RunTime;
 use mock_servers::dns::DnsQuery;
-use mock_servers::transcript::{Session, Side};
+use mock_servers::transcript::Session;
 
 use super::{
-    End, LogLine, QueueState, Record, RelayIdentity, StepDone, attempts::Attempts, deliveries, submissions,
+    End, LogLine, QueueState, Record, RelayIdentity, StepDone, attempts::Attempts, deliveries, order, submissions,
 };
 
 /// What the lab saw.
@@ -15,7 +15,7 @@ pub struct Raw {
     pub relay: RelayIdentity,
     /// What the run's clock called its start: seconds since 1970, UTC.
     pub epoch: i64,
-    /// Every SMTP session, in any order.
+    /// Every SMTP session, in order of opening as far as it is known.
     pub sessions: Vec<Session>,
     /// Every DNS query of the relay, in order.
     pub queries: Vec<DnsQuery>,
@@ -57,11 +57,7 @@ pub struct Sent {
 
 /// Makes the record.
 pub fn assemble(raw: Raw) -> Record {
-    let mut sessions = raw.sessions;
-    sessions.sort_by(|a, b| {
-        let key = |s: &Session| (s.opened, s.mock_is != Side::Client);
-        key(a).cmp(&key(b)).then_with(|| a.mock.cmp(&b.mock)).then(a.ordinal.cmp(&b.ordinal))
-    });
+    let sessions = order::sorted(raw.sessions, &raw.sent, &raw.steps);
     let queue = changes(raw.queue);
     let submissions = submissions::of(&sessions, raw.sent);
     let sorted = deliveries::sort(&sessions, &submissions);

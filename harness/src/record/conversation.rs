@@ -186,7 +186,8 @@ impl Reading {
         self.from_client.extend_from_slice(bytes);
         for line in whole_lines(&mut self.from_client) {
             let last = self.done.exchanges.last();
-            let challenged = last.is_some_and(|e| e.code() == 334);
+            let authenticating = |e: &Exchange| e.verb() == "AUTH" || e.asked == Asked::Challenge;
+            let challenged = last.is_some_and(|e| e.code() == 334 && authenticating(e));
             self.ask(if challenged { Asked::Challenge } else { Asked::Command }, line);
         }
     }

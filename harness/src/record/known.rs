@@ -136,8 +136,16 @@ impl Known {
         }
     }
 
-    /// Greetings tell the time, and other replies may.
+    /// Greetings tell the time, and other replies may. The reply to the end of data may tell the mail's id.
     fn in_replies(&mut self, record: &Record, session: &Session) {
+        if session.mock_is == Side::Client {
+            for reply in session.transactions.iter().filter_map(|t| t.final_reply.as_ref()) {
+                let id = reply.lines.first().filter(|_| reply.is_positive()).and_then(|line| id_in_reply(line));
+                if let Some(id) = id {
+                    self.add(id, Kind::QueueId);
+                }
+            }
+        }
         for event in &session.events {
             if let What::Bytes { from: Side::Server, bytes, part: Part::Lines, .. } = &event.what {
                 self.dates(record, &String::from_utf8_lossy(bytes), false);
@@ -146,27 +154,44 @@ impl Known {
     }
 
     fn in_content(&mut self, record: &Record, content: &[u8], own: &[&[u8]]) {
+        self.in_header(record, content, own);
+        let is_own = |value: &str| own.iter().any(|content| holds(content, value.as_bytes()));
+        let Some(message) = MessageParser::default().parse(content) else { return };
+        for part in &message.parts {
+            if let Some(boundary) = part.content_type().and_then(|kind| kind.attribute("boundary"))
+                && !is_own(boundary)
+            {
+                self.add(boundary, Kind::Boundary);
+            }
+            // what a notification returns: a whole message, or its header
+            let returned = part.content_type().is_some_and(|kind| {
+                matches!(kind.subtype(), Some("rfc822" | "rfc822-headers" | "global" | "global-headers"))
+            });
+            let raw = content.get(part.offset_body as usize..part.offset_end as usize);
+            if let Some(raw) = raw.filter(|_| returned) {
+                self.in_header(record, raw, own);
+            }
+        }
+    }
+
+    fn in_header(&mut self, record: &Record, content: &[u8], own: &[&[u8]]) {
         self.dates_of_header(record, content);
         let is_own = |value: &str| own.iter().any(|content| holds(content, value.as_bytes()));
         for field in mail::split(content).0 {
+            if is_own(&field.value) {
+                continue;
+            }
             if field.is("Message-ID") {
                 // with its angle brackets, as References and In-Reply-To repeat it
                 let id = field.value.as_str();
-                if !id.ends_with(&format!("@{}>", tokens::DOMAIN)) && !is_own(id) {
+                if !id.ends_with(&format!("@{}>", tokens::DOMAIN)) {
                     self.add(id, Kind::MessageId);
                 }
             }
             if field.is("Received")
-                && !is_own(&field.value)
                 && let Some(id) = id_clause(&field.value)
             {
                 self.add(id, Kind::QueueId);
-            }
-        }
-        let Some(message) = MessageParser::default().parse(content) else { return };
-        for boundary in message.parts.iter().filter_map(|part| part.content_type()?.attribute("boundary")) {
-            if !is_own(boundary) {
-                self.add(boundary, Kind::Boundary);
             }
         }
     }
@@ -178,6 +203,20 @@ fn id_clause(received: &str) -> Option<&str> {
     let mut words = clauses.split_ascii_whitespace();
     words.find(|word| word.eq_ignore_ascii_case("id"))?;
     words.next().map(|id| id.trim_matches(['<', '>']))
+}
+
+/// As servers word it: `Queued as X`, `OK id=X`, `X Message accepted`. It holds a digit.
+fn id_in_reply(line: &str) -> Option<&str> {
+    let words: Vec<&str> = line.split_ascii_whitespace().collect();
+    let named = words.iter().zip(words.iter().skip(1)).find(|(word, _)| {
+        word.eq_ignore_ascii_case("as") || word.eq_ignore_ascii_case("id")
+    });
+    let prefixed = || words.iter().find_map(|word| word.strip_prefix("id="));
+    // after the enhanced status code, and long enough to be no word
+    let first = || words.get(1).copied().filter(|word| word.len() >= 10);
+    let id = named.map(|(_, id)| *id).or_else(prefixed).or_else(first)?;
+    let id = id.trim_end_matches(['.', ',', ';']);
+    id.bytes().any(|b| b.is_ascii_digit()).then_some(id)
 }
 
 fn stands_alone(text: &str, at: usize, value: &str, kind: Kind) -> bool {

@@ -8,6 +8,7 @@ mod deliveries;
 mod known;
 pub mod mail;
 mod notification;
+mod order;
 mod submissions;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -15,6 +16,7 @@ mod tokens;
 
 pub use assemble::{Raw, Sent, assemble};
 pub use known::{Kind, Known, Span};
+pub use order::steps_among_sessions;
 
 use std::net::SocketAddr;
 

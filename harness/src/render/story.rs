@@ -8,7 +8,7 @@ use mock_servers::transcript::Side;
 
 use super::names::Names;
 use super::{queue, talk};
-use crate::record::{Ending, Record, Role};
+use crate::record::{Ending, Record, Role, steps_among_sessions};
 
 /// As many lines of the log are shown.
 const LOG: usize = 20;
@@ -58,15 +58,16 @@ impl<'a> Story<'a> {
     }
 
     fn run(&mut self) {
-        let mut all: Vec<(RunTime, u8, Happening<'a>)> = Vec::new();
-        all.extend(self.record.steps.iter().map(|step| (step.began, 0, Happening::Step(&step.step))));
-        all.extend(
-            self.record.sessions.iter().enumerate().map(|(i, s)| (s.opened, 1, Happening::Session(i))),
-        );
+        // at one moment: a step before the sessions that it began, the queue after them
+        let mut all: Vec<(RunTime, usize, Happening<'a>)> = Vec::new();
+        let places = steps_among_sessions(self.record);
+        let steps = self.record.steps.iter().zip(places);
+        all.extend(steps.map(|(step, place)| (step.began, 2 * place, Happening::Step(&step.step))));
+        let sessions = self.record.sessions.iter().enumerate();
+        all.extend(sessions.map(|(index, s)| (s.opened, 2 * index + 1, Happening::Session(index))));
         let changes = queue::changes(self.record, self.names);
-        all.extend(changes.into_iter().map(|change| (change.at, 2, Happening::Queue(change))));
-        // stable: what is of one kind and time stays in the record's order
-        all.sort_by_key(|(at, rank, _)| (*at, *rank));
+        all.extend(changes.into_iter().map(|change| (change.at, usize::MAX, Happening::Queue(change))));
+        all.sort_by_key(|(at, place, _)| (*at, *place));
         for (at, _, happening) in all {
             match happening {
                 Happening::Step(step) => self.told(format!("\n== +{at}  {step}\n")),

@@ -37,13 +37,24 @@ impl Problems {
 
     /// Notes "expected …, found …".
     pub(super) fn expected(&self, node: &Node, expected: &str) -> Option<()> {
-        self.push(
-            Diagnostic::new(node.span.clone(), format!("expected {expected}, found {}", node.describe()))
-                .because(match node.value {
-                    Value::Null => "nothing is written here".to_owned(),
-                    _ => format!("this is {}", node.describe()),
-                }),
-        );
+        let title = format!("expected {expected}, found {}", node.describe());
+        let mut diagnostic = Diagnostic::new(node.span.clone(), title).because(match node.value {
+            Value::Null => "nothing is written here".to_owned(),
+            _ => format!("this is {}", node.describe()),
+        });
+        if let Value::Mapping(entries) = &node.value {
+            let braces = entries.len() == 1 && matches!(entries[0].value.value, Value::Null);
+            if braces {
+                diagnostic
+                    .help
+                    .push(format!("a text in braces must be in quotes: \"{{{}}}\"", entries[0].key));
+            } else if expected.starts_with("a list") {
+                diagnostic
+                    .help
+                    .push("an element of a list begins with `- `, or stands in `[...]`".to_owned());
+            }
+        }
+        self.push(diagnostic);
         None
     }
 

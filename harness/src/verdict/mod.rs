@@ -11,10 +11,14 @@ mod conservation;
 #[cfg(test)]
 mod conservation_tests;
 mod content;
+#[cfg(test)]
+mod content_tests;
 mod exercised;
 mod expect;
 mod ledger;
 mod notices;
+#[cfg(test)]
+mod notices_tests;
 #[cfg(test)]
 mod testing;
 mod wire;
@@ -202,7 +206,7 @@ fn died(record: &Record) -> Vec<Finding> {
         severity: Severity::Violates,
         rule: "invariant: the relay lives".to_owned(),
         it: "goes on whatever its peers do".to_owned(),
-        clause: "RFC 5321 section 7.8".to_owned(),
+        clause: "RFC 5321 section 6.1".to_owned(),
         why: format!("the relay ended by itself at +{}: {why}", record.end.at),
         evidence: record.sessions.len().checked_sub(1).map(|last| whole(record, last)).into_iter().collect(),
     }]

@@ -162,10 +162,10 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    fn read_all(mut input: &[u8], step: usize) -> (Vec<u8>, usize, bool) {
+    fn read_all(mut input: &[u8], size: usize) -> (Vec<u8>, usize, bool) {
         let (mut reader, mut out, mut total) = (DotReader::default(), Vec::new(), 0);
         while !input.is_empty() {
-            let piece = &input[..step.min(input.len())];
+            let piece = &input[..size.min(input.len())];
             let (count, stop) = reader.read(piece, &mut out);
             total += count;
             input = &input[count..];
@@ -194,9 +194,9 @@ mod tests {
         #[case] content: &str,
         #[case] ended: bool,
     ) {
-        for step in [1, 2, 3, wire.len()] {
-            let (out, _, end) = read_all(wire.as_bytes(), step);
-            assert_eq!((String::from_utf8(out).unwrap().as_str(), end), (content, ended), "by {step}");
+        for size in [1, 2, 3, wire.len()] {
+            let (out, _, end) = read_all(wire.as_bytes(), size);
+            assert_eq!((String::from_utf8(out).unwrap().as_str(), end), (content, ended), "by {size}");
         }
     }
 

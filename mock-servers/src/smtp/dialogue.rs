@@ -27,7 +27,7 @@ pub async fn converse(
     Shell::new(connection, clock, record, dialogue.mock_is, None).converse(&mut runner).await;
 }
 
-/// A dialogue in progress, on either side.
+/// A dialogue in progress, on either side. Once its last line is done, or one does not fit, the mock closes in order.
 #[derive(Debug)]
 pub struct DialogueRunner {
     mock_is: Side,
@@ -230,6 +230,23 @@ impl DialogueRunner {
         if part.is_empty() { String::new() } else { format!(", after {part:?}") }
     }
 
+    fn go_on(&mut self, now: RunTime) -> Vec<Output> {
+        self.advance(now);
+        if self.over {
+            self.observer.over(now);
+        }
+        std::mem::take(&mut self.out)
+    }
+
+    /// The connection broke: there is nothing to wait for, and no one to speak to.
+    fn broken(&mut self, now: RunTime) -> Vec<Output> {
+        while self.lines.pop_front_if(|(_, line)| matches!(line.what, Speech::Wait(_))).is_some() {}
+        if let Some((step, line)) = self.lines.pop_front_if(|(_, line)| matches!(line.what, Speech::Say(_))) {
+            self.mismatch(step, &line, "the connection was reset".to_owned(), now);
+        }
+        self.go_on(now)
+    }
+
     fn next_line(&mut self, now: RunTime) {
         self.began = now;
         self.wake = None;
@@ -268,22 +285,13 @@ impl Conversation for DialogueRunner {
             }
             Input::PeerClosed(how) => {
                 self.peer_closed = true;
-                if how == Close::Reset && !self.lines.is_empty() {
-                    // Only a wait or a word of the mock's own could come before the end; there is no one to hear it.
-                    let hears =
-                        |(_, line): &(usize, Line)| !matches!(line.what, Speech::Wait(_) | Speech::Say(_));
-                    while self.lines.front().is_some_and(|line| !hears(line)) {
-                        self.lines.pop_front();
-                    }
+                if how == Close::Reset {
+                    return self.broken(now);
                 }
             }
             Input::Timer | Input::TlsEstablished { .. } | Input::TlsFailed { .. } => {}
         }
-        self.advance(now);
-        if self.over {
-            self.observer.over(now);
-        }
-        std::mem::take(&mut self.out)
+        self.go_on(now)
     }
 
     fn sent(&mut self, bytes: &[u8], now: RunTime) {
@@ -314,6 +322,6 @@ fn expectation(what: &Speech) -> String {
             let texts: Vec<String> = firsts.map(|line| expectation(&line.what)).collect();
             format!("one of: {}", texts.join(", "))
         }
-        Speech::Say(_) | Speech::Wait(_) | Speech::CloseFin | Speech::CloseReset => "nothing".to_owned(),
+        Speech::Say(_) | Speech::Wait(_) | Speech::CloseFin | Speech::CloseReset => "to go on".to_owned(),
     }
 }

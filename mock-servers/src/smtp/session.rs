@@ -7,9 +7,9 @@
 mod auth;
 mod effects;
 mod intake;
+mod moments;
 mod parameters;
 mod plain;
-mod moments;
 mod rules;
 mod state;
 

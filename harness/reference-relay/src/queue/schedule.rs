@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::config::Queue;
+use crate::config::{Queue, Vintage};
 use crate::envelope::Problem;
 
 /// When what is still pending is returned.
@@ -29,15 +29,16 @@ pub(super) fn next_attempt(queue: &Queue, arrival: SystemTime, attempts: u32, no
 
 /// The failure of a recipient whose time is over.
 ///
-/// RFC 3463 section 3.5 would rather have the status of the actual problem than X.4.7. Mail relays of the field say
-/// 4.4.7 all the same, and so does the founding article (KB Q301401): it tells the sender that it was waiting, and not a
-/// refusal, that ended it. The actual problem stands beside it, as the diagnostic code.
-pub(super) fn expired(last: Option<Problem>, now: SystemTime) -> Problem {
+/// RFC 3463 section 3.5 wants the status of the actual problem in place of X.4.7 where it can be told; who reads the
+/// notification then learns what to mend. Exchange 2000 says 4.4.7 and nothing else (KB Q301401, Q329636).
+pub(super) fn expired(last: Option<Problem>, now: SystemTime, vintage: &Vintage) -> Problem {
     let too_late = "The message could not be delivered in the time it is kept for.";
     let status = "4.4.7".to_owned();
     match last {
         Some(last) => {
             let explanation = format!("{too_late} {}", last.explanation);
+            let tells_something = !vintage.exchange_notices && !last.status.ends_with(".0.0");
+            let status = if tells_something { last.status.clone() } else { status };
             Problem { permanent: true, status, explanation, ..last }
         }
         None => Problem {

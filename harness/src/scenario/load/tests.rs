@@ -132,7 +132,7 @@ fn the_short_form_waits_replies_and_closes() {
 #[test]
 fn a_pace_holds_from_the_greeting_on() {
     let pace = Action::Pace(1);
-    assert_eq!(rules(&hub("    pace: 1B"), &On::Connect)[0].actions, [pace.clone()]);
+    assert_eq!(rules(&hub("    pace: 1B"), &On::Connect)[0].actions, std::slice::from_ref(&pace));
     let scenario =
         hub("    pace: 1B\n    on: { connect: { when: { session: 1 }, reply: \"421 4.3.2 Bye\" } }");
     let actions: Vec<Vec<Action>> =

@@ -17,17 +17,17 @@ impl Look<'_> {
             Ok(units) => units,
             Err(seen) => return seen,
         };
-        let breaches = units.iter().filter_map(|unit| self.not_delivered(wanted, unit)).collect();
+        let breaches = units.iter().filter_map(|unit| self.not_delivered(wanted, unit, only)).collect();
         Seen::unless(breaches, || {
             if let [unit] = units[..] {
                 let copies: Vec<String> = unit.kept().map(|copy| place(unit, copy)).collect();
-                return format!("{}: {}", self.name(unit), nothing_or(copies));
+                return format!("{}: {}", self.name(unit, only), nothing_or(copies));
             }
             format!("all {} recipients", units.len())
         })
     }
 
-    fn not_delivered(&self, wanted: &Delivered, unit: &Unit<'_>) -> Option<(String, Vec<Evidence>)> {
+    fn not_delivered(&self, wanted: &Delivered, unit: &Unit<'_>, only: Option<usize>) -> Option<(String, Vec<Evidence>)> {
         let by = |copy: &&Delivery| wanted.by.as_ref().is_none_or(|by| *by == copy.server);
         let copies: Vec<&Delivery> = unit.kept().filter(by).collect();
         let evidence = || copies.iter().map(|copy| transaction(self.record, copy.place)).collect::<Vec<_>>();
@@ -40,13 +40,13 @@ impl Look<'_> {
                 format!("got {} ({})", count(copies.len(), "copy", "copies"), places(unit, &copies))
             };
             let evidence = if copies.is_empty() { self.trail(unit) } else { evidence() };
-            return Some((format!("{} {got}; required {required}{by}", self.name(unit)), evidence));
+            return Some((format!("{} {got}; required {required}{by}", self.name(unit, only)), evidence));
         }
         for copy in &copies {
             let seen = place(unit, copy);
             let off = |required: String| {
                 Some((
-                    format!("{} was delivered {seen}; required {required}", self.name(unit)),
+                    format!("{} was delivered {seen}; required {required}", self.name(unit, only)),
                     vec![transaction(self.record, copy.place)],
                 ))
             };
@@ -153,18 +153,18 @@ impl Look<'_> {
                     let required = super::words::refusal(wanted);
                     (!place_fits || !reply_fits).then(|| {
                         (
-                            format!("{} was refused at {at}: {reply}; required {required}", self.name(unit)),
+                            format!("{} was refused at {at}: {reply}; required {required}", self.name(unit, only)),
                             submitted(),
                         )
                     })
                 }
                 Accepted::No { at, reply: None } => Some((
-                    format!("{}: the connection ended at {at} without a refusal", self.name(unit)),
+                    format!("{}: the connection ended at {at} without a refusal", self.name(unit, only)),
                     submitted(),
                 )),
-                Accepted::Yes => Some((format!("{} was accepted", self.name(unit)), submitted())),
+                Accepted::Yes => Some((format!("{} was accepted", self.name(unit, only)), submitted())),
                 Accepted::InDoubt => {
-                    Some((format!("{}: the relay's final reply never came", self.name(unit)), submitted()))
+                    Some((format!("{}: the relay's final reply never came", self.name(unit, only)), submitted()))
                 }
             }
         };
@@ -172,7 +172,7 @@ impl Look<'_> {
         Seen::unless(breaches, || {
             let first = units.first().map_or_else(String::new, |unit| self.instead(unit));
             if units.len() == 1 {
-                format!("{} {first}", self.name(units[0]))
+                format!("{} {first}", self.name(units[0], only))
             } else {
                 format!("each recipient {first}")
             }
@@ -187,7 +187,7 @@ impl Look<'_> {
         let breach = |unit: &&Unit<'_>| {
             unit.queued.is_none().then(|| {
                 (
-                    format!("{} is not in the queue: it {}", self.name(unit), self.instead(unit)),
+                    format!("{} is not in the queue: it {}", self.name(unit, only), self.instead(unit)),
                     self.trail(unit),
                 )
             })

@@ -5,7 +5,7 @@ mod notified;
 mod wire;
 mod words;
 
-use super::ledger::{Ledger, Unit, submission_name};
+use super::ledger::{Ledger, Unit};
 use super::{Evidence, ExpectationResult, Finding, State};
 use crate::record::Record;
 use crate::record::mail::normal;
@@ -193,9 +193,8 @@ impl<'a> Look<'a> {
     }
 
     /// `note to u1@hub.example`; inside `each`, the submission is already named.
-    fn name(&self, unit: &Unit<'_>) -> String {
-        let message = submission_name(self.record, unit.of);
-        format!("{message} to {}", unit.to.trim())
+    fn name(&self, unit: &Unit<'_>, only: Option<usize>) -> String {
+        if only.is_some() { format!("to {}", unit.to.trim()) } else { unit.name(self.record) }
     }
 }
 

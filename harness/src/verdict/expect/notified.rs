@@ -26,12 +26,12 @@ impl Look<'_> {
                     format!("was returned {}", count(failed.len(), "time", "times"))
                 };
                 let evidence = if failed.is_empty() { self.trail(unit) } else { self.shown(&failed) };
-                return Some((format!("{} {got}; required {required}", self.name(unit)), evidence));
+                return Some((format!("{} {got}; required {required}", self.name(unit, only)), evidence));
             }
             failed.iter().find_map(|notice| {
                 let off = |what: String| {
                     let at = notice.notification.at;
-                    Some((format!("{} was returned at +{at} {what}", self.name(unit)), self.shown(&[notice])))
+                    Some((format!("{} was returned at +{at} {what}", self.name(unit, only)), self.shown(&[notice])))
                 };
                 let status = status(notice);
                 if !wanted.status.is_empty() && !wanted.status.iter().any(|glob| glob.matches(status)) {
@@ -47,7 +47,7 @@ impl Look<'_> {
                 off(format!("in a text that does not say `{text}`"))
             })
         };
-        Seen::unless(units.iter().filter_map(breach).collect(), || self.summary(&units, "failed"))
+        Seen::unless(units.iter().filter_map(breach).collect(), || self.summary(&units, "failed", only))
     }
 
     pub(super) fn notified(
@@ -69,7 +69,7 @@ impl Look<'_> {
             if !times.contains(told.len() as u64) {
                 let required = counted(times, "notification", "notifications");
                 let got = count(told.len(), "notification", "notifications");
-                let why = format!("{}: {got} that it is {action}; required {required}", self.name(unit));
+                let why = format!("{}: {got} that it is {action}; required {required}", self.name(unit, only));
                 let evidence = if told.is_empty() { self.trail(unit) } else { self.shown(&told) };
                 return Some((why, evidence));
             }
@@ -78,20 +78,20 @@ impl Look<'_> {
             if let Some(within) = within.filter(|range| !range.contains(at.since(unit.of.at))) {
                 let required = duration(within);
                 let why =
-                    format!("{}: the first came at +{at}; required {required} after it", self.name(unit));
+                    format!("{}: the first came at +{at}; required {required} after it", self.name(unit, only));
                 return Some((why, self.shown(&[first])));
             }
             let text = text.filter(|text| !told.iter().any(|notice| says(notice, text)))?;
-            Some((format!("{}: no text says `{text}`", self.name(unit)), self.shown(&told)))
+            Some((format!("{}: no text says `{text}`", self.name(unit, only)), self.shown(&told)))
         };
-        Seen::unless(units.iter().filter_map(breach).collect(), || self.summary(&units, action))
+        Seen::unless(units.iter().filter_map(breach).collect(), || self.summary(&units, action, only))
     }
 
     fn shown(&self, notices: &[&Notice<'_>]) -> Vec<Evidence> {
         notices.iter().map(|notice| transaction(self.record, notice.notification.place)).collect()
     }
 
-    fn summary(&self, units: &[&Unit<'_>], action: &str) -> String {
+    fn summary(&self, units: &[&Unit<'_>], action: &str, only: Option<usize>) -> String {
         if let [unit] = units {
             let told = unit.notices.iter().filter(|n| n.action.eq_ignore_ascii_case(action));
             let told: Vec<String> =
@@ -101,7 +101,7 @@ impl Look<'_> {
             } else {
                 told.join(", ")
             };
-            return format!("{}: {told}", self.name(unit));
+            return format!("{}: {told}", self.name(unit, only));
         }
         format!("all {} recipients", units.len())
     }

@@ -22,10 +22,10 @@ const PARAMETERS: [(&str, &str, &str); 13] = [
     ("RCPT", "ORCPT", "DSN"),
 ];
 
-/// Commands that belong to an extension.
+/// Commands that belong to an extension. No clause forbids to try them: a server that does not know one says 500.
 const COMMANDS: [(&str, &str, &str); 3] = [
     ("BDAT", "CHUNKING", "RFC 3030 section 2"),
-    ("STARTTLS", "STARTTLS", "RFC 3207 section 4"),
+    ("STARTTLS", "STARTTLS", "RFC 3207 section 3"),
     ("AUTH", "AUTH", "RFC 4954 section 3"),
 ];
 
@@ -75,7 +75,7 @@ fn commands(exchange: &Exchange, breaches: &mut Vec<Breach>) {
     if !exchange.offered(keyword) {
         let why = format!("`{}`, and {keyword} was not offered{}", exchange.line, since(exchange));
         let it = "uses commands of an extension only as this session's last EHLO reply offers it";
-        breaches.push(Breach::must("command not offered", it, clause, why, exchange.events()));
+        breaches.push(Breach::should("command not offered", it, clause, why, exchange.events()));
     }
 }
 
@@ -146,7 +146,7 @@ fn after_tls(of: &Of<'_>, breaches: &mut Vec<Breach>) {
 /// fallback may also be made in a session of its own.
 fn falls_back(of: &Of<'_>, breaches: &mut Vec<Breach>) {
     let refused = |e: &&Exchange| e.verb() == "EHLO" && matches!(e.code(), 500 | 502);
-    let Some(ehlo) = of.talk.exchanges.iter().find(refused) else { return };
+    let Some(ehlo) = of.talk.exchanges.iter().find(refused).filter(|_| !of.needs_extensions) else { return };
     let fell_back = |talk: &crate::record::conversation::Conversation, after: usize| {
         talk.exchanges.iter().any(|e| e.event >= after && matches!(e.verb().as_str(), "HELO"))
     };

@@ -22,10 +22,8 @@ pub(super) fn judge(of: &Of<'_>, breaches: &mut Vec<Breach>) {
     // who closed first
     let Some((index, at, by)) = closings.next() else { return };
     let broken = |what: &What| matches!(what, What::TlsFailed { .. } | What::Mismatch { .. });
-    if by != relay
-        || of.session.events[..index].iter().any(|event| broken(&event.what))
-        || not_its_own(of, at)
-    {
+    let any_broken = of.session.events.iter().any(|event| broken(&event.what));
+    if by != relay || any_broken || tls_refused(of) || not_its_own(of, at) {
         return;
     }
     let said = |words: &str| of.talk.exchanges.iter().any(|e| e.verb() == words && e.event < index);
@@ -62,6 +60,14 @@ pub(super) fn judge(of: &Of<'_>, breaches: &mut Vec<Breach>) {
 
 fn codes(of: &Of<'_>) -> impl Iterator<Item = u16> {
     of.talk.exchanges.iter().map(Exchange::code).chain(of.talk.unasked.iter().map(|answer| answer.reply.code))
+}
+
+/// The handshake was all that went over TLS: the relay did not like the certificate (RFC 3207 section 4.1).
+fn tls_refused(of: &Of<'_>) -> bool {
+    let started = of.session.events.iter().position(|event| matches!(event.what, What::TlsStarted { .. }));
+    let asked = of.talk.exchanges.iter().any(|e| e.verb() == "STARTTLS" && e.code() == 220);
+    let last = of.talk.exchanges.last().map_or(0, |e| e.event);
+    asked && started.is_none_or(|started| last < started)
 }
 
 /// The relay was killed or restarted then, died, or the run was taken down.

@@ -12,7 +12,7 @@ pub(super) fn judge(of: &Of<'_>, breaches: &mut Vec<Breach>) {
                 "EHLO argument",
                 "names itself by a domain or an address literal",
                 "RFC 5321 section 4.1.1.1, 4.1.2",
-                is_domain(exchange.argument()) || is_literal(exchange.argument()),
+                names_a_host(exchange.argument().trim_end()),
             ),
             "MAIL" => (
                 "MAIL syntax",
@@ -34,6 +34,11 @@ pub(super) fn judge(of: &Of<'_>, breaches: &mut Vec<Breach>) {
     }
 }
 
+/// White space at the end should be put up with (RFC 5321 section 4.1.1), so it is not looked at.
+pub(super) fn names_a_host(argument: &str) -> bool {
+    is_domain(argument) || is_literal(argument)
+}
+
 fn path(line: &str, prefix: &str) -> bool {
     line.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
         && line[prefix.len()..].contains('>')
@@ -41,7 +46,7 @@ fn path(line: &str, prefix: &str) -> bool {
 
 /// `sub-domain *("." sub-domain)`: letters, digits and hyphens, not at the ends. With SMTPUTF8 also U-labels (RFC 6531
 /// section 3.3), so octets above 127 are left alone.
-pub(super) fn is_domain(text: &str) -> bool {
+fn is_domain(text: &str) -> bool {
     let inner = |c: char| c.is_ascii_alphanumeric() || c == '-' || !c.is_ascii();
     let label = |label: &str| {
         !label.is_empty() && label.chars().all(inner) && !label.starts_with('-') && !label.ends_with('-')
@@ -50,7 +55,7 @@ pub(super) fn is_domain(text: &str) -> bool {
 }
 
 /// `[198.51.100.1]`, `[IPv6:2001:db8::1]`, or another registered tag.
-pub(super) fn is_literal(text: &str) -> bool {
+fn is_literal(text: &str) -> bool {
     let Some(inner) = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')) else { return false };
     if inner.parse::<Ipv4Addr>().is_ok() {
         return true;
@@ -59,5 +64,6 @@ pub(super) fn is_literal(text: &str) -> bool {
     if tag.eq_ignore_ascii_case("IPv6") {
         return rest.parse::<Ipv6Addr>().is_ok();
     }
-    is_domain(tag) && !tag.contains('.') && !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic())
+    // an IPv6 address without its tag would pass for another one
+    inner.parse::<Ipv6Addr>().is_err() && is_domain(tag) && !tag.contains('.') && !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic())
 }

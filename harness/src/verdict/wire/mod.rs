@@ -18,16 +18,18 @@ use mock_servers::transcript::{Session, Side};
 use super::{Evidence, Finding, Severity};
 use crate::record::Record;
 use crate::record::conversation::{Conversation, conversation};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Tls};
 
 /// Judges every session by itself, then the times between them. The same breach in many sessions with one mock is told
 /// once.
 pub(super) fn judge(scenario: &Scenario, record: &Record) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut told: BTreeSet<(String, String, bool)> = BTreeSet::new();
+    let settings = &scenario.relay;
+    let needs_extensions = settings.auth.is_some() || matches!(settings.tls, Some(Tls::Required | Tls::Dane));
     for (index, session) in record.sessions.iter().enumerate() {
         let talk = conversation(session);
-        let of = Of { record, index, session, talk: &talk };
+        let of = Of { record, index, session, talk: &talk, needs_extensions };
         let mut breaches = Vec::new();
         match session.mock_is {
             Side::Server => {
@@ -55,6 +57,8 @@ struct Of<'a> {
     index: usize,
     session: &'a Session,
     talk: &'a Conversation,
+    /// Whether the scenario has the relay ask for what HELO cannot give: TLS, AUTH.
+    needs_extensions: bool,
 }
 
 /// A rule that was broken in a session.

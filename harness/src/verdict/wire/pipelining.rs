@@ -1,5 +1,7 @@
 //! Commands without waiting (RFC 5321 section 4.3.1, RFC 2920).
 
+use std::time::Duration;
+
 use super::{Breach, Of};
 use crate::record::conversation::{Asked, Exchange};
 
@@ -40,9 +42,10 @@ pub(super) fn judge(of: &Of<'_>, breaches: &mut Vec<Breach>) {
     }
 }
 
-/// Whether an exchange was still unanswered when a later one came. One that never was answered counts: its reply had
-/// not come either.
+/// Whether an exchange was still unanswered when a later one came. After a minute of silence the client may have given
+/// up waiting (RFC 5321 section 4.5.3.2).
 fn answered_after(earlier: &Exchange, later: &Exchange) -> bool {
+    let unanswered = earlier.reply.as_ref().is_none_or(|answer| answer.event > later.event);
     // a chunk is answered after its content, which is no command
-    earlier.verb() != "BDAT" && earlier.reply.as_ref().is_none_or(|answer| answer.event > later.event)
+    unanswered && earlier.verb() != "BDAT" && later.at.since(earlier.at) < Duration::from_mins(1)
 }

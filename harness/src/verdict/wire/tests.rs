@@ -1,1 +1,307 @@
-//! x
+//! Each rule of the wire convicts the guilty and acquits the innocent.
+
+use std::time::Duration;
+
+use mock_servers::RunTime;
+use mock_servers::transcript::{Close, Part, Side, What};
+use rstest::rstest;
+
+use super::grammar::names_a_host;
+use crate::record::testing::{Run, Talk, content, deferral, minutes, relayed};
+use crate::record::{Ending, Record};
+use crate::verdict::testing::{assert_found, assert_innocent, judge_with, rules, scenario};
+
+const ALICE: &str = "alice@origin.example";
+const BOB: &str = "bob@hub.example";
+
+/// A session of the relay with the hub, beside a run in which nothing else happens.
+fn run(talk: Talk) -> Record {
+    Run::new().talk(talk).record()
+}
+
+fn hub() -> Talk {
+    Talk::server("hub", 1, minutes(0))
+}
+
+fn tls() -> What {
+    What::TlsStarted { version: "TLSv1.3".to_owned(), server_name: None }
+}
+
+#[test]
+fn parameters_go_only_to_servers_that_offer_them() {
+    assert_innocent(&run(hub().hello(&["SIZE 1000"]).mail(ALICE, &["SIZE=7"], "250 OK").quit()));
+    assert_found(&run(hub().hello(&["DSN"]).mail(ALICE, &["SIZE=7"], "555 no").quit()), "wire: parameter not offered");
+    let rcpt = hub().hello(&["SIZE"]).mail(ALICE, &[], "250 OK").rcpt(BOB, &["NOTIFY=NEVER"], "555 no").quit();
+    assert_found(&run(rcpt), "wire: parameter not offered");
+}
+
+#[test]
+fn what_was_offered_before_tls_is_forgotten() {
+    let upgraded = || hub().hello(&["STARTTLS", "SIZE"]).c("STARTTLS").s("220 go on").event(tls());
+    let again = upgraded().hello(&["SIZE"]).mail(ALICE, &["SIZE=7"], "250 OK").quit();
+    assert_innocent(&run(again));
+    let changed = upgraded().hello(&["DSN"]).mail(ALICE, &["SIZE=7"], "555 no").quit();
+    assert_found(&run(changed), "wire: parameter not offered");
+}
+
+#[test]
+fn the_first_command_after_tls_is_ehlo() {
+    let upgraded = hub().hello(&["STARTTLS"]).c("STARTTLS").s("220 go on").event(tls());
+    assert_found(&run(upgraded.mail(ALICE, &[], "250 OK").quit()), "wire: no EHLO after TLS");
+}
+
+#[test]
+fn after_helo_nothing_is_offered() {
+    let helo = || hub().s("220 hub").c("EHLO relay.origin.example").s("502 no").c("HELO relay.origin.example").s("250 hub");
+    assert_innocent(&run(helo().mail(ALICE, &[], "250 OK").quit()));
+    assert_found(&run(helo().mail(ALICE, &["SIZE=7"], "555 no").quit()), "wire: parameter not offered");
+}
+
+#[test]
+fn commands_of_an_extension_need_its_offer() {
+    assert_innocent(&run(hub().hello(&["AUTH PLAIN"]).c("AUTH PLAIN AAA=").s("535 no").quit()));
+    assert_innocent(&run(hub().hello(&["AUTH=LOGIN"]).c("AUTH LOGIN").s("535 no").quit()));
+    assert_found(&run(hub().hello(&[]).c("STARTTLS").s("500 what").quit()), "wire: command not offered");
+}
+
+#[rstest]
+#[case(b"MAIL FROM:<a@b.example>\n", "wire: bare CR or LF")]
+#[case(b"MAIL FROM:<a@b.example>\r\r\n", "wire: bare CR or LF")]
+fn command_lines_end_with_crlf_alone(#[case] line: &[u8], #[case] rule: &str) {
+    assert_found(&run(hub().hello(&[]).raw(Side::Client, line).s("250 OK").quit()), rule);
+}
+
+#[test]
+fn content_has_no_cr_or_lf_alone() {
+    let with = |content: &[u8]| {
+        let talk = hub().hello(&[]).mail("", &[], "250 OK").rcpt(ALICE, &[], "250 OK").data(content, "550 no");
+        rules(&run(talk.quit()))
+    };
+    assert_eq!(with(b"a: b\r\n\r\nc\r\n"), Vec::<String>::new());
+    assert_eq!(with(b"a: b\r\n\r\nc\nd\r\n"), ["wire: bare CR or LF"]);
+    assert_eq!(with(b"a: b\r\n\r\nc\rd\r\n"), ["wire: bare CR or LF"]);
+}
+
+#[test]
+fn the_greeting_is_waited_for() {
+    let early = hub().c("EHLO relay.origin.example").s("220 hub").s("250 hub").quit();
+    assert_found(&run(early), "wire: early");
+    let in_two_pieces = hub().s("220-hub").s("220 hub").c("EHLO relay.origin.example").s("250 hub").quit();
+    assert_innocent(&run(in_two_pieces));
+}
+
+#[rstest]
+#[case(500, true)]
+#[case(502, true)]
+#[case(501, false)]
+#[case(550, false)]
+fn an_unknown_ehlo_is_followed_by_helo(#[case] code: u16, #[case] judged: bool) {
+    let gave_up = hub().s("220 hub").c("EHLO relay.origin.example").s(&format!("{code} no")).quit();
+    let expected: &[&str] = if judged { &["wire: no HELO"] } else { &[] };
+    assert_eq!(rules(&run(gave_up)), expected);
+}
+
+#[test]
+fn helo_may_come_in_a_session_of_its_own() {
+    let first = hub().s("220 hub").c("EHLO relay.origin.example").s("500 no").quit();
+    let second = Talk::server("hub", 2, minutes(0)).s("220 hub").c("HELO relay.origin.example").s("250 hub").quit();
+    assert_innocent(&Run::new().talk(first).talk(second).record());
+}
+
+#[rstest]
+#[case("relay.origin.example", true)]
+#[case("relay", true)]
+#[case("[198.51.100.1]", true)]
+#[case("[IPv6:2001:db8::1]", true)]
+#[case("sub2.", false)]
+#[case("", false)]
+#[case("my_host.example", false)]
+#[case("-a.example", false)]
+#[case("198.51.100.1]", false)]
+#[case("[2001:db8::1]", false)]
+#[case("two words", false)]
+fn a_client_names_itself_by_domain_or_literal(#[case] argument: &str, #[case] fits: bool) {
+    assert_eq!(names_a_host(argument), fits);
+}
+
+#[test]
+fn a_trailing_dot_is_no_domain() {
+    assert_found(&run(hub().s("220 hub").c("EHLO sub2.").s("501 no").quit()), "wire: EHLO argument");
+}
+
+#[test]
+fn no_space_stands_around_the_colon() {
+    let spaced = hub().hello(&[]).c("MAIL FROM: <a@b.example>").s("250 OK").quit();
+    assert_found(&run(spaced), "wire: MAIL syntax");
+}
+
+/// MAIL, RCPT and DATA in one segment.
+fn batch(keywords: &[&str]) -> Talk {
+    let lines = "MAIL FROM:<a@b.example>\r\nRCPT TO:<bob@hub.example>\r\nDATA";
+    hub().hello(keywords).c(lines).s("250 OK").s("550 no").s("554 none").quit()
+}
+
+#[test]
+fn pipelining_needs_its_offer() {
+    assert_innocent(&run(batch(&["PIPELINING"])));
+    assert_found(&run(batch(&[])), "wire: pipelining not offered");
+}
+
+#[test]
+fn nothing_follows_a_change_of_state_before_its_reply() {
+    let past = hub().hello(&["PIPELINING"]).c("NOOP\r\nMAIL FROM:<a@b.example>").s("250 OK").s("250 OK").quit();
+    assert_found(&run(past), "wire: pipelining past a change of state");
+}
+
+#[test]
+fn content_waits_for_the_354() {
+    let blind = hub()
+        .hello(&["PIPELINING"])
+        .mail("", &[], "250 OK")
+        .c("DATA")
+        .event(What::Bytes { from: Side::Client, bytes: b"x\r\n.\r\n".to_vec(), tls: false, part: Part::Content })
+        .s("354 go on")
+        .s("250 OK")
+        .quit();
+    assert_found(&run(blind), "wire: pipelining past a change of state");
+}
+
+#[test]
+fn after_a_timeout_a_command_may_come_while_a_reply_is_due() {
+    let talk = hub().hello(&[]).mail(ALICE, &[], "250 OK").c("RCPT TO:<bob@hub.example>").at(minutes(5)).c("RSET");
+    assert_innocent(&run(talk.close(Side::Client, Close::Fin)));
+}
+
+/// Alice's mail with 8-bit content, labelled or not, and what the hub gets when it offers this.
+fn eight_bit(labelled: bool, offered: &[&str]) -> Vec<String> {
+    let mut eight = content("note-1");
+    eight.splice(eight.len() - 2.., "ü\r\n".bytes());
+    let label: &[&str] = if labelled { &["BODY=8BITMIME"] } else { &[] };
+    let sent = Talk::client("sender", 1, minutes(0))
+        .hello(&["8BITMIME"])
+        .mail(ALICE, label, "250 OK")
+        .rcpt(BOB, &[], "250 OK")
+        .data(&eight, "250 OK")
+        .quit();
+    let onward: &[&str] = if labelled && !offered.is_empty() { label } else { &[] };
+    let talk = hub().hello(offered).mail(ALICE, onward, "250 OK").rcpt(BOB, &[], "250 OK").data(&relayed(&eight), "250 OK");
+    rules(&Run::new().sent_by("note", ALICE, &[(BOB, &[])], sent, eight).talk(talk.quit()).record())
+}
+
+#[test]
+fn labelled_8_bit_content_goes_only_to_8bitmime() {
+    assert_eq!(eight_bit(true, &["8BITMIME"]), Vec::<String>::new());
+    assert_eq!(eight_bit(true, &[]), ["wire: 8-bit content"]);
+}
+
+#[test]
+fn unlabelled_8_bit_content_is_less_grave() {
+    assert_eq!(eight_bit(false, &[]), ["wire: unlabelled 8-bit content"]);
+}
+
+#[test]
+fn a_client_says_quit_before_it_closes() {
+    let close = |talk: Talk| rules(&run(talk.close(Side::Client, Close::Fin)));
+    assert_eq!(close(hub().hello(&[])), ["wire: no QUIT"]);
+    let none = Vec::<String>::new();
+    assert_eq!(close(hub().hello(&[]).c("QUIT").s("221 bye")), none);
+    assert_eq!(close(hub().hello(&[]).c("NOOP").s("421 going down")), none, "after 421");
+    assert_eq!(close(hub().hello(&[]).close(Side::Server, Close::Reset)), none, "after the peer closed");
+    assert_eq!(close(hub().hello(&[]).c("NOOP").at(minutes(5))), none, "after a timeout");
+    assert_eq!(close(hub().hello(&[]).mail("", &[], "250 OK").data_unanswered(b"x\r\n")), none, "inside DATA");
+    let failed = What::TlsFailed { why: "bad certificate".to_owned() };
+    assert_eq!(close(hub().hello(&["STARTTLS"]).c("STARTTLS").s("220 go on").event(failed)), none, "failed TLS");
+    assert_eq!(close(hub().hello(&["STARTTLS"]).c("STARTTLS").s("220 go on").event(tls())), none, "refused TLS");
+    assert_eq!(close(hub()), none, "no greeting");
+}
+
+#[test]
+fn a_relay_that_was_killed_says_no_quit() {
+    let talk = hub().hello(&[]).close(Side::Client, Close::Reset);
+    assert_innocent(&Run::new().talk(talk).step("kill: relay", RunTime::ZERO).record());
+}
+
+#[test]
+fn a_session_that_the_end_of_the_run_cut_off_is_not_judged() {
+    let talk = hub().hello(&[]).at(minutes(9)).close(Side::Client, Close::Fin);
+    assert_innocent(&Run::new().talk(talk).end(minutes(9), Ending::Finished).record());
+}
+
+fn client() -> Talk {
+    Talk::client("sub2", 1, minutes(0))
+}
+
+#[test]
+fn a_server_keeps_the_session_until_quit_or_says_421() {
+    let close = |talk: Talk| rules(&run(talk.close(Side::Server, Close::Fin)));
+    assert_eq!(close(client().hello(&[]).c("FOO").s("500 what")), ["wire: server closes"]);
+    let none = Vec::<String>::new();
+    assert_eq!(close(client().hello(&[]).c("FOO").s("421 too many errors")), none);
+    assert_eq!(close(client().hello(&[]).at(minutes(5))), none, "after a timeout");
+    assert_eq!(close(client().hello(&[]).close(Side::Client, Close::Reset)), none);
+}
+
+#[rstest]
+#[case("250 OK", &[])]
+#[case("250-two\r\n250 lines", &[])]
+#[case("250", &[])]
+#[case("250-two\r\n251 codes", &["wire: reply"])]
+#[case("650 what", &["wire: reply"])]
+#[case("250OK", &["wire: reply"])]
+#[case("OK\r\n250 OK", &["wire: reply"])]
+#[case("334 go on", &["wire: reply class"])]
+#[case("250 2.1.0 OK", &[])]
+#[case("250 5.1.0 OK", &["wire: enhanced status code"])]
+fn replies_are_well_formed(#[case] reply: &str, #[case] found: &[&str]) {
+    let talk = client().hello(&["ENHANCEDSTATUSCODES"]).c("MAIL FROM:<a@origin.example>").s(reply).quit();
+    assert_eq!(rules(&run(talk)), found);
+}
+
+#[test]
+fn enhanced_codes_bind_only_those_who_offer_them() {
+    assert_innocent(&run(client().hello(&[]).c("NOOP").s("250 5.1.0 sections follow").quit()));
+}
+
+#[test]
+fn data_is_answered_with_354() {
+    let eager = client().hello(&[]).mail(ALICE, &[], "250 OK").c("DATA").s("250 OK").quit();
+    assert_found(&run(eager), "wire: reply class");
+}
+
+/// Deferred at the start, then tried again after so many minutes.
+fn retried(again: Talk) -> Run {
+    Run::new().sent("note", &[BOB]).talk(deferral("hub", 1, minutes(0), BOB, "451 later")).talk(again).queued(
+        minutes(1000),
+        &[BOB],
+        2,
+        Some(minutes(2000)),
+    )
+}
+
+#[test]
+fn the_same_host_is_left_alone_for_half_an_hour() {
+    let after = |m| retried(deferral("hub", 2, minutes(m), BOB, "451 later")).record();
+    assert_found(&after(10), "wire: retry too soon");
+    assert_innocent(&after(30));
+}
+
+#[test]
+fn a_scenario_may_ask_for_shorter_waits() {
+    let mut quick = scenario();
+    quick.relay.retry_first = Some(Duration::from_mins(5));
+    let record = retried(deferral("hub", 2, minutes(5), BOB, "451 later")).record();
+    assert_eq!(judge_with(&quick, &record), Vec::<String>::new());
+}
+
+#[test]
+fn leftover_recipients_and_reconnects_are_no_retries() {
+    let too_many = Run::new()
+        .sent("note", &[BOB])
+        .talk(deferral("hub", 1, minutes(0), BOB, "452 too many recipients"))
+        .talk(deferral("hub", 2, minutes(0), BOB, "452 too many recipients"))
+        .queued(minutes(1), &[BOB], 1, Some(minutes(2000)));
+    assert_innocent(&too_many.record());
+    let helo = Talk::server("hub", 2, minutes(0)).s("220 hub").c("HELO relay.origin.example").s("250 hub");
+    let helo = helo.mail(ALICE, &[], "250 OK").rcpt(BOB, &[], "451 later").quit();
+    assert_innocent(&retried(helo).record());
+}

@@ -80,7 +80,7 @@ impl Inbox {
         if self.start == self.bytes.len() {
             self.bytes.clear();
             self.start = 0;
-        } else if self.start > 64 * 1024 {
+        } else if self.start > 64 * 1024 && self.start > self.bytes.len() / 2 {
             self.bytes.drain(..self.start);
             self.start = 0;
         }

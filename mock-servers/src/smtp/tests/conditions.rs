@@ -5,18 +5,13 @@ use std::time::Duration;
 use rstest::rstest;
 
 use super::bench::{Bench, Do, EHLO, on, reply, rule, run_both_ways, say, server, with};
-use super::rules::{MAIL, RCPT, from, glob, one};
+use super::rules::{MAIL, RCPT, from, glob, one, refuses_when};
 use crate::RunTime;
-use crate::script::{Condition, On, Range, Rule, Script, Verb};
+use crate::script::{Condition, On, Range, Script, Verb};
 use crate::smtp::conversation::Output;
 use crate::smtp::memory::ServerMemory;
 use crate::smtp::session::Limits;
 use crate::transcript::Recorder;
-
-/// Refuses with 450 when the condition holds.
-pub(super) fn refuses_when(condition: Condition) -> Vec<Rule> {
-    vec![rule(vec![condition], vec![reply("450 4.0.0 rule")])]
-}
 
 /// Two transactions, the second one with parameters and another recipient; the codes behind EHLO.
 fn codes_with(event: On, condition: Condition) -> Vec<u16> {

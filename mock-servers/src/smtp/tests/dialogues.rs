@@ -158,6 +158,18 @@ fn what_does_not_fit_is_a_mismatch_and_closes(#[case] input: &[Do], #[case] outc
 }
 
 #[test]
+fn who_was_reset_has_not_said_its_lines() {
+    let lines = [hears("EHLO *"), does(Speech::Wait(Duration::from_secs(9))), says("250 x")];
+    let input = [say("EHLO x\r\n"), pass(1), Do::Close(Close::Reset)];
+    assert_eq!(
+        run(Side::Server, &lines, &input).outcome(),
+        "3: expected to go on, got the connection was reset"
+    );
+    let lines = [hears("EHLO *"), does(Speech::Wait(Duration::from_secs(9))), does(Speech::HearClose)];
+    assert_eq!(run(Side::Server, &lines, &input).outcome(), "completed");
+}
+
+#[test]
 fn a_line_without_a_limit_waits_for_ever() {
     let run = run(Side::Client, &submitter(), &[pass(100_000)]);
     assert_eq!(run.outcome(), "");

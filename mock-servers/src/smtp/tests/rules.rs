@@ -5,15 +5,12 @@ use std::time::Duration;
 use rstest::rstest;
 
 use super::bench::{
-    Bench, Do, EHLO, FIN, RESET, always, on, plain, reply, rule, run_both_ways, run_whole, say, server, wait,
-    with,
+    EHLO, FIN, RESET, always, on, plain, reply, rule, run_both_ways, run_whole, say, server, wait, with,
 };
 use crate::RunTime;
-use crate::script::{Action, Condition, Glob, MeansFor, On, Range, ReplyText, Script, TlsAction, Verb};
+use crate::script::{Action, Condition, Glob, MeansFor, On, Range, ReplyText, Rule, Script, TlsAction, Verb};
 use crate::smtp::conversation::Output;
-use crate::smtp::memory::ServerMemory;
-use crate::smtp::session::Limits;
-use crate::transcript::{Recorder, What};
+use crate::transcript::What;
 
 pub(super) const MAIL: &str = "MAIL FROM:<a@origin.example>\r\n";
 pub(super) const RCPT: &str = "RCPT TO:<bob@hub.example>\r\n";
@@ -28,6 +25,11 @@ pub(super) fn from<T>(value: T) -> Range<T> {
 
 pub(super) fn one(value: u64) -> Range<u64> {
     Range::exactly(value)
+}
+
+/// Refuses with 450 when the condition holds.
+pub(super) fn refuses_when(condition: Condition) -> Vec<Rule> {
+    vec![rule(vec![condition], vec![reply("450 4.0.0 rule")])]
 }
 
 #[test]
@@ -98,6 +100,19 @@ fn a_raw_354_that_counts_as_accepted_begins_the_body() {
     let run = run_both_ways(&script, &[say(EHLO), say(format!("{MAIL}{RCPT}DATA\r\n")), say("x\r\n.\r\n")]);
     assert_eq!(run.codes()[4..], [350, 250]);
     assert_eq!(run.transaction().content, b"x\r\n");
+}
+
+#[test]
+fn a_nested_mail_that_a_rule_accepts_begins_anew() {
+    let script = with(on(Verb::Mail), always(vec![reply("250 2.1.0 again")]));
+    let run = run_both_ways(
+        &script,
+        &[say(EHLO), say(format!("{MAIL}{RCPT}MAIL FROM:<x@y>\r\n{RCPT}DATA\r\n")), say(".\r\n")],
+    );
+    assert_eq!(run.codes()[2..], [250, 250, 250, 250, 354, 250]);
+    let [first, second] = &run.record.transactions[..] else { panic!("two transactions") };
+    assert!(first.finished.is_some() && !first.taken);
+    assert_eq!((second.from.as_str(), second.recipients.len(), second.taken), ("x@y", 1, true));
 }
 
 #[test]

@@ -7,18 +7,11 @@ use std::time::{Duration, SystemTime};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::{ServerName, UnixTime};
-use tokio_rustls::rustls::time_provider::TimeProvider;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use super::bench::{always, codes, on, reply, rule, server, wait, with};
+use super::bench::{always, codes, reply, rule, server, wait, with};
 use crate::environment::real::{RealClock, RealConnection};
 use crate::environment::{BoxFuture, Clock};
-use crate::script::{
-    Action, Certificate, Dialogue, Line, On, Pattern, Script, Speech, TlsAction, TlsFault, Verb,
-};
+use crate::script::{Action, Dialogue, Line, On, Pattern, Script, Speech, Verb};
 use crate::smtp::client::{Submission, submit};
 use crate::smtp::dialogue;
 use crate::smtp::server::{Environment, Server};

@@ -1,0 +1,88 @@
+//! What came before what at one moment of run time.
+//!
+//! Many sessions can begin at the same moment, and in which of them bytes moved first is chance. What is not: a step
+//! begins only after the one before it is done, and after `settle` and `wait` everything was quiet. So the sessions
+//! before such a step's first one came before it, and within these bounds the order is by name.
+
+use mock_servers::transcript::{Session, Side};
+
+use super::{Record, Sent, StepDone};
+
+/// Brings sessions, which come in order of opening, into their order in the record.
+pub(super) fn sorted(sessions: Vec<Session>, sent: &[Sent], steps: &[StepDone]) -> Vec<Session> {
+    let place = |sent: &Sent| {
+        let (mock, ordinal) = sent.session.as_ref()?;
+        sessions.iter().position(|s| s.mock_is == Side::Client && s.mock == *mock && s.ordinal == *ordinal)
+    };
+    let submitted: Vec<(&str, Option<usize>)> = sent.iter().map(|s| (s.message.as_str(), place(s))).collect();
+    let spans = spans(steps, &submitted, &sessions);
+    let mut quiet = false;
+    let mut bounds = Vec::new();
+    for (step, span) in steps.iter().zip(spans) {
+        match span {
+            Some((first, _)) if std::mem::take(&mut quiet) => bounds.push(first),
+            Some(_) => {}
+            None => quiet |= step.step.starts_with("settle") || step.step.starts_with("wait"),
+        }
+    }
+    let mut numbered: Vec<(usize, Session)> = sessions
+        .into_iter()
+        .enumerate()
+        .map(|(index, session)| (bounds.iter().filter(|bound| **bound <= index).count(), session))
+        .collect();
+    numbered.sort_by(|(phase, a), (other, b)| {
+        let key = |phase: usize, s: &Session| (s.opened, phase, s.mock_is != Side::Client);
+        let by_time = key(*phase, a).cmp(&key(*other, b));
+        by_time.then_with(|| a.mock.cmp(&b.mock)).then(a.ordinal.cmp(&b.ordinal))
+    });
+    numbered.into_iter().map(|(_, session)| session).collect()
+}
+
+/// Before which session each step began: an index into [`Record::sessions`], never falling from step to step.
+pub fn steps_among_sessions(record: &Record) -> Vec<usize> {
+    let mut submissions: Vec<_> = record.submissions.iter().collect();
+    submissions.sort_by_key(|s| s.copy);
+    let submitted: Vec<(&str, Option<usize>)> =
+        submissions.iter().map(|s| (s.message.as_str(), s.place.map(|place| place.session))).collect();
+    let spans = spans(&record.steps, &submitted, &record.sessions);
+    let mut next = 0;
+    let mut after = 0;
+    let mut places = Vec::new();
+    for (step, span) in record.steps.iter().zip(spans) {
+        let by_time = record.sessions.iter().position(|s| s.opened >= step.began).unwrap_or(record.sessions.len());
+        let place = span.map_or(after, |(first, _)| first).max(next).max(by_time);
+        after = span.map_or(after, |(_, last)| last + 1).max(place);
+        next = place;
+        places.push(place);
+    }
+    places
+}
+
+/// The first and last client session of each step that sends. A message is sent the same number of times by each step
+/// that names it.
+fn spans(
+    steps: &[StepDone],
+    submitted: &[(&str, Option<usize>)],
+    sessions: &[Session],
+) -> Vec<Option<(usize, usize)>> {
+    let names = |step: &StepDone| -> Vec<String> {
+        let list = step.step.strip_prefix("send: ").unwrap_or_default();
+        list.split(", ").filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    };
+    let span = |(index, step): (usize, &StepDone)| {
+        let mut own: Vec<usize> = Vec::new();
+        for name in names(step) {
+            let times = |steps: &[StepDone]| steps.iter().filter(|step| names(step).contains(&name)).count();
+            let all: Vec<usize> = submitted.iter().filter(|(m, _)| *m == name).filter_map(|(_, s)| *s).collect();
+            let each = all.len() / times(steps).max(1);
+            own.extend(all.iter().skip(each * times(&steps[..index])).take(each));
+        }
+        if let Some(client) = step.step.strip_prefix("client: ") {
+            let before = steps[..index].iter().filter(|earlier| earlier.step == step.step).count();
+            let mut its = sessions.iter().enumerate().filter(|(_, s)| s.mock_is == Side::Client && s.mock == client);
+            own.extend(its.nth(before).map(|(index, _)| index));
+        }
+        Some((*own.iter().min()?, *own.iter().max()?))
+    };
+    steps.iter().enumerate().map(span).collect()
+}

@@ -1,0 +1,107 @@
+//! What a notification must be, and to whom.
+
+use super::testing::{assert_found, assert_innocent, rules};
+use super::{Severity, testing};
+use crate::record::testing::{Run, Talk, content, minutes, notice, notice_with};
+
+const ALICE: &str = "alice@origin.example";
+const BOB: &str = "bob@hub.example";
+
+fn run() -> Run {
+    Run::new().sent("note", &[BOB])
+}
+
+fn text(notice: &[u8]) -> String {
+    String::from_utf8(notice.to_vec()).unwrap()
+}
+
+fn failed() -> String {
+    text(&notice("note-1", BOB, "failed", "5.1.1"))
+}
+
+#[test]
+fn its_reverse_path_is_null() {
+    assert_innocent(&run().notified(1, minutes(1), failed().as_bytes()).record());
+    let record = run().notified_to(1, minutes(1), "postmaster@relay.origin.example", ALICE, failed().as_bytes()).record();
+    assert_found(&record, "notification: reverse-path");
+}
+
+#[test]
+fn none_is_sent_about_what_came_with_the_null_reverse_path() {
+    let record = Run::new().sent_as("note", "", &[(BOB, &[])]).notified(1, minutes(1), failed().as_bytes()).record();
+    assert_found(&record, "notification: about a notification");
+    let postmaster = Run::new().sent_as("note", "", &[(BOB, &[])]);
+    assert_innocent(&postmaster.notified_to(1, minutes(1), "", "postmaster@origin.example", failed().as_bytes()).record());
+}
+
+#[test]
+fn it_is_not_called_auto_generated() {
+    let generated = failed().replace("auto-replied", "auto-generated");
+    assert_found(&run().notified(1, minutes(1), generated.as_bytes()).record(), "notification: Auto-Submitted");
+}
+
+#[test]
+fn its_form_is_a_must_for_who_offers_dsn_and_a_should_for_others() {
+    let plain = format!("Subject: failed\r\n\r\n<{BOB}>: no such user\r\n\r\nX-Gauntlet-Token: note-1\r\n");
+    let of = |run: Run| {
+        let findings = testing::found(&run.notified(1, minutes(1), plain.as_bytes()).record());
+        findings.into_iter().map(|f| (f.rule, f.severity)).collect::<Vec<_>>()
+    };
+    assert_eq!(of(run()), [("notification: form".to_owned(), Severity::Violates)]);
+    let talk = Talk::client("sender", 1, minutes(0)).hello(&[]).mail(ALICE, &[], "250 OK").rcpt(BOB, &[], "250 OK");
+    let talk = talk.data(&content("note-1"), "250 OK").quit();
+    let without = Run::new().sent_by("note", ALICE, &[(BOB, &[])], talk, content("note-1"));
+    assert_eq!(of(without), [("notification: form".to_owned(), Severity::Deviates)]);
+}
+
+#[test]
+fn its_fields_are_there_and_have_a_meaning() {
+    let found = |from: &str, to: &str| {
+        rules(&run().notified(1, minutes(1), failed().replace(from, to).as_bytes()).record())
+    };
+    assert_eq!(found("Reporting-MTA: dns; relay.origin.example\r\n", ""), ["notification: fields"]);
+    assert_eq!(found("Status: 5.1.1", "Status: 5.01.1"), ["notification: fields"]);
+    assert_eq!(found("Status: 5.1.1", "Status: 2.1.1"), ["notification: fields"]);
+    assert_eq!(found("Status: 5.1.1", "Status: 4.4.7"), Vec::<String>::new());
+}
+
+#[test]
+fn notify_is_honoured() {
+    let told = |notify: &[&str], action: &str, status: &str| {
+        let sent = Run::new().sent_as("note", ALICE, &[(BOB, notify)]);
+        let sent = sent.notified(1, minutes(1), &notice("note-1", BOB, action, status));
+        rules(&sent.queued(minutes(2), &[BOB], 1, Some(minutes(2000))).record())
+    };
+    let innocent = Vec::<String>::new();
+    assert_eq!(told(&["NOTIFY=NEVER"], "failed", "5.1.1"), ["notification: NOTIFY"]);
+    assert_eq!(told(&["NOTIFY=SUCCESS"], "failed", "5.1.1"), ["notification: NOTIFY"]);
+    assert_eq!(told(&["NOTIFY=FAILURE"], "delayed", "4.4.1"), ["notification: NOTIFY"]);
+    assert_eq!(told(&["NOTIFY=failure,delay"], "delayed", "4.4.1"), innocent);
+    assert_eq!(told(&[], "delayed", "4.4.1"), innocent);
+    assert_eq!(told(&[], "relayed", "2.0.0"), ["notification: NOTIFY"]);
+    assert_eq!(told(&["NOTIFY=SUCCESS"], "relayed", "2.0.0"), innocent);
+}
+
+#[test]
+fn the_envelope_id_comes_back_decoded() {
+    let sent = || {
+        let talk = Talk::client("sender", 1, minutes(0)).hello(&["DSN"]).mail(ALICE, &["ENVID=Q+2B1"], "250 OK");
+        let talk = talk.rcpt(BOB, &[], "250 OK").data(&content("note-1"), "250 OK").quit();
+        Run::new().sent_by("note", ALICE, &[(BOB, &[])], talk, content("note-1"))
+    };
+    let back = failed().replace("Reporting-MTA", "Original-Envelope-Id: Q+1\r\nReporting-MTA");
+    assert_innocent(&sent().notified(1, minutes(1), back.as_bytes()).record());
+    assert_found(&sent().notified(1, minutes(1), failed().as_bytes()).record(), "notification: envelope id");
+}
+
+#[test]
+fn after_a_refusal_it_says_who_refused_and_how() {
+    let refused = || {
+        let hub = Talk::server("hub", 1, minutes(0)).hello(&[]).mail(ALICE, &[], "250 OK").rcpt(BOB, &[], "550 no");
+        run().talk(hub.quit())
+    };
+    assert_found(&refused().notified(1, minutes(1), failed().as_bytes()).record(), "notification: diagnosis");
+    let fields = "Final-Recipient: rfc822; bob@hub.example\r\nAction: failed\r\nStatus: 5.1.1\r\n\
+        Remote-MTA: dns; mx.hub.example\r\nDiagnostic-Code: smtp; 550 no\r\n";
+    assert_innocent(&refused().notified(1, minutes(1), &notice_with("note-1", fields)).record());
+}
