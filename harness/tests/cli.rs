@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use rstest::rstest;
 use tempfile::TempDir;
 
 fn gauntlet(arguments: &[&str]) -> Output {
@@ -104,7 +105,7 @@ fn what_cannot_be_found_or_read_ends_with_2_and_says_what_and_where() {
     let empty = tempfile::tempdir().expect("a directory");
     let nothing = gauntlet(&["run", &empty.path().to_string_lossy()]);
     assert_eq!(code(&nothing), Some(2));
-    assert!(stderr(&nothing).contains("no scenario"), "{}", stderr(&nothing));
+    assert!(stderr(&nothing).contains("no *.yaml in"), "{}", stderr(&nothing));
 
     let (_directory, path) = with_scenario("title: Broken\nservers:\n  hub: { profil: rfc5321 }\n");
     for verb in ["run", "check"] {
@@ -159,11 +160,12 @@ fn a_lab_that_cannot_be_built_ends_with_3_and_says_why() {
 }
 
 #[cfg(unix)]
-#[test]
-fn ctrl_c_ends_with_130_and_leaves_nothing_behind() {
+#[rstest]
+#[case::ctrl_c("INT")]
+#[case::terminated("TERM")]
+fn a_signal_ends_with_130_and_leaves_nothing_behind(#[case] name: &str) {
     let (scratch, mut child) = long_run();
-    wait_until("the run has begun", || entries(scratch.path()) > 0);
-    signal(&child, "INT");
+    signal(&child, name);
     let status = child.wait().expect("it ends");
     assert_eq!(status.code(), Some(130));
     assert_eq!(entries(scratch.path()), 0, "files of the run are left");
