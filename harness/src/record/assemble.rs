@@ -5,7 +5,8 @@ use mock_servers::dns::DnsQuery;
 use mock_servers::transcript::Session;
 
 use super::{
-    End, LogLine, QueueState, Record, RelayIdentity, StepDone, attempts::Attempts, deliveries, order, submissions,
+    End, LogLine, QueueState, Record, RelayIdentity, StepDone, attempts::Attempts, deliveries, order,
+    submissions,
 };
 
 /// What the lab saw.

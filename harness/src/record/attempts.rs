@@ -13,7 +13,7 @@ use super::conversation::ended;
 use super::{Delivery, QueueEntry, QueueState, Submission, mail, tokens};
 
 /// Longer than any host of a domain lets the next one wait, connection timeouts apart.
-const PAUSE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_mins(1);
 
 /// What attempts are counted by.
 pub(super) struct Attempts<'a> {

@@ -81,6 +81,9 @@ impl Known {
         for entry in record.queue.iter().flat_map(|state| &state.entries) {
             known.add(&entry.id, Kind::QueueId);
         }
+        for id in record.log.iter().filter_map(|line| id_in_log(&line.text)) {
+            known.add(id, Kind::QueueId);
+        }
         known.0.retain(|value, kind| *kind != Kind::QueueId || !said_by_a_client(record, value));
         known
     }
@@ -140,7 +143,8 @@ impl Known {
     fn in_replies(&mut self, record: &Record, session: &Session) {
         if session.mock_is == Side::Client {
             for reply in session.transactions.iter().filter_map(|t| t.final_reply.as_ref()) {
-                let id = reply.lines.first().filter(|_| reply.is_positive()).and_then(|line| id_in_reply(line));
+                let id =
+                    reply.lines.first().filter(|_| reply.is_positive()).and_then(|line| id_in_reply(line));
                 if let Some(id) = id {
                     self.add(id, Kind::QueueId);
                 }
@@ -205,12 +209,22 @@ fn id_clause(received: &str) -> Option<&str> {
     words.next().map(|id| id.trim_matches(['<', '>']))
 }
 
+/// The form of mail logs since sendmail: `X: to=<a@b>, status=…`, behind a program's name or alone.
+fn id_in_log(line: &str) -> Option<&str> {
+    const KEYS: [&str; 5] = ["to=", "from=", "client=", "message-id=", "uid="];
+    let words: Vec<&str> = line.split_ascii_whitespace().collect();
+    let mut pairs = words.iter().zip(words.iter().skip(1));
+    let (id, _) = pairs.find(|(_, next)| KEYS.iter().any(|key| next.starts_with(key)))?;
+    id.strip_suffix(':').filter(|id| id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
+}
+
 /// As servers word it: `Queued as X`, `OK id=X`, `X Message accepted`. It holds a digit.
 fn id_in_reply(line: &str) -> Option<&str> {
     let words: Vec<&str> = line.split_ascii_whitespace().collect();
-    let named = words.iter().zip(words.iter().skip(1)).find(|(word, _)| {
-        word.eq_ignore_ascii_case("as") || word.eq_ignore_ascii_case("id")
-    });
+    let named = words
+        .iter()
+        .zip(words.iter().skip(1))
+        .find(|(word, _)| word.eq_ignore_ascii_case("as") || word.eq_ignore_ascii_case("id"));
     let prefixed = || words.iter().find_map(|word| word.strip_prefix("id="));
     // after the enhanced status code, and long enough to be no word
     let first = || words.get(1).copied().filter(|word| word.len() >= 10);

@@ -37,7 +37,10 @@ pub fn split(content: &[u8]) -> (Vec<Field>, &[u8]) {
                 let more = String::from_utf8_lossy(line);
                 let more = more.trim();
                 if !more.is_empty() {
-                    field.value = format!("{} {more}", field.value).trim_start().to_owned();
+                    if !field.value.is_empty() {
+                        field.value.push(' ');
+                    }
+                    field.value.push_str(more);
                 }
             }
             _ => match field(line) {

@@ -12,6 +12,8 @@ mod order;
 mod submissions;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod tokens;
 
 pub use assemble::{Raw, Sent, assemble};

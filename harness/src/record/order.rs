@@ -49,7 +49,8 @@ pub fn steps_among_sessions(record: &Record) -> Vec<usize> {
     let mut after = 0;
     let mut places = Vec::new();
     for (step, span) in record.steps.iter().zip(spans) {
-        let by_time = record.sessions.iter().position(|s| s.opened >= step.began).unwrap_or(record.sessions.len());
+        let by_time =
+            record.sessions.iter().position(|s| s.opened >= step.began).unwrap_or(record.sessions.len());
         let place = span.map_or(after, |(first, _)| first).max(next).max(by_time);
         after = span.map_or(after, |(_, last)| last + 1).max(place);
         next = place;
@@ -73,13 +74,15 @@ fn spans(
         let mut own: Vec<usize> = Vec::new();
         for name in names(step) {
             let times = |steps: &[StepDone]| steps.iter().filter(|step| names(step).contains(&name)).count();
-            let all: Vec<usize> = submitted.iter().filter(|(m, _)| *m == name).filter_map(|(_, s)| *s).collect();
+            let all: Vec<usize> =
+                submitted.iter().filter(|(m, _)| *m == name).filter_map(|(_, s)| *s).collect();
             let each = all.len() / times(steps).max(1);
             own.extend(all.iter().skip(each * times(&steps[..index])).take(each));
         }
         if let Some(client) = step.step.strip_prefix("client: ") {
             let before = steps[..index].iter().filter(|earlier| earlier.step == step.step).count();
-            let mut its = sessions.iter().enumerate().filter(|(_, s)| s.mock_is == Side::Client && s.mock == client);
+            let mut its =
+                sessions.iter().enumerate().filter(|(_, s)| s.mock_is == Side::Client && s.mock == client);
             own.extend(its.nth(before).map(|(index, _)| index));
         }
         Some((*own.iter().min()?, *own.iter().max()?))

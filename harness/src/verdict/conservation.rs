@@ -261,7 +261,7 @@ fn stuck(scenario: &Scenario, record: &Record, unit: &Unit<'_>) -> Option<Findin
     let lifetime = scenario.relay.lifetime?;
     let entry = unit.queued?;
     let longest_wait =
-        scenario.relay.retry_at_most.or(scenario.relay.retry_first).unwrap_or(Duration::from_secs(4 * 3600));
+        scenario.relay.retry_at_most.or(scenario.relay.retry_first).unwrap_or(Duration::from_hours(4));
     let age = record.end.at.since(entry.arrived);
     (age > lifetime + longest_wait).then(|| {
         finding(

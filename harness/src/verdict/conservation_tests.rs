@@ -303,8 +303,8 @@ fn kept_for(days: u64) -> Record {
 #[test]
 fn mail_may_be_kept_for_its_lifetime_and_one_wait() {
     let mut limited = scenario();
-    limited.relay.lifetime = Some(Duration::from_secs(2 * 86_400));
-    limited.relay.retry_at_most = Some(Duration::from_secs(4 * 3600));
+    limited.relay.lifetime = Some(Duration::from_hours(48));
+    limited.relay.retry_at_most = Some(Duration::from_hours(4));
     assert_eq!(judge_with(&limited, &kept_for(2)), Vec::<String>::new());
     assert_eq!(judge_with(&limited, &kept_for(3)), ["invariant: stuck past its lifetime"]);
 }

@@ -8,10 +8,12 @@ use crate::record::{Record, Role};
 
 const ALICE: &str = "alice@origin.example";
 const BOB: &str = "bob@hub.example";
-const RECEIVED: &str = "Received: from client by relay.origin.example with ESMTP id Q7; Mon, 11 Jun 2001 12:00:00 +0000\r\n";
+const RECEIVED: &str =
+    "Received: from client by relay.origin.example with ESMTP id Q7; Mon, 11 Jun 2001 12:00:00 +0000\r\n";
 const HEADER: &str = "Received: from older by client; Mon, 11 Jun 2001 11:00:00 +0000\r\nFrom: <alice@origin.example>\r\n\
     Subject: a\r\n folded one\r\nX-Gauntlet-Token: note-1\r\n";
-const MIME: &str = "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: ";
+const MIME: &str =
+    "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: ";
 
 fn passed_on(role: Role, sent: &str, got: &str) -> Record {
     let talk = Talk::client("sender", 1, minutes(0))
@@ -48,7 +50,8 @@ fn a_trace_field_at_the_top_is_all_that_a_relay_adds() {
 #[test]
 fn the_trace_field_stands_above_what_was_there() {
     let sent = "From: <alice@origin.example>\r\nX-Gauntlet-Token: note-1\r\n\r\nHello.\r\n";
-    let below = format!("From: <alice@origin.example>\r\n{RECEIVED}X-Gauntlet-Token: note-1\r\n\r\nHello.\r\n");
+    let below =
+        format!("From: <alice@origin.example>\r\n{RECEIVED}X-Gauntlet-Token: note-1\r\n\r\nHello.\r\n");
     assert_eq!(judged(sent, &below), ["invariant: trace not at the top"]);
 }
 
@@ -102,7 +105,8 @@ fn a_multipart_is_converted_part_by_part() {
         "{HEADER}MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: 8bit\r\n\r\n\
          --b\r\nContent-Transfer-Encoding: 8bit\r\n\r\nSmörgås\r\n--b\r\n\r\nplain\r\n--b--\r\n"
     );
-    let converted = sent.replace("8bit", "7bit").replacen("Encoding: 7bit\r\n\r\nSm", "Encoding: base64\r\n\r\nSm", 1);
+    let converted =
+        sent.replace("8bit", "7bit").replacen("Encoding: 7bit\r\n\r\nSm", "Encoding: base64\r\n\r\nSm", 1);
     let got = format!("{RECEIVED}{}", converted.replace("Smörgås", "U23DtnJnw6Vz"));
     assert_eq!(judged(&sent, &got), INNOCENT);
     assert_eq!(judged(&sent, &got.replace("plain", "other")), ["invariant: content changed"]);

@@ -15,6 +15,8 @@ mod content;
 mod content_tests;
 mod exercised;
 mod expect;
+#[cfg(test)]
+mod expect_tests;
 mod ledger;
 mod notices;
 #[cfg(test)]

@@ -22,22 +22,30 @@ fn failed() -> String {
 #[test]
 fn its_reverse_path_is_null() {
     assert_innocent(&run().notified(1, minutes(1), failed().as_bytes()).record());
-    let record = run().notified_to(1, minutes(1), "postmaster@relay.origin.example", ALICE, failed().as_bytes()).record();
+    let record = run()
+        .notified_to(1, minutes(1), "postmaster@relay.origin.example", ALICE, failed().as_bytes())
+        .record();
     assert_found(&record, "notification: reverse-path");
 }
 
 #[test]
 fn none_is_sent_about_what_came_with_the_null_reverse_path() {
-    let record = Run::new().sent_as("note", "", &[(BOB, &[])]).notified(1, minutes(1), failed().as_bytes()).record();
+    let record =
+        Run::new().sent_as("note", "", &[(BOB, &[])]).notified(1, minutes(1), failed().as_bytes()).record();
     assert_found(&record, "notification: about a notification");
     let postmaster = Run::new().sent_as("note", "", &[(BOB, &[])]);
-    assert_innocent(&postmaster.notified_to(1, minutes(1), "", "postmaster@origin.example", failed().as_bytes()).record());
+    assert_innocent(
+        &postmaster.notified_to(1, minutes(1), "", "postmaster@origin.example", failed().as_bytes()).record(),
+    );
 }
 
 #[test]
 fn it_is_not_called_auto_generated() {
     let generated = failed().replace("auto-replied", "auto-generated");
-    assert_found(&run().notified(1, minutes(1), generated.as_bytes()).record(), "notification: Auto-Submitted");
+    assert_found(
+        &run().notified(1, minutes(1), generated.as_bytes()).record(),
+        "notification: Auto-Submitted",
+    );
 }
 
 #[test]
@@ -48,7 +56,8 @@ fn its_form_is_a_must_for_who_offers_dsn_and_a_should_for_others() {
         findings.into_iter().map(|f| (f.rule, f.severity)).collect::<Vec<_>>()
     };
     assert_eq!(of(run()), [("notification: form".to_owned(), Severity::Violates)]);
-    let talk = Talk::client("sender", 1, minutes(0)).hello(&[]).mail(ALICE, &[], "250 OK").rcpt(BOB, &[], "250 OK");
+    let talk =
+        Talk::client("sender", 1, minutes(0)).hello(&[]).mail(ALICE, &[], "250 OK").rcpt(BOB, &[], "250 OK");
     let talk = talk.data(&content("note-1"), "250 OK").quit();
     let without = Run::new().sent_by("note", ALICE, &[(BOB, &[])], talk, content("note-1"));
     assert_eq!(of(without), [("notification: form".to_owned(), Severity::Deviates)]);
@@ -85,7 +94,8 @@ fn notify_is_honoured() {
 #[test]
 fn the_envelope_id_comes_back_decoded() {
     let sent = || {
-        let talk = Talk::client("sender", 1, minutes(0)).hello(&["DSN"]).mail(ALICE, &["ENVID=Q+2B1"], "250 OK");
+        let talk =
+            Talk::client("sender", 1, minutes(0)).hello(&["DSN"]).mail(ALICE, &["ENVID=Q+2B1"], "250 OK");
         let talk = talk.rcpt(BOB, &[], "250 OK").data(&content("note-1"), "250 OK").quit();
         Run::new().sent_by("note", ALICE, &[(BOB, &[])], talk, content("note-1"))
     };
@@ -97,7 +107,8 @@ fn the_envelope_id_comes_back_decoded() {
 #[test]
 fn after_a_refusal_it_says_who_refused_and_how() {
     let refused = || {
-        let hub = Talk::server("hub", 1, minutes(0)).hello(&[]).mail(ALICE, &[], "250 OK").rcpt(BOB, &[], "550 no");
+        let hub =
+            Talk::server("hub", 1, minutes(0)).hello(&[]).mail(ALICE, &[], "250 OK").rcpt(BOB, &[], "550 no");
         run().talk(hub.quit())
     };
     assert_found(&refused().notified(1, minutes(1), failed().as_bytes()).record(), "notification: diagnosis");

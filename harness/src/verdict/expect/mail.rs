@@ -21,13 +21,18 @@ impl Look<'_> {
         Seen::unless(breaches, || {
             if let [unit] = units[..] {
                 let copies: Vec<String> = unit.kept().map(|copy| place(unit, copy)).collect();
-                return format!("{}: {}", self.name(unit, only), nothing_or(copies));
+                return format!("{}: {}", self.name(unit, only), nothing_or(&copies));
             }
             format!("all {} recipients", units.len())
         })
     }
 
-    fn not_delivered(&self, wanted: &Delivered, unit: &Unit<'_>, only: Option<usize>) -> Option<(String, Vec<Evidence>)> {
+    fn not_delivered(
+        &self,
+        wanted: &Delivered,
+        unit: &Unit<'_>,
+        only: Option<usize>,
+    ) -> Option<(String, Vec<Evidence>)> {
         let by = |copy: &&Delivery| wanted.by.as_ref().is_none_or(|by| *by == copy.server);
         let copies: Vec<&Delivery> = unit.kept().filter(by).collect();
         let evidence = || copies.iter().map(|copy| transaction(self.record, copy.place)).collect::<Vec<_>>();
@@ -35,7 +40,7 @@ impl Look<'_> {
             let required = counted(&wanted.times, "copy", "copies");
             let by = wanted.by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
             let got = if copies.is_empty() {
-                self.instead(unit)
+                instead(unit)
             } else {
                 format!("got {} ({})", count(copies.len(), "copy", "copies"), places(unit, &copies))
             };
@@ -65,44 +70,6 @@ impl Look<'_> {
         None
     }
 
-    /// What became of a unit that was not delivered.
-    pub(super) fn instead(&self, unit: &Unit<'_>) -> String {
-        if let Accepted::No { at, reply } = unit.fate {
-            let reply = reply.as_deref().unwrap_or("the connection ended");
-            return format!("was refused at {at}: {reply}");
-        }
-        if let Some(failed) = unit.told("failed").next() {
-            let status =
-                failed.recipient.map_or("", |index| failed.notification.recipients[index].status.as_str());
-            return format!("was returned at +{} ({status})", failed.notification.at);
-        }
-        let copies: Vec<&Delivery> = unit.kept().collect();
-        if !copies.is_empty() {
-            return format!("was delivered {}", places(unit, &copies));
-        }
-        if let Some(entry) = unit.queued {
-            let reason = entry.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
-            let held = if entry.held { "held in the queue" } else { "still in the queue" };
-            return format!(
-                "is {held} after {}{reason}",
-                count(entry.attempts as usize, "attempt", "attempts")
-            );
-        }
-        if let Some(last) = unit.notices.last() {
-            return format!(
-                "has no ending but a notice that it is {} at +{}",
-                last.action, last.notification.at
-            );
-        }
-        if unit.copies.iter().any(|copy| copy.kept.is_none()) {
-            return "was handed to a server that did not keep it".to_owned();
-        }
-        if *unit.fate == Accepted::InDoubt {
-            return "is in doubt: the relay's final reply was never read, and nothing came of it".to_owned();
-        }
-        "has no ending: no server has it, no notification came, it is not in the queue".to_owned()
-    }
-
     /// Where a person would look to see why a unit came to nothing: the last session that tried it, what its sender was
     /// told, its submission.
     pub(super) fn trail(&self, unit: &Unit<'_>) -> Vec<Evidence> {
@@ -111,8 +78,8 @@ impl Look<'_> {
                 && normal(&t.from) == normal(&unit.of.from)
                 && t.recipients.iter().any(|r| normal(&r.to) == normal(unit.to))
         };
-        let sessions = self.record.sessions.iter().enumerate().filter(|(_, s)| s.mock_is == Side::Server);
-        let last = sessions.filter(|(_, s)| s.transactions.iter().any(tried)).last();
+        let mut latest_first = self.record.sessions.iter().enumerate().rev();
+        let last = latest_first.find(|(_, s)| s.mock_is == Side::Server && s.transactions.iter().any(tried));
         // without a transaction, the last session with a server of the domain may tell why it never came to one
         let domain = crate::record::mail::domain(unit.to);
         let aimed = || {
@@ -153,7 +120,10 @@ impl Look<'_> {
                     let required = super::words::refusal(wanted);
                     (!place_fits || !reply_fits).then(|| {
                         (
-                            format!("{} was refused at {at}: {reply}; required {required}", self.name(unit, only)),
+                            format!(
+                                "{} was refused at {at}: {reply}; required {required}",
+                                self.name(unit, only)
+                            ),
                             submitted(),
                         )
                     })
@@ -163,14 +133,15 @@ impl Look<'_> {
                     submitted(),
                 )),
                 Accepted::Yes => Some((format!("{} was accepted", self.name(unit, only)), submitted())),
-                Accepted::InDoubt => {
-                    Some((format!("{}: the relay's final reply never came", self.name(unit, only)), submitted()))
-                }
+                Accepted::InDoubt => Some((
+                    format!("{}: the relay's final reply never came", self.name(unit, only)),
+                    submitted(),
+                )),
             }
         };
         let breaches = units.iter().filter_map(breach).collect();
         Seen::unless(breaches, || {
-            let first = units.first().map_or_else(String::new, |unit| self.instead(unit));
+            let first = units.first().map_or_else(String::new, |unit| instead(unit));
             if units.len() == 1 {
                 format!("{} {first}", self.name(units[0], only))
             } else {
@@ -187,13 +158,45 @@ impl Look<'_> {
         let breach = |unit: &&Unit<'_>| {
             unit.queued.is_none().then(|| {
                 (
-                    format!("{} is not in the queue: it {}", self.name(unit, only), self.instead(unit)),
+                    format!("{} is not in the queue: it {}", self.name(unit, only), instead(unit)),
                     self.trail(unit),
                 )
             })
         };
         Seen::unless(units.iter().filter_map(breach).collect(), || "in the queue".to_owned())
     }
+}
+
+/// What became of a unit that was not delivered.
+pub(super) fn instead(unit: &Unit<'_>) -> String {
+    if let Accepted::No { at, reply } = unit.fate {
+        let reply = reply.as_deref().unwrap_or("the connection ended");
+        return format!("was refused at {at}: {reply}");
+    }
+    if let Some(failed) = unit.told("failed").next() {
+        let status =
+            failed.recipient.map_or("", |index| failed.notification.recipients[index].status.as_str());
+        return format!("was returned at +{} ({status})", failed.notification.at);
+    }
+    let copies: Vec<&Delivery> = unit.kept().collect();
+    if !copies.is_empty() {
+        return format!("was delivered {}", places(unit, &copies));
+    }
+    if let Some(entry) = unit.queued {
+        let reason = entry.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+        let held = if entry.held { "held in the queue" } else { "still in the queue" };
+        return format!("is {held} after {}{reason}", count(entry.attempts as usize, "attempt", "attempts"));
+    }
+    if let Some(last) = unit.notices.last() {
+        return format!("has no ending but a notice that it is {} at +{}", last.action, last.notification.at);
+    }
+    if unit.copies.iter().any(|copy| copy.kept.is_none()) {
+        return "was handed to a server that did not keep it".to_owned();
+    }
+    if *unit.fate == Accepted::InDoubt {
+        return "is in doubt: the relay's final reply was never read, and nothing came of it".to_owned();
+    }
+    "has no ending: no server has it, no notification came, it is not in the queue".to_owned()
 }
 
 /// `by hub at attempt 3 (+45m), 7-bit`.
@@ -207,6 +210,6 @@ fn places(unit: &Unit<'_>, copies: &[&Delivery]) -> String {
     copies.iter().map(|copy| place(unit, copy)).collect::<Vec<_>>().join(", ")
 }
 
-fn nothing_or(copies: Vec<String>) -> String {
+fn nothing_or(copies: &[String]) -> String {
     if copies.is_empty() { "not delivered".to_owned() } else { copies.join(", ") }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use mock_servers::script::{Glob, Range};
 
+use super::mail::instead;
 use super::words::{count, counted, duration};
 use super::{Look, Seen};
 use crate::scenario::{Of, Returned};
@@ -21,7 +22,7 @@ impl Look<'_> {
             if !wanted.times.contains(failed.len() as u64) {
                 let required = counted(&wanted.times, "failed notification", "failed notifications");
                 let got = if failed.is_empty() {
-                    self.instead(unit)
+                    instead(unit)
                 } else {
                     format!("was returned {}", count(failed.len(), "time", "times"))
                 };
@@ -31,7 +32,10 @@ impl Look<'_> {
             failed.iter().find_map(|notice| {
                 let off = |what: String| {
                     let at = notice.notification.at;
-                    Some((format!("{} was returned at +{at} {what}", self.name(unit, only)), self.shown(&[notice])))
+                    Some((
+                        format!("{} was returned at +{at} {what}", self.name(unit, only)),
+                        self.shown(&[notice]),
+                    ))
                 };
                 let status = status(notice);
                 if !wanted.status.is_empty() && !wanted.status.iter().any(|glob| glob.matches(status)) {
@@ -69,7 +73,8 @@ impl Look<'_> {
             if !times.contains(told.len() as u64) {
                 let required = counted(times, "notification", "notifications");
                 let got = count(told.len(), "notification", "notifications");
-                let why = format!("{}: {got} that it is {action}; required {required}", self.name(unit, only));
+                let why =
+                    format!("{}: {got} that it is {action}; required {required}", self.name(unit, only));
                 let evidence = if told.is_empty() { self.trail(unit) } else { self.shown(&told) };
                 return Some((why, evidence));
             }
@@ -77,8 +82,10 @@ impl Look<'_> {
             let at = first.notification.at;
             if let Some(within) = within.filter(|range| !range.contains(at.since(unit.of.at))) {
                 let required = duration(within);
-                let why =
-                    format!("{}: the first came at +{at}; required {required} after it", self.name(unit, only));
+                let why = format!(
+                    "{}: the first came at +{at}; required {required} after it",
+                    self.name(unit, only)
+                );
                 return Some((why, self.shown(&[first])));
             }
             let text = text.filter(|text| !told.iter().any(|notice| says(notice, text)))?;

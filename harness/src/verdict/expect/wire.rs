@@ -27,7 +27,7 @@ impl Look<'_> {
             breaches.push((format!("{seen}{place}; required {required}"), evidence));
         }
         for &(index, session) in &sessions {
-            breaches.extend(self.first(wanted, index, session));
+            breaches.extend(first_differs(wanted, index, session));
             for forbidden in &wanted.never {
                 if let Some((line, evidence)) = seen_in(session, index, forbidden) {
                     breaches.push((format!("{}: {line}", named(session)), vec![evidence]));
@@ -59,18 +59,6 @@ impl Look<'_> {
             return Seen::not_applicable(format!("no session{place} came about"));
         }
         Seen::unless(breaches, || format!("{}{place}", count(sessions.len(), "session", "sessions")))
-    }
-
-    fn first(&self, wanted: &Wire, index: usize, session: &Session) -> Option<(String, Vec<Evidence>)> {
-        let words = wanted.first.as_ref()?;
-        let talk = conversation(session);
-        let first = talk.exchanges.iter().find(|exchange| exchange.asked == Asked::Command)?;
-        (!first.begins_with(words)).then(|| {
-            (
-                format!("{}: the first command is `{}`; required {words}", named(session), first.line),
-                vec![Evidence { session: index, events: first.events() }],
-            )
-        })
     }
 
     pub(super) fn untouched(&self, server: &str) -> Seen {
@@ -115,6 +103,19 @@ impl Look<'_> {
             None => Seen::broken(format!("no line of the log is `{}`", pattern.0), Vec::new()),
         }
     }
+}
+
+/// The first command, where it is not the one that is required.
+fn first_differs(wanted: &Wire, index: usize, session: &Session) -> Option<(String, Vec<Evidence>)> {
+    let words = wanted.first.as_ref()?;
+    let talk = conversation(session);
+    let first = talk.exchanges.iter().find(|exchange| exchange.asked == Asked::Command)?;
+    (!first.begins_with(words)).then(|| {
+        (
+            format!("{}: the first command is `{}`; required {words}", named(session), first.line),
+            vec![Evidence { session: index, events: first.events() }],
+        )
+    })
 }
 
 /// `hub, session 2`.

@@ -1,6 +1,6 @@
 //! Checks and ranges in words.
 
-use std::fmt::Display;
+use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
 use mock_servers::script::Range;
@@ -52,19 +52,19 @@ fn subject(of: &Of) -> String {
 fn delivery(wanted: &Delivered) -> String {
     let mut words = format!("delivers {}", subject(&wanted.of));
     if wanted.times != Range::exactly(1) {
-        words += &format!(" in {}", counted(&wanted.times, "copy", "copies"));
+        let _ = write!(words, " in {}", counted(&wanted.times, "copy", "copies"));
     }
     if let Some(by) = &wanted.by {
-        words += &format!(" to {by}");
+        let _ = write!(words, " to {by}");
     }
     if let Some(attempt) = &wanted.attempt {
-        words += &format!(" at attempt {}", range(attempt));
+        let _ = write!(words, " at attempt {}", range(attempt));
     }
     if let Some(wanted) = wanted.octets {
-        words += &format!(" in {} octets", octets(wanted));
+        let _ = write!(words, " in {} octets", octets(wanted));
     }
     if let Some(within) = &wanted.within {
-        words += &format!(", {} after it", duration(within));
+        let _ = write!(words, ", {} after it", duration(within));
     }
     words
 }

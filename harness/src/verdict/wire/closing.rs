@@ -11,7 +11,7 @@ use crate::record::conversation::{Asked, Exchange};
 use crate::verdict::interruptions;
 
 /// As long as a server must wait for a command (RFC 5321 section 4.5.3.2.7).
-const PATIENCE: Duration = Duration::from_secs(5 * 60);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 pub(super) fn judge(of: &Of<'_>, breaches: &mut Vec<Breach>) {
     let relay = of.session.mock_is.other();

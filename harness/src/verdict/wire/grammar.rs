@@ -65,5 +65,9 @@ fn is_literal(text: &str) -> bool {
         return rest.parse::<Ipv6Addr>().is_ok();
     }
     // an IPv6 address without its tag would pass for another one
-    inner.parse::<Ipv6Addr>().is_err() && is_domain(tag) && !tag.contains('.') && !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic())
+    inner.parse::<Ipv6Addr>().is_err()
+        && is_domain(tag)
+        && !tag.contains('.')
+        && !rest.is_empty()
+        && rest.bytes().all(|b| b.is_ascii_graphic())
 }

@@ -11,7 +11,7 @@ use crate::record::conversation::{conversation, ended};
 use crate::record::mail::normal;
 use crate::scenario::{Scenario, Step};
 
-const HALF_AN_HOUR: Duration = Duration::from_secs(30 * 60);
+const HALF_AN_HOUR: Duration = Duration::from_mins(30);
 
 /// The first that came back too soon. Not judged where the scenario itself configures shorter waits, or steps in.
 pub(super) fn judge(scenario: &Scenario, record: &Record) -> Option<Finding> {

@@ -30,8 +30,12 @@ fn tls() -> What {
 #[test]
 fn parameters_go_only_to_servers_that_offer_them() {
     assert_innocent(&run(hub().hello(&["SIZE 1000"]).mail(ALICE, &["SIZE=7"], "250 OK").quit()));
-    assert_found(&run(hub().hello(&["DSN"]).mail(ALICE, &["SIZE=7"], "555 no").quit()), "wire: parameter not offered");
-    let rcpt = hub().hello(&["SIZE"]).mail(ALICE, &[], "250 OK").rcpt(BOB, &["NOTIFY=NEVER"], "555 no").quit();
+    assert_found(
+        &run(hub().hello(&["DSN"]).mail(ALICE, &["SIZE=7"], "555 no").quit()),
+        "wire: parameter not offered",
+    );
+    let rcpt =
+        hub().hello(&["SIZE"]).mail(ALICE, &[], "250 OK").rcpt(BOB, &["NOTIFY=NEVER"], "555 no").quit();
     assert_found(&run(rcpt), "wire: parameter not offered");
 }
 
@@ -52,7 +56,14 @@ fn the_first_command_after_tls_is_ehlo() {
 
 #[test]
 fn after_helo_nothing_is_offered() {
-    let helo = || hub().s("220 hub").c("EHLO relay.origin.example").s("502 no").c("HELO relay.origin.example").s("250 hub");
+    let helo = || {
+        hub()
+            .s("220 hub")
+            .c("EHLO relay.origin.example")
+            .s("502 no")
+            .c("HELO relay.origin.example")
+            .s("250 hub")
+    };
     assert_innocent(&run(helo().mail(ALICE, &[], "250 OK").quit()));
     assert_found(&run(helo().mail(ALICE, &["SIZE=7"], "555 no").quit()), "wire: parameter not offered");
 }
@@ -74,7 +85,8 @@ fn command_lines_end_with_crlf_alone(#[case] line: &[u8], #[case] rule: &str) {
 #[test]
 fn content_has_no_cr_or_lf_alone() {
     let with = |content: &[u8]| {
-        let talk = hub().hello(&[]).mail("", &[], "250 OK").rcpt(ALICE, &[], "250 OK").data(content, "550 no");
+        let talk =
+            hub().hello(&[]).mail("", &[], "250 OK").rcpt(ALICE, &[], "250 OK").data(content, "550 no");
         rules(&run(talk.quit()))
     };
     assert_eq!(with(b"a: b\r\n\r\nc\r\n"), Vec::<String>::new());
@@ -104,7 +116,8 @@ fn an_unknown_ehlo_is_followed_by_helo(#[case] code: u16, #[case] judged: bool) 
 #[test]
 fn helo_may_come_in_a_session_of_its_own() {
     let first = hub().s("220 hub").c("EHLO relay.origin.example").s("500 no").quit();
-    let second = Talk::server("hub", 2, minutes(0)).s("220 hub").c("HELO relay.origin.example").s("250 hub").quit();
+    let second =
+        Talk::server("hub", 2, minutes(0)).s("220 hub").c("HELO relay.origin.example").s("250 hub").quit();
     assert_innocent(&Run::new().talk(first).talk(second).record());
 }
 
@@ -149,7 +162,8 @@ fn pipelining_needs_its_offer() {
 
 #[test]
 fn nothing_follows_a_change_of_state_before_its_reply() {
-    let past = hub().hello(&["PIPELINING"]).c("NOOP\r\nMAIL FROM:<a@b.example>").s("250 OK").s("250 OK").quit();
+    let past =
+        hub().hello(&["PIPELINING"]).c("NOOP\r\nMAIL FROM:<a@b.example>").s("250 OK").s("250 OK").quit();
     assert_found(&run(past), "wire: pipelining past a change of state");
 }
 
@@ -159,7 +173,12 @@ fn content_waits_for_the_354() {
         .hello(&["PIPELINING"])
         .mail("", &[], "250 OK")
         .c("DATA")
-        .event(What::Bytes { from: Side::Client, bytes: b"x\r\n.\r\n".to_vec(), tls: false, part: Part::Content })
+        .event(What::Bytes {
+            from: Side::Client,
+            bytes: b"x\r\n.\r\n".to_vec(),
+            tls: false,
+            part: Part::Content,
+        })
         .s("354 go on")
         .s("250 OK")
         .quit();
@@ -168,7 +187,8 @@ fn content_waits_for_the_354() {
 
 #[test]
 fn after_a_timeout_a_command_may_come_while_a_reply_is_due() {
-    let talk = hub().hello(&[]).mail(ALICE, &[], "250 OK").c("RCPT TO:<bob@hub.example>").at(minutes(5)).c("RSET");
+    let talk =
+        hub().hello(&[]).mail(ALICE, &[], "250 OK").c("RCPT TO:<bob@hub.example>").at(minutes(5)).c("RSET");
     assert_innocent(&run(talk.close(Side::Client, Close::Fin)));
 }
 
@@ -184,7 +204,11 @@ fn eight_bit(labelled: bool, offered: &[&str]) -> Vec<String> {
         .data(&eight, "250 OK")
         .quit();
     let onward: &[&str] = if labelled && !offered.is_empty() { label } else { &[] };
-    let talk = hub().hello(offered).mail(ALICE, onward, "250 OK").rcpt(BOB, &[], "250 OK").data(&relayed(&eight), "250 OK");
+    let talk = hub()
+        .hello(offered)
+        .mail(ALICE, onward, "250 OK")
+        .rcpt(BOB, &[], "250 OK")
+        .data(&relayed(&eight), "250 OK");
     rules(&Run::new().sent_by("note", ALICE, &[(BOB, &[])], sent, eight).talk(talk.quit()).record())
 }
 
@@ -208,10 +232,22 @@ fn a_client_says_quit_before_it_closes() {
     assert_eq!(close(hub().hello(&[]).c("NOOP").s("421 going down")), none, "after 421");
     assert_eq!(close(hub().hello(&[]).close(Side::Server, Close::Reset)), none, "after the peer closed");
     assert_eq!(close(hub().hello(&[]).c("NOOP").at(minutes(5))), none, "after a timeout");
-    assert_eq!(close(hub().hello(&[]).mail("", &[], "250 OK").data_unanswered(b"x\r\n")), none, "inside DATA");
+    assert_eq!(
+        close(hub().hello(&[]).mail("", &[], "250 OK").data_unanswered(b"x\r\n")),
+        none,
+        "inside DATA"
+    );
     let failed = What::TlsFailed { why: "bad certificate".to_owned() };
-    assert_eq!(close(hub().hello(&["STARTTLS"]).c("STARTTLS").s("220 go on").event(failed)), none, "failed TLS");
-    assert_eq!(close(hub().hello(&["STARTTLS"]).c("STARTTLS").s("220 go on").event(tls())), none, "refused TLS");
+    assert_eq!(
+        close(hub().hello(&["STARTTLS"]).c("STARTTLS").s("220 go on").event(failed)),
+        none,
+        "failed TLS"
+    );
+    assert_eq!(
+        close(hub().hello(&["STARTTLS"]).c("STARTTLS").s("220 go on").event(tls())),
+        none,
+        "refused TLS"
+    );
     assert_eq!(close(hub()), none, "no greeting");
 }
 

@@ -119,8 +119,8 @@ fn a_chunk_without_a_transaction_is_read_and_refused() {
 
 #[test]
 fn data_and_bdat_do_not_mix() {
-    let run = bdat(&[b"BDAT 2\r\nabDATA\r\n"]);
-    assert_eq!(run.codes()[4..], [250, 503]);
+    let input = [say(EHLO), say(ENVELOPE), say("BDAT 2\r\nabDATA\r\nBDAT 0 LAST\r\n")];
+    assert_eq!(run_both_ways(&server(CHUNKING), &input).codes()[4..], [250, 503, 250]);
 }
 
 #[test]

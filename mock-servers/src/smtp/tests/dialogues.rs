@@ -278,6 +278,19 @@ fn refused_mails_and_pipelines_are_told_apart() {
 }
 
 #[test]
+fn a_final_reply_while_the_body_comes_leaves_none_for_the_dot() {
+    let mut lines = server();
+    lines.truncate(10);
+    lines.extend([says("552 early"), does(Speech::HearContent), hears("QUIT"), says("221 e")]);
+    let commands = "EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<b@c>\r\nDATA\r\n";
+    let run = run(Side::Server, &lines, &[say(commands), pass(5), say("x\r\n.\r\n"), say("QUIT\r\n")]);
+    assert_eq!(run.outcome(), "completed");
+    let transaction = &run.record.transactions[0];
+    assert_eq!(transaction.final_reply.as_ref().map(Reply::text).as_deref(), Some("552 early"));
+    assert!(transaction.ended && !transaction.taken);
+}
+
+#[test]
 fn chunks_of_a_client_are_content() {
     let lines = [
         hears("220 *"),

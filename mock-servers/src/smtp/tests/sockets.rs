@@ -1,16 +1,19 @@
 //! The shells over real sockets.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::bench::{always, codes, reply, rule, server, wait, with};
 use crate::environment::real::{RealClock, RealConnection};
-use crate::environment::{BoxFuture, Clock};
+use crate::environment::{BoxFuture, Clock, Connection};
 use crate::script::{Action, Dialogue, Line, On, Pattern, Script, Speech, Verb};
 use crate::smtp::client::{Submission, submit};
 use crate::smtp::dialogue;
@@ -169,6 +172,71 @@ async fn a_stalled_session_reads_nothing_and_ends_with_its_server() {
     let noop =
         session.events.iter().any(|e| matches!(&e.what, What::Bytes { bytes, .. } if bytes == b"NOOP\r\n"));
     assert!(!noop, "nothing is read");
+}
+
+/// A connection whose peer acknowledges nothing before it is told to.
+struct Unacknowledged(tokio::io::DuplexStream, Arc<AtomicBool>);
+
+impl AsyncRead for Unacknowledged {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Unacknowledged {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+impl Connection for Unacknowledged {
+    fn reset_on_drop(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn poll_acknowledged(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.1.load(Ordering::Relaxed) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+#[tokio::test]
+async fn a_reset_waits_for_the_acknowledgement() {
+    let lines = vec![line(Speech::Say(b"220 x\r\n".to_vec())), line(Speech::CloseReset)];
+    let dialogue = Dialogue { mock_is: Side::Server, lines };
+    let (near, _far) = tokio::io::duplex(100);
+    let acknowledged = Arc::new(AtomicBool::new(false));
+    let recorder = Recorder::default();
+    let here = "198.51.100.1:25".parse().unwrap();
+    let record = recorder.open("hub", Side::Server, here, here, RunTime::ZERO);
+    let connection = Box::new(Unacknowledged(near, acknowledged.clone()));
+    let conversing = tokio::spawn(async move {
+        dialogue::converse(connection, &dialogue, Arc::new(RealClock::start()), record).await;
+    });
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!conversing.is_finished());
+    acknowledged.store(true, Ordering::Relaxed);
+    conversing.await.unwrap();
+    assert_eq!(closes(&recorder.sessions()[0]), [(Side::Server, Close::Reset)]);
 }
 
 /// A clock that stands still until a sleeper is due, and then is there: nobody waits.

@@ -1,0 +1,223 @@
+//! What was seen becomes what happened.
+
+use mock_servers::RunTime;
+use mock_servers::transcript::{Close, Session, Side};
+use rstest::rstest;
+
+use super::testing::{Run, Talk, content, deferral, delivery, minutes, notice, relayed};
+use super::{Accepted, Ending, QueueState, Record};
+
+const ALICE: &str = "alice@origin.example";
+const BOB: &str = "bob@hub.example";
+
+fn names(record: &Record) -> Vec<String> {
+    record.sessions.iter().map(|s: &Session| format!("{} {}", s.mock, s.ordinal)).collect()
+}
+
+#[test]
+fn sessions_of_one_moment_are_in_the_order_of_their_names() {
+    let run = Run::new()
+        .delivered("spare", 1, minutes(0), "note-1", &[BOB])
+        .delivered("hub", 2, minutes(0), "note-1", &[BOB])
+        .delivered("hub", 1, minutes(0), "note-1", &[BOB])
+        .sent("note", &[BOB]);
+    assert_eq!(names(&run.record()), ["sender 1", "hub 1", "hub 2", "spare 1"]);
+}
+
+#[test]
+fn what_a_settled_step_saw_comes_before_the_next_step() {
+    let run = || {
+        Run::new()
+            .step("send: note", RunTime::ZERO)
+            .sent("note", &[BOB])
+            .delivered("hub", 1, minutes(0), "note-1", &[BOB])
+            .step("settle", RunTime::ZERO)
+            .step("send: note", RunTime::ZERO)
+            .sent("note", &[BOB])
+            .delivered("hub", 2, minutes(0), "note-2", &[BOB])
+    };
+    let record = run().record();
+    assert_eq!(names(&record), ["sender 1", "hub 1", "sender 2", "hub 2"]);
+    assert_eq!(super::steps_among_sessions(&record), [0, 1, 2]);
+}
+
+fn fate(talk: Talk) -> Accepted {
+    let record = Run::new().sent_by("note", ALICE, &[(BOB, &[])], talk, content("note-1")).record();
+    record.submissions[0].recipients[0].fate.clone()
+}
+
+fn no(at: &str, reply: Option<&str>) -> Accepted {
+    Accepted::No { at: at.to_owned(), reply: reply.map(str::to_owned) }
+}
+
+#[test]
+fn responsibility_begins_with_the_2yz_after_the_end_of_data() {
+    let hello = || Talk::client("sender", 1, minutes(0)).hello(&[]);
+    let rcpt = || hello().mail(ALICE, &[], "250 OK").rcpt(BOB, &[], "250 OK");
+    let body = content("note-1");
+    assert_eq!(fate(rcpt().data(&body, "250 OK").quit()), Accepted::Yes);
+    assert_eq!(fate(rcpt().data(&body, "451 later").quit()), no("end-of-data", Some("451 later")));
+    assert_eq!(fate(rcpt().data_unanswered(&body).close(Side::Server, Close::Reset)), Accepted::InDoubt);
+    assert_eq!(fate(rcpt().close(Side::Server, Close::Reset)), no("DATA", None));
+    let refused = hello().mail(ALICE, &[], "250 OK").rcpt(BOB, &[], "550 5.1.1 no");
+    assert_eq!(fate(refused), no("RCPT", Some("550 5.1.1 no")));
+    assert_eq!(fate(hello().mail(ALICE, &[], "550 no")), no("MAIL", Some("550 no")));
+    let turned_away = Talk::client("sender", 1, minutes(0)).s("554 no service").quit();
+    assert_eq!(fate(turned_away), no("connect", Some("554 no service")));
+}
+
+#[test]
+fn a_dialogue_submits_too() {
+    let talk = Talk::client("odd", 1, minutes(0))
+        .hello(&[])
+        .mail(ALICE, &[], "250 OK")
+        .rcpt(BOB, &["NOTIFY=never"], "250 OK")
+        .data(b"Subject: x\r\n\r\nNo token here.\r\n", "250 OK")
+        .quit();
+    let got = relayed(b"Subject: x\r\n\r\nNo token here.\r\n");
+    let hub = Talk::server("hub", 1, minutes(0))
+        .hello(&[])
+        .mail(ALICE, &[], "250 OK")
+        .rcpt(BOB, &[], "250 OK")
+        .data(&got, "250 OK")
+        .quit();
+    let record = Run::new().talk(talk).talk(hub).record();
+    assert_eq!(record.submissions[0].message, "odd");
+    assert_eq!(record.submissions[0].recipients[0].notify, ["NEVER"]);
+    assert_eq!(record.deliveries[0].submission, 0, "known by envelope and body");
+}
+
+fn taken(from: &str, to: &str, content: &[u8]) -> Record {
+    let hub = Talk::server("hub", 1, minutes(0)).hello(&[]).mail(from, &[], "250 OK").rcpt(to, &[], "250 OK");
+    let eleven = (0..11).fold(Run::new(), |run, _| run.sent("note", &[BOB]));
+    eleven.talk(hub.data(content, "250 OK").quit()).record()
+}
+
+#[rstest]
+#[case("X-Gauntlet-Token: note-11\r\n\r\nx\r\n")]
+#[case("Message-ID: <note-11@gauntlet.example>\r\n\r\nx\r\n")]
+#[case("Subject: x\r\n\r\nToken: note-11\r\n")]
+#[case("Subject: x\r\nContent-Transfer-Encoding: base64\r\n\r\nVG9rZW46IG5vdGUtMTENCg==\r\n")]
+fn a_copy_is_known_by_whichever_token_survived(#[case] content: &str) {
+    let record = taken(ALICE, BOB, content.as_bytes());
+    assert_eq!(record.submissions[record.deliveries[0].submission].token.as_deref(), Some("note-11"));
+}
+
+#[rstest]
+#[case("X-Gauntlet-Token: note-12\r\n\r\nx\r\n")]
+#[case("Subject: x\r\n\r\nMy-Token: note-1\r\n")]
+#[case("Message-ID: <note-1@elsewhere.example>\r\n\r\nx\r\n")]
+fn what_has_no_token_of_ours_is_a_stray(#[case] content: &str) {
+    let record = taken(ALICE, BOB, content.as_bytes());
+    assert_eq!((record.deliveries.len(), record.strays.len()), (0, 1));
+}
+
+#[test]
+fn a_notification_is_no_delivery_although_it_holds_the_token() {
+    let record = taken("", ALICE, &notice("note-3", BOB, "failed", "5.1.1"));
+    assert!(record.deliveries.is_empty());
+    let notification = &record.notifications[0];
+    assert_eq!(record.submissions[notification.submission.unwrap()].token.as_deref(), Some("note-3"));
+    assert!(notification.well_formed);
+    assert_eq!(notification.recipients[0].to, BOB);
+    assert_eq!(
+        (&*notification.recipients[0].action, &*notification.recipients[0].status),
+        ("failed", "5.1.1")
+    );
+    assert_eq!(notification.text, "It could not be delivered.");
+}
+
+#[test]
+fn a_bounce_that_keeps_its_sender_is_a_notification_too() {
+    let text = b"Subject: failed\r\n\r\n<bob@hub.example> unknown\r\n\r\nToken: note-3\r\n";
+    let record = taken("postmaster@relay.origin.example", ALICE, text);
+    assert_eq!((record.deliveries.len(), record.notifications.len()), (0, 1));
+}
+
+#[test]
+fn a_message_of_the_null_sender_is_a_delivery() {
+    let hub = Talk::server("hub", 1, minutes(0)).hello(&[]).mail("", &[], "250 OK").rcpt(BOB, &[], "250 OK");
+    let run = Run::new().sent_as("note", "", &[(BOB, &[])]);
+    let record = run.talk(hub.data(&relayed(&content("note-1")), "250 OK").quit()).record();
+    assert_eq!((record.deliveries.len(), record.notifications.len()), (1, 0));
+}
+
+/// The attempt at which the last of these sessions delivers.
+fn attempt(sessions: Vec<Talk>) -> u32 {
+    let run = sessions.into_iter().fold(Run::new().sent("note", &[BOB]), Run::talk);
+    run.record().deliveries[0].attempt
+}
+
+fn hub(ordinal: u32, at: RunTime) -> Talk {
+    delivery("hub", ordinal, at, "note-1", &[BOB]).quit()
+}
+
+#[test]
+fn a_retry_after_a_wait_is_another_attempt() {
+    let deferred = |ordinal, at| deferral("hub", ordinal, at, BOB, "451 later");
+    assert_eq!(attempt(vec![hub(1, minutes(0))]), 1);
+    assert_eq!(attempt(vec![deferred(1, minutes(0)), hub(2, minutes(15))]), 2);
+    assert_eq!(attempt(vec![deferred(1, minutes(0)), deferred(2, minutes(15)), hub(3, minutes(45))]), 3);
+}
+
+#[test]
+fn the_next_mx_and_a_reconnect_belong_to_the_attempt() {
+    let mx = deferral("mx1", 1, minutes(0), BOB, "451 later");
+    assert_eq!(attempt(vec![mx, hub(1, minutes(0))]), 1);
+    let refused =
+        Talk::server("hub", 1, minutes(0)).s("220 hub").c("EHLO relay.origin.example").s("502 no").quit();
+    assert_eq!(attempt(vec![refused, hub(2, minutes(0))]), 1);
+}
+
+#[test]
+fn a_session_that_never_came_to_mail_is_an_attempt_for_the_servers_domains() {
+    let turned_away = Talk::server("hub", 1, minutes(0)).s("421 busy").close(Side::Server, Close::Fin);
+    assert_eq!(attempt(vec![turned_away, hub(2, minutes(30))]), 2);
+    let elsewhere = Talk::server("other", 1, minutes(0)).s("421 busy").close(Side::Server, Close::Fin);
+    assert_eq!(attempt(vec![elsewhere, hub(1, minutes(30))]), 1);
+}
+
+#[test]
+fn an_attempt_for_another_mail_does_not_count() {
+    let other =
+        Talk::server("hub", 1, minutes(0)).hello(&[]).mail("carol@origin.example", &[], "451 later").quit();
+    assert_eq!(attempt(vec![other, hub(2, minutes(30))]), 1);
+}
+
+#[test]
+fn an_attempt_without_any_connection_is_known_from_the_queue() {
+    let run = Run::new().sent("note", &[BOB]).queued(minutes(0), &[BOB], 1, Some(minutes(15)));
+    assert_eq!(run.talk(hub(1, minutes(15))).record().deliveries[0].attempt, 2);
+}
+
+#[test]
+fn where_the_queue_says_that_nothing_waits_a_long_gap_is_one_attempt() {
+    let mx = deferral("mx1", 1, minutes(0), BOB, "451 later");
+    let run = Run::new().sent("note", &[BOB]).talk(mx).queued(minutes(0), &[BOB], 0, None);
+    // the next host's address is filtered: five minutes until its connection times out
+    let record =
+        run.talk(hub(1, minutes(5))).queued(minutes(6), &["x@y.example"], 1, Some(minutes(9))).record();
+    assert_eq!(record.deliveries[0].attempt, 1);
+}
+
+#[test]
+fn only_changes_of_the_queue_are_kept() {
+    let run = Run::new().emptied(minutes(1)).emptied(minutes(2)).queued(minutes(3), &[BOB], 1, None);
+    let at: Vec<RunTime> = run.record().queue.iter().map(|state: &QueueState| state.at).collect();
+    assert_eq!(at, [minutes(0), minutes(3)]);
+}
+
+#[test]
+fn what_a_server_acknowledged_and_dropped_is_kept_apart() {
+    let dropped = delivery("hub", 1, minutes(0), "note-1", &[BOB]).taken(false).quit();
+    let record = Run::new().sent("note", &[BOB]).talk(dropped).record();
+    assert_eq!((record.deliveries.len(), record.let_go.len()), (0, 1));
+}
+
+#[test]
+fn assembly_is_the_same_whatever_the_order_of_listing() {
+    let run = || Run::new().sent("note", &[BOB]).talk(hub(1, minutes(0))).end(minutes(1), Ending::Finished);
+    let mut turned = run();
+    turned.raw.sessions.reverse();
+    assert_eq!(turned.record(), run().record());
+}
