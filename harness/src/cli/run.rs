@@ -70,7 +70,8 @@ fn tell(arguments: &RunArguments, judged: &[Judged], style: Style) {
         for judged in judged {
             if let Ok((record, _)) = &judged.result {
                 println!("\n# {} on {}: {}\n", judged.scenario, judged.relay, judged.title);
-                println!("{}", render::story(record).trim_end());
+                println!("{}\n", render::story(record).trim_end());
+                print!("{}", terminal::judgement(judged, style));
             }
         }
     }

@@ -148,8 +148,8 @@ impl Telling<'_> {
     }
 
     fn cut(&mut self, at: RunTime, from: Side, lines: &[&[u8]], most: usize) {
-        // one line more is no longer than to say so; the last one shows how it ends
-        let cut = lines.len() > most + 1;
+        // a few lines more are not worth a cut; the last one shows how it ends
+        let cut = lines.len() > most + 6;
         let (shown_first, last) = if cut { (most, lines.len() - 1) } else { (lines.len(), lines.len()) };
         for line in &lines[..shown_first] {
             self.content_line(at, from, line);

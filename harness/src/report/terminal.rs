@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Judged, Kind};
 use crate::render;
-use crate::verdict::{Finding, Severity};
+use crate::verdict::{Finding, Severity, State};
 
 /// How many lines of a transcript stand below one breach.
 const EVIDENCE_LINES: usize = 18;
@@ -94,6 +94,31 @@ fn abridged(lines: &[String]) -> Vec<String> {
     let (head, tail) = (&lines[..EVIDENCE_LINES - 6], &lines[lines.len() - 5..]);
     let cut = format!("… {} more lines", lines.len() - head.len() - tail.len());
     head.iter().cloned().chain([cut]).chain(tail.iter().cloned()).collect()
+}
+
+/// Each expectation of the scenario and how it came out, for those who read the whole story.
+pub fn judgement(judged: &Judged, style: Style) -> String {
+    let mut out = String::new();
+    let Ok((_, verdict)) = &judged.result else { return out };
+    for result in &verdict.results {
+        let (kind, word) = match result.state {
+            State::Held => (Kind::Pass, "held"),
+            State::Broken if result.level == "must" => (Kind::Violates, "broken"),
+            State::Broken => (Kind::Deviates, "broken"),
+            State::NotApplicable => (Kind::Unsupported, "never came to be"),
+        };
+        let word = style.paint(kind, word);
+        let _ = writeln!(out, "  {word}: {} {} ({})", result.level, result.it, result.clause);
+    }
+    for result in &verdict.observed {
+        let word = match result.state {
+            State::Held => "yes",
+            State::Broken => "no",
+            State::NotApplicable => "it never came to that",
+        };
+        let _ = writeln!(out, "  observed: {}: {word}", result.it);
+    }
+    out
 }
 
 fn heading(judged: &Judged, style: Style) -> String {

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use gauntlet::scenario::Scenario;
-use gauntlet::verdict::{Outcome, Severity, Verdict};
+use gauntlet::verdict::{Outcome, Severity, State, Verdict};
 
 /// The verdict, as a snapshot's last paragraph.
 pub(crate) fn told(verdict: &Verdict) -> String {
@@ -24,6 +24,14 @@ pub(crate) fn told(verdict: &Verdict) -> String {
             Severity::Note => "note",
         };
         let _ = write!(told, "\n  {broken}: {} ({})\n    {}", finding.it, finding.clause, finding.why);
+    }
+    for observed in &verdict.observed {
+        let state = match observed.state {
+            State::Held => "yes",
+            State::Broken => "no",
+            State::NotApplicable => "it never came to that",
+        };
+        let _ = write!(told, "\n  observed: {}: {state}", observed.it);
     }
     told
 }

@@ -285,15 +285,16 @@ impl Conversation for Submitter {
             }
             Input::TlsEstablished { .. } | Input::TlsFailed { .. } => {}
         }
-        if self.over {
-            self.observer.over(now);
-        }
         std::mem::take(&mut self.out)
     }
 
     fn sent(&mut self, bytes: &[u8], now: RunTime) {
         self.observer.said(Side::Client, bytes, now);
         self.since = now;
+    }
+
+    fn closed(&mut self, now: RunTime) {
+        self.observer.over(now);
     }
 
     fn deadline(&self) -> Option<RunTime> {

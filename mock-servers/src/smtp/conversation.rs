@@ -57,6 +57,8 @@ pub trait Conversation: Send {
     fn handle(&mut self, input: Input<'_>, now: RunTime) -> Vec<Output>;
     /// A segment was written; the conversation writes it down.
     fn sent(&mut self, bytes: &[u8], now: RunTime);
+    /// All outputs up to the last were carried out: nothing more will be sent or come.
+    fn closed(&mut self, _now: RunTime) {}
     /// When the conversation wants a [`Input::Timer`], if it does.
     fn deadline(&self) -> Option<RunTime>;
 }

@@ -232,9 +232,6 @@ impl DialogueRunner {
 
     fn go_on(&mut self, now: RunTime) -> Vec<Output> {
         self.advance(now);
-        if self.over {
-            self.observer.over(now);
-        }
         std::mem::take(&mut self.out)
     }
 
@@ -296,6 +293,10 @@ impl Conversation for DialogueRunner {
 
     fn sent(&mut self, bytes: &[u8], now: RunTime) {
         self.observer.said(self.mock_is, bytes, now);
+    }
+
+    fn closed(&mut self, now: RunTime) {
+        self.observer.over(now);
     }
 
     fn deadline(&self) -> Option<RunTime> {

@@ -68,8 +68,14 @@ impl Shell {
                     self = shell;
                     queue.extend(inputs);
                 }
-                Some(Output::CloseFin) => return self.close_in_order().await,
-                Some(Output::CloseReset { at_once }) => return self.reset(at_once).await,
+                Some(Output::CloseFin) => {
+                    conversation.closed(self.now());
+                    return self.close_in_order().await;
+                }
+                Some(Output::CloseReset { at_once }) => {
+                    conversation.closed(self.now());
+                    return self.reset(at_once).await;
+                }
                 Some(Output::Stall) => {
                     self.wire.connection().stop_reading();
                     return std::future::pending().await;
@@ -107,7 +113,7 @@ impl Shell {
                                     self.record.event(self.now(), what);
                                 }
                             }
-                            return;
+                            return conversation.closed(self.now());
                         }
                         // The peer is gone and nothing is left to be done.
                         None => return,

@@ -34,7 +34,10 @@ fn submit(submission: Submission, replies: &[&str]) -> (Vec<String>, Outcome) {
                     client.sent(&bytes, now);
                     said.push(String::from_utf8_lossy(&bytes).into_owned());
                 }
-                ending => assert_eq!(ending, Output::CloseFin),
+                ending => {
+                    assert_eq!(ending, Output::CloseFin);
+                    client.closed(now);
+                }
             }
         }
     };

@@ -69,7 +69,10 @@ fn run_in(mock_is: Side, lines: &[Line], input: &[Do], step: usize) -> Run {
                     said += &String::from_utf8_lossy(&bytes);
                 }
                 Output::Record(what) => record.event(now, what),
-                other => ending = Some(other),
+                other => {
+                    runner.closed(now);
+                    ending = Some(other);
+                }
             }
         }
     };
@@ -278,15 +281,29 @@ fn refused_mails_and_pipelines_are_told_apart() {
 }
 
 #[test]
+fn the_last_line_may_be_the_final_reply() {
+    let mut lines = server();
+    lines.truncate(12);
+    let commands = "EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<b@c>\r\nDATA\r\n";
+    let run = run(Side::Server, &lines, &[say(commands), pass(5), say("x\r\n.\r\n")]);
+    assert_eq!(run.outcome(), "completed");
+    let transaction = &run.record.transactions[0];
+    assert_eq!(transaction.final_reply.as_ref().map(|r| r.code), Some(250));
+    assert!(transaction.taken);
+}
+
+#[test]
 fn a_final_reply_while_the_body_comes_leaves_none_for_the_dot() {
     let mut lines = server();
     lines.truncate(10);
     lines.extend([says("552 early"), does(Speech::HearContent), hears("QUIT"), says("221 e")]);
     let commands = "EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<b@c>\r\nDATA\r\n";
-    let run = run(Side::Server, &lines, &[say(commands), pass(5), say("x\r\n.\r\n"), say("QUIT\r\n")]);
+    let run =
+        run(Side::Server, &lines, &[say(commands), pass(5), say("x\r\n.\r\n"), pass(3), say("QUIT\r\n")]);
     assert_eq!(run.outcome(), "completed");
     let transaction = &run.record.transactions[0];
     assert_eq!(transaction.final_reply.as_ref().map(Reply::text).as_deref(), Some("552 early"));
+    assert_eq!(transaction.finished, Some(RunTime::ZERO + Duration::from_secs(5)));
     assert!(transaction.ended && !transaction.taken);
 }
 
