@@ -101,9 +101,13 @@ fn scenario(root: &Node, path: &Path, name: &str, cx: &Context<'_>) -> Option<Sc
 
 /// `historic:` — on which relay of the past it bites, and how.
 fn historic(node: &Node, cx: &Context<'_>) -> Vec<(String, HistoricOutcome)> {
-    let words = [("deviates", HistoricOutcome::Deviates), ("violates", HistoricOutcome::Violates)];
+    let words = [
+        ("passes", HistoricOutcome::Passes),
+        ("deviates", HistoricOutcome::Deviates),
+        ("violates", HistoricOutcome::Violates),
+    ];
     let Value::Mapping(entries) = &node.value else {
-        cx.problems.expected(node, "relays of the past, each with `deviates` or `violates`");
+        cx.problems.expected(node, "relays of the past, each with `passes`, `deviates` or `violates`");
         return Vec::new();
     };
     let outcome = |entry: &Entry| {

@@ -38,13 +38,15 @@ pub struct Scenario {
     pub observe: Vec<Expectation>,
     /// The rule or server without which the scenario shows nothing; `None`: the harness derives it.
     pub decisive: Option<Decisive>,
-    /// The relays of the past on which it does not pass, and how it comes out there: that the scenario can tell.
+    /// The relays of the past that it is about, and how it comes out there: that the scenario can tell.
     pub historic: Vec<(String, HistoricOutcome)>,
 }
 
-/// How a scenario comes out on a relay of the past that has the defect.
+/// How a scenario comes out on a relay of the past.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HistoricOutcome {
+    /// What the relay did was legal, and nobody's loss: by design, as its vendor said.
+    Passes,
     /// What the relay did was legal, and a loss to its users.
     Deviates,
     /// It was not legal.
