@@ -179,8 +179,8 @@ impl Block {
 /// What does not come out as it should when the scenario runs.
 fn comes_out(scenario: &Scenario) -> Option<String> {
     let mut wrong = String::new();
-    let historic = scenario.historic.iter().map(|(relay, outcome)| (relay.as_str(), Some(*outcome)));
-    for (relay, expected) in std::iter::once(("reference", None)).chain(historic) {
+    let historic = scenario.historic.iter().map(|(relay, outcome)| (relay.as_str(), *outcome));
+    for (relay, expected) in std::iter::once(("reference", HistoricOutcome::Passes)).chain(historic) {
         let record = match run::run(scenario, relay, &run::RunOptions::default()) {
             Ok(record) => record,
             Err(error) => {
@@ -190,17 +190,13 @@ fn comes_out(scenario: &Scenario) -> Option<String> {
         };
         let verdict = verdict::judge(scenario, &record);
         let as_expected = match expected {
-            None => verdict.outcome.is_pass(),
-            Some(HistoricOutcome::Deviates) => verdict.outcome == Outcome::Deviates,
-            Some(HistoricOutcome::Violates) => verdict.outcome == Outcome::Violates,
+            HistoricOutcome::Passes => verdict.outcome == Outcome::Pass,
+            HistoricOutcome::Deviates => verdict.outcome == Outcome::Deviates,
+            HistoricOutcome::Violates => verdict.outcome == Outcome::Violates,
         };
         if !as_expected {
-            let wanted = expected.map_or_else(|| "Pass".to_owned(), |outcome| format!("{outcome:?}"));
-            let _ = writeln!(
-                wrong,
-                "required is {wanted}; found: {}",
-                common::findings(scenario, relay, &verdict)
-            );
+            let found = common::findings(scenario, relay, &verdict);
+            let _ = writeln!(wrong, "required is {expected:?}; found: {found}");
         }
     }
     (!wrong.is_empty()).then_some(wrong)

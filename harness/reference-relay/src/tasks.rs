@@ -110,7 +110,8 @@ async fn drive(slot: &Slot) -> Option<String> {
 }
 
 fn words(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text =
+        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("a task panicked: {}", text.unwrap_or("no words"))
 }
 

@@ -34,8 +34,8 @@ pub(super) fn zone(scenario: &Scenario, places: &Places, relay_hostname: &str) -
         }
     }
     for entry in &scenario.dns {
-        let (name, node) = named(entry, places, relay_hostname)?;
-        zone.insert(name, node);
+        let (name, states) = named(entry, places, relay_hostname)?;
+        zone.insert(name, states);
     }
     Ok(zone)
 }
@@ -78,13 +78,13 @@ fn collect<'a>(
                 state.add(Record::Mx { preference: *preference, exchange: exchange.to_owned() });
             }
             for ip in a.iter().flatten().flat_map(|target| addresses(target, places)) {
-                if let IpAddr::V4(ip) = ip {
-                    state.add(Record::A(ip));
+                if let IpAddr::V4(v4) = ip {
+                    state.add(Record::A(v4));
                 }
             }
             for ip in aaaa.iter().flatten().flat_map(|target| addresses(target, places)) {
-                if let IpAddr::V6(ip) = ip {
-                    state.add(Record::Aaaa(ip));
+                if let IpAddr::V6(v6) = ip {
+                    state.add(Record::Aaaa(v6));
                 }
             }
             for text in txt.iter().flatten() {
@@ -107,7 +107,7 @@ fn collect<'a>(
 fn addresses(target: &str, places: &Places) -> Vec<IpAddr> {
     match (target.parse(), places.get(target)) {
         (Ok(ip), _) => vec![ip],
-        (Err(_), Some(placed)) => placed.addresses.iter().map(|(address, _)| address.ip()).collect(),
+        (Err(_), Some(server)) => server.addresses.iter().map(|(address, _)| address.ip()).collect(),
         (Err(_), None) => Vec::new(),
     }
 }

@@ -55,11 +55,12 @@ impl Odd {
         settings: &Settings,
         clock: Arc<dyn Clock>,
         network: Arc<dyn Network>,
-    ) -> Result<Arc<dyn Driver>, StartError> {
-        Ok(Arc::new(Self { habit, settings: settings.clone(), clock, network, died: Arc::default() }))
+    ) -> Arc<dyn Driver> {
+        Arc::new(Self { habit, settings: settings.clone(), clock, network, died: Arc::default() })
     }
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "a factory may fail")]
 fn mortal(
     _: &str,
     settings: &Settings,
@@ -67,9 +68,10 @@ fn mortal(
     network: Arc<dyn Network>,
     _: SystemTime,
 ) -> Result<Arc<dyn Driver>, StartError> {
-    Odd::boxed(Habit::DiesInMidSession, settings, clock, network)
+    Ok(Odd::boxed(Habit::DiesInMidSession, settings, clock, network))
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "a factory may fail")]
 fn restless(
     _: &str,
     settings: &Settings,
@@ -77,9 +79,10 @@ fn restless(
     network: Arc<dyn Network>,
     _: SystemTime,
 ) -> Result<Arc<dyn Driver>, StartError> {
-    Odd::boxed(Habit::NeverRests, settings, clock, network)
+    Ok(Odd::boxed(Habit::NeverRests, settings, clock, network))
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "a factory may fail")]
 fn silent(
     _: &str,
     settings: &Settings,
@@ -87,14 +90,15 @@ fn silent(
     network: Arc<dyn Network>,
     _: SystemTime,
 ) -> Result<Arc<dyn Driver>, StartError> {
-    Odd::boxed(Habit::Silent, settings, clock, network)
+    Ok(Odd::boxed(Habit::Silent, settings, clock, network))
 }
 
 impl Driver for Odd {
     fn start(&self) -> BoxFuture<'_, Result<(), StartError>> {
         let (habit, clock, died) = (self.habit, self.clock.clone(), self.died.clone());
         Box::pin(async move {
-            let mut listener = self.network.listen(self.settings.listen).await.expect("nobody else listens there");
+            let mut listener =
+                self.network.listen(self.settings.listen).await.expect("nobody else listens there");
             tokio::spawn(async move {
                 while let Habit::NeverRests = habit {
                     clock.sleep_until(clock.now() + Duration::from_nanos(1)).await;
@@ -139,7 +143,11 @@ fn a_relay_that_dies_in_mid_session_ends_the_run_with_its_last_words() {
     let record =
         run_with(&scenario(ONE_NOTE), "mortal", mortal, &RunOptions::default()).expect("there is a record");
     assert_eq!(record.end.how, Ending::RelayDied { why: "signal 11".to_owned() });
-    assert!(matches!(record.submissions[0].recipients[0].fate, Accepted::No { .. }), "{:?}", record.submissions);
+    assert!(
+        matches!(record.submissions[0].recipients[0].fate, Accepted::No { .. }),
+        "{:?}",
+        record.submissions
+    );
     assert!(!record.sessions.is_empty(), "what was said before is kept");
 }
 
@@ -152,9 +160,14 @@ fn a_relay_that_never_rests_is_given_up_by_the_guard() {
 
 #[test]
 fn a_relay_that_says_nothing_costs_the_client_its_patience_and_no_real_time() {
-    let record = run_with(&scenario(ONE_NOTE), "silent", silent, &RunOptions::default()).expect("there is a record");
+    let record =
+        run_with(&scenario(ONE_NOTE), "silent", silent, &RunOptions::default()).expect("there is a record");
     assert!(record.end.at.since_start() >= Duration::from_mins(5), "{:?}", record.end);
-    assert!(matches!(record.submissions[0].recipients[0].fate, Accepted::No { .. }), "{:?}", record.submissions);
+    assert!(
+        matches!(record.submissions[0].recipients[0].fate, Accepted::No { .. }),
+        "{:?}",
+        record.submissions
+    );
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What a conversation without I/O takes and gives; [`super::shell`] puts a socket under it.
+//! What a conversation without I/O takes and gives; `shell` puts a socket under it.
 
 use crate::script::TlsAction;
 use crate::time::RunTime;
