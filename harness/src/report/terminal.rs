@@ -68,6 +68,7 @@ pub fn details(judged: &Judged, style: Style) -> String {
         }
         (_, Ok((record, verdict))) if verdict.findings.iter().any(|f| f.severity != Severity::Note) => {
             let _ = writeln!(out, "{}", heading(judged, style));
+            let mut shown_before: Vec<Vec<String>> = Vec::new();
             for finding in verdict.findings.iter().filter(|finding| finding.severity != Severity::Note) {
                 breach(&mut out, finding, style);
                 let lines: Vec<String> = finding
@@ -75,9 +76,13 @@ pub fn details(judged: &Judged, style: Style) -> String {
                     .iter()
                     .flat_map(|evidence| render::excerpt(record, evidence.session, evidence.events.clone()))
                     .collect();
-                for shown in abridged(&lines) {
-                    let _ = writeln!(out, "      {}", style.dim(&format!("│ {shown}")));
+                let known = !lines.is_empty() && shown_before.contains(&lines);
+                let shown =
+                    if known { vec!["(the same lines as above)".to_owned()] } else { abridged(&lines) };
+                for line in shown {
+                    let _ = writeln!(out, "      {}", style.dim(&format!("│ {line}")));
                 }
+                shown_before.push(lines);
             }
             let _ = writeln!(out, "    again: {rerun} --story");
         }
