@@ -27,8 +27,8 @@ pub struct Settings {
     pub directory: PathBuf,
     /// Everything goes to this host, by name.
     pub smarthost: Option<String>,
-    /// Domains with a way of their own: domain and address.
-    pub routes: Vec<(String, SocketAddr)>,
+    /// Domains with a way of their own: domain, and the host that takes its mail.
+    pub routes: Vec<(String, String)>,
     /// Credentials for next hops.
     pub auth: Option<AuthSettings>,
     /// STARTTLS towards next hops.

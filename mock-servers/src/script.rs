@@ -27,6 +27,8 @@ pub struct Script {
     pub dialogue: Option<Dialogue>,
     /// The credentials that AUTH accepts; `None` accepts all.
     pub credentials: Option<(String, String)>,
+    /// Into how many bytes a segment everything it says is cut, from the greeting on; `None`: not at all.
+    pub pace: Option<usize>,
     /// The certificate that it shows after STARTTLS where no rule says otherwise.
     pub certificate: Certificate,
 }

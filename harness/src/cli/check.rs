@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Exit, complain};
+use crate::relay::embedded;
 use crate::scenario::{self, Scenario};
 
 /// Tells every mistake in every file.
@@ -26,7 +27,17 @@ pub(super) fn load_all(paths: &[PathBuf]) -> Result<Vec<Scenario>, Exit> {
     let (mut scenarios, mut wrong) = (Vec::new(), 0);
     for file in &files {
         match scenario::load(file, root(file, paths)) {
-            Ok(scenario) => scenarios.push(scenario),
+            Ok(scenario) => {
+                for (relay, _) in scenario.historic.iter().filter(|(relay, _)| !embedded::exists(relay)) {
+                    wrong += 1;
+                    complain(&format!(
+                        "{}: `historic:` names {}",
+                        file.display(),
+                        super::unknown_relay(relay)
+                    ));
+                }
+                scenarios.push(scenario);
+            }
             Err(diagnostics) => {
                 wrong += 1;
                 eprintln!("{diagnostics}");

@@ -105,3 +105,13 @@ pub fn main() -> ExitCode {
 fn complain(error: &dyn std::fmt::Display) {
     eprintln!("error: {error}");
 }
+
+/// A relay's name that is none, with the nearest one that is.
+fn unknown_relay(name: &str) -> String {
+    let names: Vec<&str> = crate::relay::embedded::choices().iter().map(|choice| choice.name).collect();
+    let nearest = names.iter().max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name)));
+    let guess = nearest
+        .filter(|nearest| strsim::jaro(nearest, name) > 0.7)
+        .map_or_else(String::new, |nearest| format!("; did you mean `{nearest}`?"));
+    format!("`{name}`{guess}\n  relays: {}", names.join(", "))
+}

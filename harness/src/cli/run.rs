@@ -16,7 +16,7 @@ use crate::verdict;
 pub(super) fn run(arguments: &RunArguments) -> Exit {
     let began = Instant::now();
     if let Some(unknown) = arguments.relays.iter().find(|name| !embedded::exists(name)) {
-        complain(&unknown_relay(unknown));
+        complain(&format!("there is no relay {}", super::unknown_relay(unknown)));
         return Exit::Usage;
     }
     let scenarios = match check::load_all(&arguments.paths) {
@@ -96,15 +96,6 @@ fn exit(judged: &[Judged], strict: bool) -> Exit {
     } else {
         Exit::Ok
     }
-}
-
-fn unknown_relay(name: &str) -> String {
-    let names: Vec<&str> = embedded::choices().iter().map(|choice| choice.name).collect();
-    let nearest = names.iter().max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name)));
-    let guess = nearest
-        .filter(|nearest| strsim::jaro(nearest, name) > 0.7)
-        .map_or_else(String::new, |nearest| format!("; did you mean `{nearest}`?"));
-    format!("there is no relay `{name}`{guess}\n  relays: {}", names.join(", "))
 }
 
 /// Finished runs as they come; on a terminal also how many are still to come.

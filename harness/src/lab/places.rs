@@ -9,15 +9,17 @@ pub const ORIGIN: &str = "origin.example";
 
 /// The mailbox's server of [`ORIGIN`], where the scenario has none of its own.
 pub(super) const MAILBOX: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 2);
+/// Its name.
+pub(super) const MAILBOX_NAME: &str = "mx.origin.example";
 /// The DNS server.
-pub(super) const DNS: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 53);
+pub(super) const DNS: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 3);
 /// The relay under test.
 pub(super) const RELAY: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 25);
 pub(super) const RELAY_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x113, 0, 0, 0, 0, 0x25);
 /// The client that may relay.
 pub(super) const TRUSTED: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
 /// A client that may not.
-pub(super) const STRANGER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 200);
+pub(super) const STRANGER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 250);
 
 /// Where the servers of a scenario are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +46,7 @@ impl Places {
                 let ip = if address.v6 {
                     IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0x100, 0, 0, 0, 0, host))
                 } else {
-                    // 20 servers of ten addresses fit below the stranger's; the loader allows no more.
+                    // The loader allows no more servers and addresses than fit below the stranger's.
                     IpAddr::V4(Ipv4Addr::new(198, 51, 100, host as u8))
                 };
                 (SocketAddr::new(ip, 25), address.reach)

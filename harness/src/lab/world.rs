@@ -138,7 +138,7 @@ impl World {
         }
         if !serves_origin(scenario) {
             let mailbox = SocketAddr::new(places::MAILBOX.into(), 25);
-            world.place(crate::scenario::origin_mailbox(), &[(mailbox, Reach::Good)])?;
+            world.place(crate::scenario::origin_mailbox(scenario.relay.tls), &[(mailbox, Reach::Good)])?;
         }
         world.relay.start().await?;
         Ok(world)
@@ -174,9 +174,14 @@ impl World {
     }
 
     /// Takes a server's listeners away; those who call are refused, and its open sessions end.
-    pub fn stop_server(&mut self, name: &str) {
-        if let Some(standing) = self.servers.get_mut(name) {
-            standing.listening.drain(..).for_each(|task| task.abort());
+    pub async fn stop_server(&mut self, name: &str) {
+        let Some(standing) = self.servers.get_mut(name) else { return };
+        for task in standing.listening.drain(..) {
+            task.abort();
+            // Its sockets are closed when the runtime has come round to it.
+            while !task.is_finished() {
+                tokio::task::yield_now().await;
+            }
         }
     }
 
@@ -270,7 +275,7 @@ fn settings(
     }
     let mut routes = Vec::new();
     if !serves_origin(scenario) {
-        routes.push((ORIGIN.to_owned(), SocketAddr::new(places::MAILBOX.into(), 25)));
+        routes.push((ORIGIN.to_owned(), places::MAILBOX_NAME.to_owned()));
     }
     Ok(Settings {
         hostname: hostname.to_owned(),

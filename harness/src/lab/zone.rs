@@ -22,8 +22,8 @@ pub(super) fn zone(scenario: &Scenario, places: &Places, relay_hostname: &str) -
     host(&mut zone, "client.origin.example", places::TRUSTED.into());
     host(&mut zone, "stranger.example", places::STRANGER.into());
     if !serves_origin(scenario) {
-        zone.mx(ORIGIN, 10, "mx.origin.example");
-        host(&mut zone, "mx.origin.example", places::MAILBOX.into());
+        zone.mx(ORIGIN, 10, places::MAILBOX_NAME);
+        host(&mut zone, places::MAILBOX_NAME, places::MAILBOX.into());
     }
     for (server, placed) in scenario.servers.iter().zip(&places.0) {
         for (address, _) in &placed.addresses {

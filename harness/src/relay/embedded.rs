@@ -210,7 +210,7 @@ fn configure(settings: &Settings, vintage: Vintage) -> Result<Config, Unsupporte
         routes: settings
             .routes
             .iter()
-            .map(|(domain, at)| Route { domain: domain.clone(), via: Host::Address(*at) })
+            .map(|(domain, host)| Route { domain: domain.clone(), via: Host::Name(host.clone()) })
             .collect(),
         auth: settings.auth.as_ref().map(auth).transpose()?,
         tls: match settings.tls {

@@ -9,11 +9,12 @@ use crate::record::{Accepted, Record};
 /// The endings of the run's mail in a few words: `delivered by lotus`, `returned 2d later (4.4.7)`.
 pub fn brief(record: &Record) -> String {
     let mut parts = Vec::new();
-    let refused =
-        record.submissions.iter().flat_map(|submission| &submission.recipients).filter_map(|recipient| {
-            if let Accepted::No { at, .. } = &recipient.fate { Some(at.as_str()) } else { None }
-        });
-    parts.extend(counted(refused.map(|at| format!("refused at {at}"))));
+    let refused = record.submissions.iter().flat_map(|s| &s.recipients).filter_map(|r| match &r.fate {
+        Accepted::No { at, reply: Some(_) } => Some(format!("refused at {at}")),
+        Accepted::No { at, reply: None } => Some(format!("broken off before {at}")),
+        Accepted::Yes | Accepted::InDoubt => None,
+    });
+    parts.extend(counted(refused));
 
     let submitted = |index: usize| record.submissions[index].at;
     let delivered = record.deliveries.iter().map(|delivery| {

@@ -53,7 +53,7 @@ pub(super) fn compose(message: &Message, copy: u32, now: SystemTime) -> Composed
     }
     // A header that the scenario leaves out was emptied above.
     headers.retain(|(name, value)| {
-        !value.is_empty() || message.headers.iter().any(|(n, v)| n == name && v.is_some())
+        !value.is_empty() || message.headers.iter().any(|(n, v)| n.eq_ignore_ascii_case(name) && v.is_some())
     });
     let mut content = Vec::new();
     for (name, value) in headers {
@@ -117,6 +117,19 @@ fn xtext(text: &str) -> String {
     text.bytes().map(encode).collect()
 }
 
+/// What a server understands of content that is sent as it stands (RFC 5321 section 4.5.2): up to the first line that is
+/// a dot alone, and without the dot that a line begins with.
+pub(super) fn unstuffed(content: &[u8]) -> Vec<u8> {
+    let mut understood = Vec::with_capacity(content.len());
+    for line in content.split_inclusive(|byte| *byte == b'\n') {
+        if line == b".\r\n" {
+            break;
+        }
+        understood.extend_from_slice(line.strip_prefix(b".").unwrap_or(line));
+    }
+    understood
+}
+
 /// RFC 5322 section 3.3.
 fn date(now: SystemTime) -> String {
     let now = jiff::Timestamp::try_from(now).expect("a run begins in this century");
@@ -167,6 +180,11 @@ mod tests {
         assert!(text.contains("Subject: Another\r\n") && !text.contains("Subject: note"), "{text}");
         assert!(text.contains("Received: from a\r\nReceived: from b\r\n"), "{text}");
         assert!(!text.contains("Date:"), "{text}");
+    }
+
+    #[test]
+    fn raw_content_is_understood_as_a_server_does() {
+        assert_eq!(unstuffed(b"a: b\r\n\r\n..x\r\n.y\r\n.\r\nMAIL"), b"a: b\r\n\r\n.x\r\ny\r\n");
     }
 
     #[test]

@@ -166,7 +166,7 @@ impl Run<'_> {
                 self.world.relay.stop().await;
                 self.world.relay.start().await.map_err(LabError::from)?;
             }
-            Step::Stop(server) => self.world.stop_server(server),
+            Step::Stop(server) => self.world.stop_server(server).await,
             Step::Start(server) => self.world.start_server(server)?,
             Step::QueueRunForce => self.world.relay.force_queue_run(),
         }
@@ -187,7 +187,7 @@ impl Run<'_> {
             from_parameters: compose::sender_parameters(message),
             recipients: recipients.clone(),
             content: content.clone(),
-            raw: false,
+            raw: message.content.raw.is_some(),
             by: By::Data,
         };
         let client = if message.trusted { "client" } else { "stranger" };
@@ -206,7 +206,7 @@ impl Run<'_> {
             at,
             from: message.from.clone(),
             recipients,
-            content,
+            content: if message.content.raw.is_some() { compose::unstuffed(&content) } else { content },
         });
     }
 

@@ -244,3 +244,37 @@ expect:
     let delivery = record.deliveries.first().expect("delivered in the end");
     assert_eq!(delivery.at.since_start(), Duration::from_mins(75), "{:?}", record.log);
 }
+
+#[test]
+fn a_server_can_be_stopped_and_started_at_the_same_moment() {
+    let record = reference(&format!(
+        "{ONE_NOTE}steps: [send: note, settle, stop: hub, start: hub, send: note, settle]\n"
+    ));
+    assert_eq!((record.end.how, record.deliveries.len()), (Ending::Finished, 2));
+}
+
+#[test]
+fn where_tls_is_required_notifications_still_come_back() {
+    for (certificate, delivered, returned) in [("good", 1, 0), ("self-signed", 0, 1)] {
+        let record = reference(&format!(
+            "
+title: TLS or nothing
+servers:
+  hub: {{ serves: [hub.example], offers: {{ add: [STARTTLS] }}, certificate: {certificate} }}
+relay:
+  tls: required
+  queue: {{ lifetime: 3h }}
+messages:
+  note: {{ from: a@origin.example, to: b@hub.example }}
+expect:
+  - any of: [{{ delivered: {{ message: note }} }}, {{ returned: {{ message: note }} }}]
+"
+        ));
+        assert_eq!(
+            (record.deliveries.len(), record.notifications.len()),
+            (delivered, returned),
+            "{certificate}: {:?}",
+            record.log
+        );
+    }
+}

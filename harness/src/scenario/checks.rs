@@ -5,7 +5,7 @@ use mock_servers::script::{Condition, On, Verb};
 use super::context::{Context, Kind, entries, key_span};
 use super::diagnostic::Diagnostic;
 use super::model::{Check, Decisive, Scenario, Server};
-use super::read::{Mapping, list_of};
+use super::read::{Mapping, list_of, one_or_more};
 use super::rules::{Placed, event_word, parse_event};
 use super::values::is_everything;
 use super::wire;
@@ -99,8 +99,30 @@ pub(super) fn names(root: &Node, cx: &Context<'_>) {
                         .because("letters, digits and hyphens; `any` has a meaning of its own"),
                 );
             }
+            let theirs = match entry.key.as_str() {
+                "client" | "stranger" => Some("the senders of messages"),
+                "relay" => Some("the relay under test"),
+                "origin" if !serves_origin(&entry.value) => Some("the senders' mailbox"),
+                _ => None,
+            };
+            if let Some(whose) = theirs.filter(|_| key != "messages") {
+                cx.problems.push(
+                    Diagnostic::new(entry.key_span.clone(), format!("`{}` is taken", entry.key))
+                        .because(format!("transcripts call {whose} so"))
+                        .help("choose another name"),
+                );
+            }
         }
     }
+}
+
+/// Whether a server takes the place of the senders' mailbox.
+fn serves_origin(server: &Node) -> bool {
+    let Some((_, serves)) = entries(server).find(|(key, _)| *key == "serves") else { return false };
+    one_or_more(serves).iter().any(|domain| {
+        let named = entries(domain).find(|(key, _)| *key == "domain").map_or(domain, |(_, node)| node);
+        matches!(&named.value, Value::Text(text) if text.eq_ignore_ascii_case("origin.example"))
+    })
 }
 
 /// Servers, messages and clients that nothing mentions. With `steps:`, what is not in them is never done.

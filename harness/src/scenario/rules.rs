@@ -162,7 +162,7 @@ fn actions(mapping: &Mapping<'_>, cx: &Context<'_>) -> Option<Vec<Action>> {
         actions.extend(problems.parsed(node, "a duration", values::duration).map(Action::Wait));
     }
     if let Some(node) = mapping.take("pace") {
-        actions.extend(pace(node, cx));
+        actions.extend(segment_size(node, cx).map(Action::Pace));
     }
     let means = mapping.take("as").and_then(|node| {
         let words = [("accepted", MeansFor::Accepted), ("refused", MeansFor::Refused)];
@@ -203,12 +203,12 @@ fn actions(mapping: &Mapping<'_>, cx: &Context<'_>) -> Option<Vec<Action>> {
 }
 
 /// How many bytes go into a segment.
-pub(super) fn pace(node: &Node, cx: &Context<'_>) -> Option<Action> {
+pub(super) fn segment_size(node: &Node, cx: &Context<'_>) -> Option<usize> {
     let size = cx.problems.parsed(node, "a size", values::size)?;
     if size == 0 {
         cx.problems.expected(node, "a size of at least 1B")?;
     }
-    Some(Action::Pace(usize::try_from(size).unwrap_or(usize::MAX)))
+    Some(usize::try_from(size).unwrap_or(usize::MAX))
 }
 
 fn tls(node: &Node, cx: &Context<'_>) -> Option<TlsAction> {
@@ -216,7 +216,7 @@ fn tls(node: &Node, cx: &Context<'_>) -> Option<TlsAction> {
     let mapping = Mapping::new(node, "`tls`", problems)?;
     let mut action = TlsAction::default();
     if let Some(node) = mapping.take("certificate") {
-        action.certificate = certificate(node, cx).unwrap_or_default();
+        action.certificate = certificate(node, cx);
     }
     if let Some(node) = mapping.take("fail") {
         let words = [

@@ -1,6 +1,6 @@
 //! `servers:` — who stands where, and what differs from the profile.
 
-use mock_servers::script::{Action, Offers, On, Profile, Rule, Script};
+use mock_servers::script::{Offers, Profile, Script};
 use mock_servers::transcript::Side;
 
 use super::context::{Context, entries};
@@ -33,10 +33,22 @@ const KEYWORDS: [&str; 16] = [
     "VRFY",
 ];
 
+/// How many servers, and addresses of one server, have room among a run's documentation addresses.
+const MOST_SERVERS: usize = 20;
+const MOST_ADDRESSES: usize = 10;
+
 /// The value of `servers:`.
 pub(super) fn servers(node: &Node, cx: &Context<'_>) -> Vec<Server> {
     if !matches!(node.value, Value::Mapping(_)) {
         cx.problems.expected(node, "a mapping from names to servers");
+    }
+    if let Value::Mapping(list) = &node.value
+        && let Some(entry) = list.get(MOST_SERVERS)
+    {
+        cx.problems.push(
+            Diagnostic::new(entry.key_span.clone(), format!("more than {MOST_SERVERS} servers"))
+                .because("the documentation addresses of a run are used up here"),
+        );
     }
     let mut servers: Vec<Server> = entries(node).filter_map(|(name, node)| server(name, node, cx)).collect();
     // A host name by the domain it serves is only good for one.
@@ -78,25 +90,33 @@ fn server(name: &str, node: &Node, cx: &Context<'_>) -> Option<Server> {
     let serves = mapping.take("serves").map(|node| serves(node, cx)).unwrap_or_default();
     let addresses = mapping.take("addresses").map_or_else(
         || vec![Address { v6: false, reach: Reach::Good }],
-        |node| one_or_more(node).iter().filter_map(|node| address(node, cx)).collect(),
+        |node| {
+            if let Some(extra) = one_or_more(node).get(MOST_ADDRESSES) {
+                problems.push(Diagnostic::new(
+                    extra.span.clone(),
+                    format!("more than {MOST_ADDRESSES} addresses of one server"),
+                ));
+            }
+            one_or_more(node).iter().filter_map(|node| address(node, cx)).collect()
+        },
     );
     let hostname = mapping.take("hostname").and_then(|node| problems.some_text(node, "a host name"));
     let rules_node = mapping.take("on");
-    let mut rules = rules_node.map(|node| rules::on(node, cx)).unwrap_or_default();
-    if let Some(pace) = mapping.take("pace").and_then(|node| rules::pace(node, cx)) {
-        keep_pace(&mut rules, &pace);
-    }
+    let rules = rules_node.map(|node| rules::on(node, cx)).unwrap_or_default();
+    let pace = mapping.take("pace").and_then(|node| rules::segment_size(node, cx));
     let dialogue_node = mapping.take("dialogue");
     let dialogue = dialogue_node.and_then(|node| dialogue::dialogue(node, Side::Server, cx));
     let credentials = mapping.take("credentials").and_then(|node| credentials(node, cx));
     let certificate =
         mapping.take("certificate").and_then(|node| rules::certificate(node, cx)).unwrap_or_default();
-    if let (Some(on), Some(_)) = (mapping.entry("on"), dialogue_node) {
-        problems.push(
-            Diagnostic::new(on.key_span.clone(), "`on:` beside `dialogue:`")
-                .because("a server that is a dialogue has no events: these rules never fire")
-                .help("take one of the two"),
-        );
+    for key in ["on", "profile", "banner", "offers", "pace", "credentials", "certificate"] {
+        if let (Some(entry), Some(_)) = (mapping.entry(key), dialogue_node) {
+            problems.push(
+                Diagnostic::new(entry.key_span.clone(), format!("`{key}:` beside `dialogue:`"))
+                    .because("a dialogue says its own lines and nothing else: this would have no effect")
+                    .help("take one of the two"),
+            );
+        }
     }
     mapping.later(&["read"]);
     mapping.finish();
@@ -111,27 +131,12 @@ fn server(name: &str, node: &Node, cx: &Context<'_>) -> Option<Server> {
             rules,
             dialogue,
             credentials,
+            pace,
             certificate,
         },
         serves,
         addresses,
     })
-}
-
-/// From its first byte on: the pace is set before anything is said, whichever rule says it.
-fn keep_pace(rules: &mut Vec<(On, Vec<Rule>)>, pace: &Action) {
-    if !rules.iter().any(|(on, _)| *on == On::Connect) {
-        rules.push((On::Connect, Vec::new()));
-    }
-    for (_, on_connect) in rules.iter_mut().filter(|(on, _)| *on == On::Connect) {
-        for rule in on_connect.iter_mut() {
-            rule.actions.insert(0, pace.clone());
-        }
-        if on_connect.iter().all(|rule| !rule.when.is_empty()) {
-            // Saying nothing, it leaves the greeting to the profile.
-            on_connect.push(Rule { when: Vec::new(), actions: vec![pace.clone()], after: None });
-        }
-    }
 }
 
 fn plain(node: &Node, cx: &Context<'_>) -> Option<Profile> {

@@ -50,6 +50,7 @@ pub(crate) fn server(name: &str, domain: &str) -> Server {
         rules: Vec::new(),
         dialogue: None,
         credentials: None,
+        pace: None,
         certificate: Certificate::Good,
     };
     let serves = vec![Serves { domain: domain.to_owned(), preference: 10 }];

@@ -232,8 +232,8 @@ impl ReplyText {
 /// What STARTTLS leads to.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TlsAction {
-    /// The certificate shown.
-    pub certificate: Certificate,
+    /// The certificate shown; `None`: the server's own.
+    pub certificate: Option<Certificate>,
     /// What goes wrong.
     pub fault: Option<TlsFault>,
     /// Bytes in the clear between the 220 and the handshake.

@@ -117,6 +117,7 @@ impl ServerSession {
         limits: Limits,
     ) -> Self {
         let watches_content = rules::any_on(&script, &On::Data);
+        let pace = script.pace;
         Self {
             script,
             visit: memory.enter(),
@@ -132,7 +133,7 @@ impl ServerSession {
             occasion: Occasion::new(Request::event(On::Connect), RunTime::ZERO),
             wake: None,
             pending: Vec::new(),
-            pace: None,
+            pace,
             out: Vec::new(),
             awaits_tls: false,
             peer_closed: false,

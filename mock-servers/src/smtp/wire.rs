@@ -55,7 +55,7 @@ impl Wire {
         if let Some(fault) = action.fault {
             return break_handshake(connection, fault).await;
         }
-        let config = match material.server_config(hostname, action.certificate) {
+        let config = match material.server_config(hostname, action.certificate.unwrap_or_default()) {
             Ok(config) => config,
             Err(error) => return failed(Self::Clear(connection), error.to_string()),
         };

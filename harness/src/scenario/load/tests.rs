@@ -130,14 +130,10 @@ fn the_short_form_waits_replies_and_closes() {
 }
 
 #[test]
-fn a_pace_holds_from_the_greeting_on() {
-    let pace = Action::Pace(1);
-    assert_eq!(rules(&hub("    pace: 1B"), &On::Connect)[0].actions, std::slice::from_ref(&pace));
-    let scenario =
-        hub("    pace: 1B\n    on: { connect: { when: { session: 1 }, reply: \"421 4.3.2 Bye\" } }");
-    let actions: Vec<Vec<Action>> =
-        rules(&scenario, &On::Connect).into_iter().map(|rule| rule.actions).collect();
-    assert_eq!(actions, [vec![pace.clone(), reply(421, "4.3.2 Bye")], vec![pace]]);
+fn a_servers_pace_is_no_rule() {
+    let scenario = hub("    pace: 1B");
+    assert_eq!(scenario.servers[0].script.pace, Some(1));
+    assert!(rules(&scenario, &On::Connect).is_empty());
 }
 
 #[test]

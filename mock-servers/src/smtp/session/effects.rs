@@ -6,7 +6,7 @@ use super::intake::Mode;
 use super::moments::Idle;
 use super::state::{Greeting, Mail, State};
 use super::{Output, ServerSession, Step};
-use crate::script::{Action, On, TlsAction, Verb};
+use crate::script::{Action, On, Verb};
 use crate::smtp::command::{self, Request};
 use crate::smtp::content::DotReader;
 use crate::smtp::ledger;
@@ -195,8 +195,8 @@ impl ServerSession {
         let scripted = self.occasion.tls.is_some() && !self.occasion.by_profile;
         let begins_tls = self.occasion.begins_tls || scripted;
         if on == On::Command(Verb::StartTls) && begins_tls {
-            let default = TlsAction { certificate: self.script.certificate, ..TlsAction::default() };
-            let tls = self.occasion.tls.take().unwrap_or(default);
+            let mut tls = self.occasion.tls.take().unwrap_or_default();
+            tls.certificate.get_or_insert(self.script.certificate);
             // In one segment with the 220: that is how a reply is slipped in before the handshake.
             self.pending.extend_from_slice(&tls.clear_before);
             self.flush();

@@ -214,6 +214,7 @@ pub(super) fn server(offers: &[&str]) -> Script {
         rules: Vec::new(),
         dialogue: None,
         credentials: None,
+        pace: None,
         certificate: Certificate::Good,
     }
 }

@@ -94,7 +94,8 @@ async fn bad_certificates_are_bad_in_their_own_way() {
         (Certificate::UnknownCa, "UnknownIssuer"),
         (Certificate::SelfSigned, "UnknownIssuer"),
     ] {
-        let (outcome, session) = handshake_with(TlsAction { certificate, ..TlsAction::default() }).await;
+        let (outcome, session) =
+            handshake_with(TlsAction { certificate: Some(certificate), ..TlsAction::default() }).await;
         let error = outcome.unwrap_err();
         assert!(error.contains(complaint), "{certificate:?}: {error}");
         assert!(session.events.iter().any(|e| matches!(e.what, What::TlsFailed { .. })), "{certificate:?}");

@@ -8,7 +8,9 @@ use super::bench::{
     EHLO, FIN, RESET, always, on, plain, reply, rule, run_both_ways, run_whole, say, server, wait, with,
 };
 use crate::RunTime;
-use crate::script::{Action, Condition, Glob, MeansFor, On, Range, ReplyText, Rule, Script, TlsAction, Verb};
+use crate::script::{
+    Action, Certificate, Condition, Glob, MeansFor, On, Range, ReplyText, Rule, Script, TlsAction, Verb,
+};
 use crate::smtp::conversation::Output;
 use crate::transcript::What;
 
@@ -225,12 +227,12 @@ fn a_rule_that_answers_bdat_comes_when_the_chunk_is_read() {
 }
 
 #[rstest]
-#[case::plain(vec![], Some(TlsAction::default()))]
-#[case::its_own_words(vec![reply("220 go")], Some(TlsAction::default()))]
+#[case::plain(vec![], Some(good()))]
+#[case::its_own_words(vec![reply("220 go")], Some(good()))]
 #[case::refused(vec![reply("454 4.7.0 no")], None)]
 #[case::with_a_fault(
     vec![Action::Tls(TlsAction { clear_before: b"250 x\r\n".to_vec(), ..TlsAction::default() })],
-    Some(TlsAction { clear_before: b"250 x\r\n".to_vec(), ..TlsAction::default() })
+    Some(TlsAction { clear_before: b"250 x\r\n".to_vec(), ..good() })
 )]
 fn starttls_begins_after_the_220(#[case] actions: Vec<Action>, #[case] tls: Option<TlsAction>) {
     let rules = if actions.is_empty() { Vec::new() } else { always(actions) };
@@ -282,4 +284,9 @@ fn the_order_of_events_is_the_order_of_the_wire() {
     let run =
         run_both_ways(&late, &[say(EHLO), say(TO_THE_DOT[1]), say(TO_THE_DOT[2]), super::bench::pass(9)]);
     assert_eq!(run.transaction().finished, Some(RunTime::ZERO + Duration::from_secs(5)));
+}
+
+/// What comes of saying nothing about the certificate: the server's own, which is a good one here.
+fn good() -> TlsAction {
+    TlsAction { certificate: Some(Certificate::Good), ..TlsAction::default() }
 }

@@ -156,3 +156,19 @@ fn dates_are_of_the_run() {
     let run = run_both_ways(&script, &[pass(90)]);
     assert_eq!(run.text(), "220 hub.example at Thu, 1 Jan 1970 00:01:30 +0000\r\n");
 }
+
+#[test]
+fn a_servers_pace_cuts_everything_from_the_greeting_on() {
+    let run = run_both_ways(&Script { pace: Some(7), ..plain() }, &[say(EHLO)]);
+    let segments: Vec<usize> = run
+        .record
+        .events
+        .iter()
+        .filter_map(|event| match &event.what {
+            What::Bytes { from: Side::Server, bytes, .. } => Some(bytes.len()),
+            _ => None,
+        })
+        .collect();
+    assert!(segments.len() > 2 && segments.iter().all(|length| *length <= 7), "{segments:?}");
+    assert_eq!(run.codes(), [220, 250]);
+}
