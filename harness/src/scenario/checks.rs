@@ -117,9 +117,9 @@ pub(super) fn names(root: &Node, cx: &Context<'_>) {
 }
 
 /// Whether a server takes the place of the senders' mailbox.
-fn serves_origin(server: &Node) -> bool {
-    let Some((_, serves)) = entries(server).find(|(key, _)| *key == "serves") else { return false };
-    one_or_more(serves).iter().any(|domain| {
+fn serves_origin(node: &Node) -> bool {
+    let Some((_, domains)) = entries(node).find(|(key, _)| *key == "serves") else { return false };
+    one_or_more(domains).iter().any(|domain| {
         let named = entries(domain).find(|(key, _)| *key == "domain").map_or(domain, |(_, node)| node);
         matches!(&named.value, Value::Text(text) if text.eq_ignore_ascii_case("origin.example"))
     })
