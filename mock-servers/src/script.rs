@@ -6,6 +6,7 @@ mod rule;
 
 pub use dialogue::{Choice, Dialogue, Line, Pattern, Speech};
 pub use profile::{AuthSupport, Offers, Profile};
+pub(crate) use rule::fits;
 pub use rule::{
     Action, Certificate, Condition, Glob, MeansFor, On, Range, ReplyText, Rule, TlsAction, TlsFault, Verb,
 };

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::execute::run_with;
 use super::{Cancel, RunError, RunOptions, run};
+use crate::lab::Factory;
 use crate::record::{Accepted, Ending, LogLine, QueueEntry, Record, Role};
 use crate::relay::{BoxFuture, Clock, Driver, Network, Settings, StartError};
 use crate::scenario::{self, Scenario};
@@ -60,37 +61,14 @@ impl Odd {
     }
 }
 
-#[allow(clippy::unnecessary_wraps, reason = "a factory may fail")]
-fn mortal(
-    _: &str,
-    settings: &Settings,
-    clock: Arc<dyn Clock>,
-    network: Arc<dyn Network>,
-    _: SystemTime,
-) -> Result<Arc<dyn Driver>, StartError> {
-    Ok(Odd::boxed(Habit::DiesInMidSession, settings, clock, network))
-}
-
-#[allow(clippy::unnecessary_wraps, reason = "a factory may fail")]
-fn restless(
-    _: &str,
-    settings: &Settings,
-    clock: Arc<dyn Clock>,
-    network: Arc<dyn Network>,
-    _: SystemTime,
-) -> Result<Arc<dyn Driver>, StartError> {
-    Ok(Odd::boxed(Habit::NeverRests, settings, clock, network))
-}
-
-#[allow(clippy::unnecessary_wraps, reason = "a factory may fail")]
-fn silent(
-    _: &str,
-    settings: &Settings,
-    clock: Arc<dyn Clock>,
-    network: Arc<dyn Network>,
-    _: SystemTime,
-) -> Result<Arc<dyn Driver>, StartError> {
-    Ok(Odd::boxed(Habit::Silent, settings, clock, network))
+/// Runs one note against a relay of this habit.
+fn odd(habit: Habit, options: &RunOptions) -> Record {
+    let factory: Factory = match habit {
+        Habit::DiesInMidSession => |_, s, c, n, _| Ok(Odd::boxed(Habit::DiesInMidSession, s, c, n)),
+        Habit::NeverRests => |_, s, c, n, _| Ok(Odd::boxed(Habit::NeverRests, s, c, n)),
+        Habit::Silent => |_, s, c, n, _| Ok(Odd::boxed(Habit::Silent, s, c, n)),
+    };
+    run_with(&scenario(ONE_NOTE), "odd", factory, options).expect("there is a record")
 }
 
 impl Driver for Odd {
@@ -140,8 +118,7 @@ impl Driver for Odd {
 
 #[test]
 fn a_relay_that_dies_in_mid_session_ends_the_run_with_its_last_words() {
-    let record =
-        run_with(&scenario(ONE_NOTE), "mortal", mortal, &RunOptions::default()).expect("there is a record");
+    let record = odd(Habit::DiesInMidSession, &RunOptions::default());
     assert_eq!(record.end.how, Ending::RelayDied { why: "signal 11".to_owned() });
     assert!(
         matches!(record.submissions[0].recipients[0].fate, Accepted::No { .. }),
@@ -154,14 +131,13 @@ fn a_relay_that_dies_in_mid_session_ends_the_run_with_its_last_words() {
 #[test]
 fn a_relay_that_never_rests_is_given_up_by_the_guard() {
     let options = RunOptions { guard: Duration::from_millis(50), ..RunOptions::default() };
-    let record = run_with(&scenario(ONE_NOTE), "restless", restless, &options).expect("there is a record");
+    let record = odd(Habit::NeverRests, &options);
     assert!(matches!(record.end.how, Ending::Guard { .. }), "{:?}", record.end);
 }
 
 #[test]
 fn a_relay_that_says_nothing_costs_the_client_its_patience_and_no_real_time() {
-    let record =
-        run_with(&scenario(ONE_NOTE), "silent", silent, &RunOptions::default()).expect("there is a record");
+    let record = odd(Habit::Silent, &RunOptions::default());
     assert!(record.end.at.since_start() >= Duration::from_mins(5), "{:?}", record.end);
     assert!(
         matches!(record.submissions[0].recipients[0].fate, Accepted::No { .. }),

@@ -301,20 +301,23 @@ pub struct Glob(pub String);
 impl Glob {
     /// Whether the whole of `text` fits.
     pub fn matches(&self, text: &str) -> bool {
-        let (pattern, text) = (self.0.to_ascii_lowercase(), text.to_ascii_lowercase());
-        let mut parts = pattern.split('*');
-        let first = parts.next().unwrap_or_default();
-        let Some(mut rest) = text.strip_prefix(first) else { return false };
-        let mut parts: Vec<&str> = parts.collect();
-        let Some(last) = parts.pop() else { return rest.is_empty() };
-        for part in parts {
-            match rest.find(part) {
-                Some(at) => rest = &rest[at + part.len()..],
-                None => return false,
-            }
-        }
-        rest.ends_with(last)
+        fits(&self.0.to_ascii_lowercase(), &text.to_ascii_lowercase())
     }
+}
+
+/// Whether the whole text fits the pattern, `*` standing for any text, and every other character for itself.
+pub(crate) fn fits(pattern: &str, text: &str) -> bool {
+    let Some((first, pattern)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut rest) = text.strip_prefix(first) else { return false };
+    let mut parts: Vec<&str> = pattern.split('*').collect();
+    let last = parts.pop().unwrap_or_default();
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Whether what was heard is what the dialogue says.
 
 use super::Heard;
+use crate::script::fits;
 use crate::script::{Pattern, Verb};
 
 impl Heard {
@@ -53,21 +54,6 @@ fn command_fits(pattern: &str, line: &str) -> bool {
 fn without<'a>(keyword: &str, text: &'a str) -> Option<&'a str> {
     let (head, rest) = text.split_at_checked(keyword.len())?;
     head.eq_ignore_ascii_case(keyword).then_some(rest)
-}
-
-/// Whether the whole text fits, `*` standing for any text.
-fn fits(pattern: &str, text: &str) -> bool {
-    let Some((first, pattern)) = pattern.split_once('*') else { return pattern == text };
-    let Some(mut rest) = text.strip_prefix(first) else { return false };
-    let mut parts: Vec<&str> = pattern.split('*').collect();
-    let last = parts.pop().unwrap_or_default();
-    for part in parts {
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
 }
 
 #[cfg(test)]
