@@ -2,6 +2,9 @@
 
 use std::time::SystemTime;
 
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
+
 use crate::scenario::{Envelope, Message};
 
 /// The header field that carries the token.
@@ -132,8 +135,7 @@ pub(super) fn unstuffed(content: &[u8]) -> Vec<u8> {
 
 /// RFC 5322 section 3.3.
 fn date(now: SystemTime) -> String {
-    let now = jiff::Timestamp::try_from(now).expect("a run begins in this century");
-    now.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
+    OffsetDateTime::from(now).format(&Rfc2822).expect("a run begins in this century")
 }
 
 #[cfg(test)]

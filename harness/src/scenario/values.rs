@@ -126,7 +126,7 @@ pub(super) fn glob(text: &str) -> Result<Glob, Wrong> {
 
 /// A regular expression.
 pub(super) fn regular_expression(text: &str) -> Result<String, Wrong> {
-    match regex::Regex::new(text) {
+    match regex_lite::Regex::new(text) {
         Ok(_) => Ok(text.to_owned()),
         Err(error) => {
             let error = error.to_string();

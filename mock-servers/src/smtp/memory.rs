@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use regex::Regex;
+use regex_lite::Regex;
 
 use crate::script::{Condition, Rule, Script};
 use crate::time::RunTime;

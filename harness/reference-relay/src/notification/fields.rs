@@ -3,6 +3,9 @@
 use std::fmt::Write as _;
 use std::time::SystemTime;
 
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
+
 /// Lines are folded here where there is white space (RFC 5322 section 2.1.1, SHOULD).
 const FOLD: usize = 78;
 /// And cut here where there is none (RFC 5322 section 2.1.1: 998, MUST).
@@ -11,16 +14,21 @@ const HARD: usize = 990;
 /// A date as in a header: `Mon, 11 Jun 2001 12:39:00 +0000` (RFC 5322 section 3.3). Always UTC. A time outside of the
 /// years that have such a form is given as 1970.
 pub fn rfc5322_date(t: SystemTime) -> String {
-    timestamp(t).strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
+    let at = OffsetDateTime::from(t);
+    let zero = OffsetDateTime::UNIX_EPOCH;
+    at.format(&Rfc2822).or_else(|_| zero.format(&Rfc2822)).expect("1970 has such a form")
 }
 
 /// A date as Windows writes it in the United States: `6/11/2001 12:39 PM` (KB Q301401).
 pub(super) fn american_date(t: SystemTime) -> String {
-    timestamp(t).strftime("%-m/%-d/%Y %-I:%M %p").to_string()
-}
-
-fn timestamp(t: SystemTime) -> jiff::Timestamp {
-    jiff::Timestamp::try_from(t).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+    let at = OffsetDateTime::from(t);
+    let (half, hour) = match at.hour() {
+        0 => ("AM", 12),
+        hour @ 1..12 => ("AM", hour),
+        12 => ("PM", 12),
+        hour => ("PM", hour - 12),
+    };
+    format!("{}/{}/{} {hour}:{:02} {half}", u8::from(at.month()), at.day(), at.year(), at.minute())
 }
 
 /// A field that holds a date.
