@@ -7,14 +7,8 @@ use std::task::{Context, Poll};
 use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 
-use super::net::Net;
+use super::net::{Net, OpenDatagrams};
 use super::sim::{InputId, Turn};
-
-/// A socket that is open at an address of the scenario's.
-pub(super) struct Open {
-    real: SocketAddr,
-    input: InputId,
-}
 
 /// A datagram socket at an address of the scenario's.
 pub(super) struct DatagramSocket {
@@ -31,7 +25,7 @@ impl DatagramSocket {
         socket.set_nonblocking(true)?;
         let socket = UdpSocket::from_std(socket)?;
         let (input, real) = (net.sim.new_input(), socket.local_addr()?);
-        net.with_datagrams(|open| open.insert(at, Open { real, input }));
+        net.with_datagrams(|open| open.insert(at, OpenDatagrams { real, input }));
         Ok(Self { net: net.clone(), at, input, socket })
     }
 

@@ -35,7 +35,13 @@ struct Book {
     refused: Vec<SocketAddr>,
     filtered: Vec<SocketAddr>,
     ports: BTreeMap<IpAddr, u16>,
-    pub(super) datagrams: BTreeMap<SocketAddr, super::datagrams::Open>,
+    pub(super) datagrams: BTreeMap<SocketAddr, OpenDatagrams>,
+}
+
+/// A datagram socket that is open at an address of the scenario's.
+pub(super) struct OpenDatagrams {
+    pub(super) real: SocketAddr,
+    pub(super) input: InputId,
 }
 
 struct Listening {
@@ -128,7 +134,7 @@ impl Net {
 
     pub(super) fn with_datagrams<T>(
         &self,
-        change: impl FnOnce(&mut BTreeMap<SocketAddr, super::datagrams::Open>) -> T,
+        change: impl FnOnce(&mut BTreeMap<SocketAddr, OpenDatagrams>) -> T,
     ) -> T {
         change(&mut self.book().datagrams)
     }

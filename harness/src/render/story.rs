@@ -1,9 +1,10 @@
 //! The story of a run: steps, sessions and the queue by run time, repetitions told once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use mock_servers::RunTime;
+use mock_servers::dns::{DnsQuery, Outcome};
 use mock_servers::transcript::Side;
 
 use super::names::Names;
@@ -21,6 +22,7 @@ pub(super) fn tell(record: &Record) -> String {
     story.header();
     story.run();
     story.end();
+    story.dns();
     story.log();
     story.text()
 }
@@ -158,6 +160,22 @@ impl<'a> Story<'a> {
     }
 
     /// What the relay logged that is about no mail in its queue, which the sessions tell better.
+    /// What went wrong in the DNS, each once: how often a relay asks, and in which order, is its resolver's affair.
+    fn dns(&mut self) {
+        let fails = |query: &&DnsQuery| !matches!(query.outcome, Outcome::Records(_) | Outcome::NoData(_));
+        let failed: BTreeSet<String> = self
+            .record
+            .queries
+            .iter()
+            .filter(fails)
+            .map(|query| format!("{} {}: {}", query.record_type, query.name, query.outcome))
+            .collect();
+        if !failed.is_empty() {
+            let lines: String = failed.iter().map(|line| format!("{line}\n")).collect();
+            self.told(format!("\n== dns\n{lines}"));
+        }
+    }
+
     fn log(&mut self) {
         let mut lines: Vec<(String, usize)> = Vec::new();
         for line in self.record.log.iter().filter(|line| !self.names.holds_queue_id(&line.text)) {
