@@ -186,7 +186,8 @@ impl Spool {
         file.sync_all()?;
         self.step();
         fs::rename(&unfinished, path)?;
-        if let Some(directory) = path.parent() {
+        // That the name stands there is a fact of the directory; Windows opens none, and its file systems journal names.
+        if let Some(directory) = path.parent().filter(|_| cfg!(unix)) {
             File::open(directory)?.sync_all()?;
         }
         self.step();
