@@ -163,12 +163,34 @@ fn a_lab_that_cannot_be_built_ends_with_3_and_says_why() {
 #[rstest]
 #[case::ctrl_c("INT")]
 #[case::terminated("TERM")]
+#[case::hung_up("HUP")]
 fn a_signal_ends_with_130_and_leaves_nothing_behind(#[case] name: &str) {
     let (scratch, mut child) = long_run();
     signal(&child, name);
     let status = child.wait().expect("it ends");
     assert_eq!(status.code(), Some(130));
     assert_eq!(entries(scratch.path()), 0, "files of the run are left");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_has_gone_is_no_mistake_and_a_full_disk_is() {
+    let shell = |script: &str| {
+        Command::new("bash")
+            .args(["-c", script, env!("CARGO_BIN_EXE_gauntlet")])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .env_remove("GAUNTLET_RELAY")
+            .output()
+            .expect("bash starts")
+    };
+    let piped = shell("\"$0\" run --story | head -n 1 >/dev/null; exit ${PIPESTATUS[0]}");
+    assert_eq!(code(&piped), Some(0), "{}", stderr(&piped));
+    assert!(!stderr(&piped).contains("panicked"), "{}", stderr(&piped));
+    if Path::new("/dev/full").exists() {
+        let full = shell("\"$0\" run >/dev/full");
+        assert_eq!(code(&full), Some(3), "{}", stderr(&full));
+        assert!(stderr(&full).contains("cannot write the report"), "{}", stderr(&full));
+    }
 }
 
 /// A run of some seconds, in a scratch directory of its own.

@@ -1,7 +1,9 @@
 //! `gauntlet check`: authoring mistakes only.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use super::output::Output;
 use super::{Exit, complain};
 use crate::relay::embedded;
 use crate::scenario::{self, Scenario};
@@ -11,8 +13,9 @@ pub(super) fn check(paths: &[PathBuf]) -> Exit {
     match load_all(paths) {
         Ok(scenarios) => {
             let s = if scenarios.len() == 1 { "" } else { "s" };
-            println!("{} scenario{s}, no mistakes", scenarios.len());
-            Exit::Ok
+            let output = Output::default();
+            output.line(&format!("{} scenario{s}, no mistakes", scenarios.len()));
+            output.end(Exit::Ok)
         }
         Err(exit) => exit,
     }
@@ -40,7 +43,7 @@ pub(super) fn load_all(paths: &[PathBuf]) -> Result<Vec<Scenario>, Exit> {
             }
             Err(diagnostics) => {
                 wrong += 1;
-                eprintln!("{diagnostics}");
+                let _ = writeln!(std::io::stderr(), "{diagnostics}");
             }
         }
     }

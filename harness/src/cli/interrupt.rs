@@ -1,4 +1,6 @@
-//! Ctrl-C and SIGTERM. The one place that knows which signals an operating system has.
+//! Ctrl-C, SIGTERM and a terminal that was closed. The one place that knows which signals an operating system has.
+
+use std::io::Write as _;
 
 use crate::run::Cancel;
 
@@ -10,7 +12,7 @@ pub(super) fn cancel_on_signals(cancel: &Cancel) {
         runtime.block_on(async {
             signal().await?;
             cancel.cancel();
-            eprintln!("interrupted: ending the runs");
+            let _ = writeln!(std::io::stderr(), "interrupted: ending the runs");
             signal().await?;
             std::process::exit(super::Exit::Interrupted as i32)
         })
@@ -27,9 +29,11 @@ pub(super) fn cancel_on_signals(cancel: &Cancel) {
 async fn signal() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut hangup = signal(SignalKind::hangup())?;
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
     }
     Ok(())
 }

@@ -2,8 +2,10 @@
 
 mod check;
 mod interrupt;
+mod output;
 mod run;
 
+use std::io::Write as _;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -36,7 +38,7 @@ Exit codes:
     0  nothing is held against any relay
     1  a relay violates a requirement (with --strict: or deviates from one)
     2  the command line or a scenario is wrong
-    3  something could not be judged: a relay or the lab did not start, or a guard passed
+    3  something could not be judged or told: a relay or the lab did not start, a guard passed, the disk is full
   130  interrupted; nothing is left behind";
 
 /// Runs scenarios of scripted mail servers against mail relays, and judges what the relays do.
@@ -92,10 +94,11 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check { paths } => check::check(&paths),
         Command::Relays => {
+            let output = output::Output::default();
             for relay in crate::relay::embedded::choices() {
-                println!("{:<20} {}", relay.name, relay.about);
+                output.line(&format!("{:<20} {}", relay.name, relay.about));
             }
-            Exit::Ok
+            output.end(Exit::Ok)
         }
     };
     exit.into()
@@ -103,7 +106,8 @@ pub fn main() -> ExitCode {
 
 /// Tells a mistake of the command's user on stderr.
 fn complain(error: &dyn std::fmt::Display) {
-    eprintln!("error: {error}");
+    // Where stderr is gone too there is nobody left to tell.
+    let _ = writeln!(std::io::stderr(), "error: {error}");
 }
 
 /// A relay's name that is none, with the nearest one that is.

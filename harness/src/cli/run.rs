@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::num::NonZeroUsize;
 use std::time::Instant;
 
+use super::output::Output;
 use super::{Exit, RunArguments, check, complain, interrupt};
 use crate::relay::embedded;
 use crate::render;
@@ -15,7 +16,8 @@ use crate::verdict;
 /// Runs, judges, tells.
 pub(super) fn run(arguments: &RunArguments) -> Exit {
     let began = Instant::now();
-    if let Some(unknown) = arguments.relays.iter().find(|name| !embedded::exists(name)) {
+    let relays = chosen(&arguments.relays);
+    if let Some(unknown) = relays.iter().find(|name| !embedded::exists(name)) {
         complain(&format!("there is no relay {}", super::unknown_relay(unknown)));
         return Exit::Usage;
     }
@@ -27,15 +29,16 @@ pub(super) fn run(arguments: &RunArguments) -> Exit {
     interrupt::cancel_on_signals(&cancel);
 
     let style = Style { colour: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() };
-    let progress = Progress::new(scenarios.len() * arguments.relays.len());
-    let several = arguments.relays.len() > 1;
+    let (output, total) = (Output::default(), scenarios.len() * relays.len());
+    let progress = Progress::new(total);
+    let several = relays.len() > 1;
     let width = scenarios.iter().map(|scenario| scenario.name.len()).max().unwrap_or(0);
     let jobs =
         arguments.jobs.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
 
     let cells = matrix(
         &scenarios,
-        &arguments.relays,
+        &relays,
         jobs,
         &cancel,
         |scenario, relay, outcome| Judged {
@@ -52,39 +55,51 @@ pub(super) fn run(arguments: &RunArguments) -> Exit {
                 Err(error) => Err(NotJudged::Failed(error.to_string())),
             },
         },
-        |cell| progress.done(&terminal::line(&cell.result, several, width, style)),
+        |cell| progress.done(&output, &terminal::line(&cell.result, several, width, style)),
     );
     progress.clear();
     let judged: Vec<Judged> = cells.into_iter().map(|cell| cell.result).collect();
-    tell(arguments, &judged, style);
-    println!("{}", terminal::summary(&judged, began.elapsed(), style));
+    tell(arguments, &relays, &judged, style, &output);
     if cancel.is_cancelled() {
+        output.line(&format!("interrupted after {} of {total} runs", judged.len()));
         return Exit::Interrupted;
     }
-    exit(&judged, arguments.strict)
+    output.line(&terminal::summary(&judged, began.elapsed(), style));
+    output.end(exit(&judged, arguments.strict))
 }
 
 /// What there is to read after the lines of progress.
-fn tell(arguments: &RunArguments, judged: &[Judged], style: Style) {
+fn tell(arguments: &RunArguments, relays: &[String], judged: &[Judged], style: Style, output: &Output) {
     if arguments.story {
         for judged in judged {
             if let Ok((record, _)) = &judged.result {
-                println!("\n# {} on {}: {}\n", judged.scenario, judged.relay, judged.title);
-                println!("{}\n", render::story(record).trim_end());
-                print!("{}", terminal::judgement(judged, style));
+                output.line(&format!("\n# {} on {}: {}\n", judged.scenario, judged.relay, judged.title));
+                output.line(&format!("{}\n", render::story(record).trim_end()));
+                output.line(terminal::judgement(judged, style).trim_end());
             }
         }
     }
-    println!();
+    output.line("");
     for judged in judged {
         let details = terminal::details(judged, style);
         if !details.is_empty() {
-            println!("{details}");
+            output.line(&details);
         }
     }
-    if arguments.relays.len() > 1 {
-        println!("{}", terminal::table(judged, &arguments.relays, style));
+    if relays.len() > 1 {
+        output.line(&terminal::table(judged, relays, style));
     }
+}
+
+/// Each relay once; none at all (an empty `GAUNTLET_RELAY`) is the reference relay.
+fn chosen(asked: &[String]) -> Vec<String> {
+    let mut relays: Vec<String> = Vec::new();
+    for name in asked.iter().map(|name| name.trim()).filter(|name| !name.is_empty()) {
+        if !relays.iter().any(|known| known == name) {
+            relays.push(name.to_owned());
+        }
+    }
+    if relays.is_empty() { vec![embedded::REFERENCE.to_owned()] } else { relays }
 }
 
 fn exit(judged: &[Judged], strict: bool) -> Exit {
@@ -110,19 +125,20 @@ impl Progress {
         Self { total, live: std::io::stderr().is_terminal(), finished: std::cell::Cell::new(0) }
     }
 
-    fn done(&self, line: &str) {
+    fn done(&self, output: &Output, line: &str) {
         self.clear();
-        println!("{line}");
+        output.line(line);
         self.finished.set(self.finished.get() + 1);
         if self.live && self.finished.get() < self.total {
-            eprint!("\r{} of {} ", self.finished.get(), self.total);
-            let _ = std::io::stderr().flush();
+            let mut stderr = std::io::stderr();
+            let _ =
+                write!(stderr, "\r{} of {} ", self.finished.get(), self.total).and_then(|()| stderr.flush());
         }
     }
 
     fn clear(&self) {
         if self.live {
-            eprint!("\r\x1b[K");
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
         }
     }
 }

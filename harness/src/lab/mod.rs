@@ -15,5 +15,5 @@ mod zone;
 pub use net::Socket;
 pub use places::{ORIGIN, Placed, Places};
 pub use runtime::block_on;
-pub use sim::{Flow, Observer, Owner, Sim, Sleep};
+pub use sim::{Flow, Observer, Owner, Quiet, Sim, Sleep};
 pub use world::{EPOCH, Factory, LabError, Relay, World, epoch, relay_address};

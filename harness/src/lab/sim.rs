@@ -56,8 +56,19 @@ type TimerKey = (RunTime, Owner, u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct InputId(u64);
 
-/// Asked each time before the clock moves, with the present moment and the next timer's.
-pub type Observer = Box<dyn FnMut(RunTime, Option<RunTime>) -> Flow + Send>;
+/// Asked each time before the clock moves.
+pub type Observer = Box<dyn FnMut(&Quiet) -> Flow + Send>;
+
+/// The moment at which all is quiet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quiet {
+    /// The present.
+    pub now: RunTime,
+    /// When the next timer fires, whoever owns it.
+    pub next: Option<RunTime>,
+    /// When the next timer of a mock fires: a server that still has something to do.
+    pub next_of_mocks: Option<RunTime>,
+}
 
 /// The observer's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,13 +149,17 @@ impl Sim {
         if self.lock().holds > 0 || self.settle_grant() || self.grant_next() {
             return;
         }
-        let (now, next, observer) = {
+        let (quiet, observer) = {
             let mut state = self.lock();
-            let next = state.timers.keys().next().map(|key| key.0);
-            (state.now, next, state.observer.take())
+            let quiet = Quiet {
+                now: state.now,
+                next: state.timers.keys().next().map(|key| key.0),
+                next_of_mocks: state.timers.keys().find(|key| key.1 == Owner::Mock).map(|key| key.0),
+            };
+            (quiet, state.observer.take())
         };
         if let Some(mut observer) = observer {
-            let flow = observer(now, next);
+            let flow = observer(&quiet);
             self.lock().observer.get_or_insert(observer);
             if flow == Flow::Hold {
                 return;

@@ -166,9 +166,9 @@ fn the_observer_can_hold_the_clock() {
     let (jumps, held_at) = run(|sim, _| async move {
         let (tell, told) = tokio::sync::oneshot::channel();
         let mut tell = Some(tell);
-        sim.observe(Box::new(move |now, next| match tell.take_if(|_| now >= seconds(20)) {
+        sim.observe(Box::new(move |quiet| match tell.take_if(|_| quiet.now >= seconds(20)) {
             Some(tell) => {
-                let _ = tell.send((now, next));
+                let _ = tell.send((quiet.now, quiet.next));
                 Flow::Hold
             }
             None => Flow::Go,

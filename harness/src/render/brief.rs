@@ -39,7 +39,11 @@ pub fn brief(record: &Record) -> String {
     if left > 0 {
         parts.push(format!("{left} left in the queue"));
     }
-    if parts.is_empty() { "no mail was submitted".to_owned() } else { parts.join(", ") }
+    match (parts.is_empty(), record.submissions.is_empty()) {
+        (false, _) => parts.join(", "),
+        (true, true) => "no mail was submitted".to_owned(),
+        (true, false) => "nothing came of the mail".to_owned(),
+    }
 }
 
 fn later(at: RunTime, since: RunTime) -> String {

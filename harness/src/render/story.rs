@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use mock_servers::RunTime;
 use mock_servers::dns::{DnsQuery, Outcome};
-use mock_servers::transcript::Side;
+use mock_servers::transcript::{Session, Side};
 
 use super::names::Names;
 use super::{queue, talk};
@@ -129,10 +129,13 @@ impl<'a> Story<'a> {
             return;
         };
         // the session that failed again is told already; without one, the count is all that can be seen
-        let sessions = self.record.sessions.iter().filter(|s| s.mock_is == Side::Server);
+        let of_mail =
+            |s: &&Session| s.transactions.is_empty() || s.transactions.iter().any(|t| !t.from.is_empty());
+        let sessions = self.record.sessions.iter().filter(|s| s.mock_is == Side::Server).filter(of_mail);
         let before =
             self.record.queue.iter().rev().find(|state| state.at < change.at).map_or(RunTime::ZERO, |s| s.at);
-        if !sessions.into_iter().any(|s| s.opened > before && s.opened <= change.at) {
+        let went_on = |s: &Session| s.events.last().map_or(s.opened, |event| event.at);
+        if !sessions.into_iter().any(|s| s.opened <= change.at && went_on(s) > before) {
             let what = format!("queue: {} tried again, no connection", self.names.queue_id(&id));
             self.again(&format!("queue {id}"), change.at, what);
         }

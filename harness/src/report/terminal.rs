@@ -59,7 +59,8 @@ pub fn line(judged: &Judged, several_relays: bool, name_width: usize, style: Sty
 /// how to run it again alone. Empty where there is nothing.
 pub fn details(judged: &Judged, style: Style) -> String {
     let mut out = String::new();
-    let rerun = format!("gauntlet run --relay {} {}", judged.relay, judged.path.display());
+    let rerun =
+        format!("gauntlet run --relay {} {}", judged.relay, pasteable(&judged.path.to_string_lossy()));
     match (judged.kind(), &judged.result) {
         (Kind::Inconclusive, _) => {
             let _ = writeln!(out, "{}", heading(judged, style));
@@ -89,6 +90,13 @@ pub fn details(judged: &Judged, style: Style) -> String {
         _ => {}
     }
     out
+}
+
+/// A path that a shell takes as it is, quoted where it must be.
+fn pasteable(path: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-+=:,@".contains(c);
+    let path = if path.starts_with('-') { format!("./{path}") } else { path.to_owned() };
+    if path.chars().all(plain) { path } else { format!("'{}'", path.replace('\'', "'\\''")) }
 }
 
 /// The beginning and the end of what is shown as evidence; the story has all of it.

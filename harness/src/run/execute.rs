@@ -105,7 +105,7 @@ async fn carry_out(
         scenario.steps.iter().map(|step| if let Step::Wait(wait) = step { *wait } else { Duration::ZERO });
     let (watch, over) = Watch::new(world.relay.clone(), watch::limit(scenario.lifetime(), waits.sum()));
     let observer = watch.clone();
-    sim.observe(Box::new(move |now, next| observer.quiet(now, next)));
+    sim.observe(Box::new(move |quiet| observer.quiet(quiet)));
     let mut run =
         Run { scenario, sim, world, watch, sent: Vec::new(), copies: BTreeMap::new(), steps: Vec::new() };
     let how = run.carry_on(over, guard).await?;

@@ -254,3 +254,21 @@ expect:
         );
     }
 }
+
+#[test]
+fn a_server_that_still_thinks_when_the_relay_is_dead_may_yet_take_the_mail() {
+    let record = reference(
+        "
+title: Killed before the answer, which still comes
+servers:
+  hub: { serves: [hub.example], on: { end-of-data: { when: { session: 1 }, wait: 60s } } }
+messages:
+  note: { from: a@origin.example, to: b@hub.example }
+steps: [send: note, wait: 30s, kill: relay, restart: relay, settle]
+expect:
+  - delivered: { message: note, by: hub, times: 1..2 }
+",
+    );
+    assert_eq!(record.deliveries.len(), 2, "{:?}", record.deliveries);
+    assert!(record.end.at.since_start() >= Duration::from_mins(1), "{:?}", record.end);
+}

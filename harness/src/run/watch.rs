@@ -7,7 +7,7 @@ use mock_servers::RunTime;
 use mock_servers::time::human;
 use tokio::sync::oneshot;
 
-use crate::lab::{Flow, Relay};
+use crate::lab::{Flow, Quiet, Relay};
 use crate::record::{Ending, QueueState};
 
 /// Looks at the relay whenever all is quiet. Clones are the same one.
@@ -30,7 +30,7 @@ impl Watch {
         (Self(Arc::new(Mutex::new(state))), told)
     }
 
-    /// Completes when all is quiet and nothing live is in the queue.
+    /// Completes when all is quiet, no server has anything left to do, and nothing live is in the queue.
     pub(super) fn settled(&self) -> oneshot::Receiver<()> {
         let (tell, told) = oneshot::channel();
         self.lock().settle = Some(tell);
@@ -48,20 +48,23 @@ impl Watch {
     }
 
     /// To be asked before the clock moves.
-    pub(super) fn quiet(&self, now: RunTime, next: Option<RunTime>) -> Flow {
+    pub(super) fn quiet(&self, quiet: &Quiet) -> Flow {
         let mut state = self.lock();
         if let Some(why) = state.relay.died() {
             return state.end(Ending::RelayDied { why });
         }
-        let live = state.look(now);
+        let live = state.look(quiet.now);
+        // A server that is about to answer may yet take a mail, though nobody waits for its answer any more.
+        let servers_rest = quiet.next_of_mocks.is_none_or(|next| next > state.limit);
         if live == 0
+            && servers_rest
             && let Some(settle) = state.settle.take()
         {
             // Whoever waited may be gone: a run that is being cancelled.
             let _ = settle.send(());
             return Flow::Hold;
         }
-        let because = match next {
+        let because = match quiet.next {
             None => "everyone waits for someone else, and no timer is set".to_owned(),
             Some(next) if next > state.limit => {
                 format!("nothing more happens before the limit of {}", human(state.limit.since_start()))
@@ -91,7 +94,7 @@ impl State {
         let entries = self.relay.queue();
         let live = entries.iter().filter(|entry| !entry.held).count();
         let last = self.timeline.last().map(|state| &state.entries);
-        if last != Some(&entries) && !(last.is_none() && entries.is_empty()) {
+        if last != Some(&entries) {
             self.timeline.push(QueueState { at, entries });
         }
         live
