@@ -146,6 +146,8 @@ struct Reading {
     from_server: Vec<u8>,
     reply: Vec<Vec<u8>>,
     tail: Vec<u8>,
+    /// The exchange whose reply comes next: replies come in order.
+    due: usize,
 }
 
 impl Reading {
@@ -159,6 +161,7 @@ impl Reading {
             from_server: Vec::new(),
             reply: Vec::new(),
             tail: Vec::new(),
+            due: 0,
         };
         reading.ask(Asked::Greeting, Vec::new());
         reading
@@ -166,7 +169,7 @@ impl Reading {
 
     fn ask(&mut self, asked: Asked, raw: Vec<u8>) {
         let (event, at) = self.now;
-        let outstanding = self.done.exchanges.iter().filter(|e| e.reply.is_none()).count();
+        let outstanding = self.done.exchanges.len() - self.due;
         let line = String::from_utf8_lossy(&raw).trim_end_matches(['\r', '\n']).to_owned();
         let (tls, offer) = (self.tls, self.offer.clone());
         self.done.exchanges.push(Exchange {
@@ -236,10 +239,11 @@ impl Reading {
         let code = digits.and_then(|digits| digits.parse().ok()).unwrap_or(0);
         let reply = Reply { code, lines: raw.iter().map(text).collect() };
         let answer = Answer { reply, at: self.now.1, event: self.now.0, raw };
-        let Some(exchange) = self.done.exchanges.iter_mut().find(|e| e.reply.is_none()) else {
+        let Some(exchange) = self.done.exchanges.get_mut(self.due) else {
             self.done.unasked.push(answer);
             return;
         };
+        self.due += 1;
         match exchange.verb().as_str() {
             "EHLO" if code / 100 == 2 => {
                 let keywords = answer.reply.lines.iter().skip(1).map(|line| line.to_ascii_uppercase());

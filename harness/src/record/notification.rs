@@ -1,5 +1,7 @@
 //! Notifications (RFC 3464 in the multipart/report of RFC 6522), and what passes for one.
 
+use std::collections::BTreeSet;
+
 use mail_parser::{MessageParser, MimeHeaders, PartType};
 use mock_servers::transcript::{Session, Transaction};
 
@@ -115,20 +117,20 @@ pub(super) fn about(
 fn only_one_that_fits(notification: &Notification, submissions: &[Submission]) -> Option<usize> {
     let fits = |submission: &Submission| {
         let to_sender = notification.to.iter().any(|to| mail::normal(to) == mail::normal(&submission.from));
+        if !to_sender {
+            return false;
+        }
+        let own: BTreeSet<String> = submission.recipients.iter().map(|r| mail::normal(&r.to)).collect();
         let names = |recipient: &NotifiedRecipient| {
-            let mut own = submission.recipients.iter().map(|r| mail::normal(&r.to));
-            own.any(|own| {
-                own == mail::normal(&recipient.to)
-                    || recipient.original.as_ref().is_some_and(|to| own == mail::normal(to))
-            })
+            own.contains(&mail::normal(&recipient.to))
+                || recipient.original.as_ref().is_some_and(|to| own.contains(&mail::normal(to)))
         };
         let text = notification.text.to_lowercase();
-        let mut recipients = submission.recipients.iter();
         let told = notification.recipients.iter().any(names)
             || notification.recipients.is_empty()
-                && recipients.any(|r| text.contains(&mail::normal(&r.to).to_lowercase()));
+                && own.iter().any(|to| text.contains(&to.to_lowercase()));
         let refused = submission.recipients.iter().all(|r| matches!(r.fate, Accepted::No { .. }));
-        to_sender && told && !refused && submission.at <= notification.at
+        told && !refused && submission.at <= notification.at
     };
     let mut fitting = submissions.iter().enumerate().filter(|(_, s)| fits(s)).map(|(at, _)| at);
     let first = fitting.next();

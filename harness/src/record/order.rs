@@ -4,15 +4,21 @@
 //! begins only after the one before it is done, and after `settle` and `wait` everything was quiet. So the sessions
 //! before such a step's first one came before it, and within these bounds the order is by name.
 
+use std::collections::BTreeMap;
+
 use mock_servers::transcript::{Session, Side};
 
 use super::{Record, Sent, StepDone};
 
 /// Brings sessions, which come in order of opening, into their order in the record.
 pub(super) fn sorted(sessions: Vec<Session>, sent: &[Sent], steps: &[StepDone]) -> Vec<Session> {
+    let mut clients: BTreeMap<(&str, u32), usize> = BTreeMap::new();
+    for (index, session) in sessions.iter().enumerate().filter(|(_, s)| s.mock_is == Side::Client) {
+        clients.entry((session.mock.as_str(), session.ordinal)).or_insert(index);
+    }
     let place = |sent: &Sent| {
         let (mock, ordinal) = sent.session.as_ref()?;
-        sessions.iter().position(|s| s.mock_is == Side::Client && s.mock == *mock && s.ordinal == *ordinal)
+        clients.get(&(mock.as_str(), *ordinal)).copied()
     };
     let submitted: Vec<(&str, Option<usize>)> = sent.iter().map(|s| (s.message.as_str(), place(s))).collect();
     let spans = spans(steps, &submitted, &sessions);

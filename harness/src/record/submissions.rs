@@ -1,6 +1,6 @@
 //! What was submitted, and for what the relay took responsibility.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use mock_servers::transcript::{Session, Side, Transaction};
 
@@ -10,13 +10,14 @@ use super::{Accepted, Place, Sent, Submission, SubmittedRecipient, mail, tokens}
 /// What the lab sent, then what dialogue clients sent by themselves; by time.
 pub(super) fn of(sessions: &[Session], sent: Vec<Sent>) -> Vec<Submission> {
     let mut used: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut clients: BTreeMap<(&str, u32), usize> = BTreeMap::new();
+    for (index, session) in sessions.iter().enumerate().filter(|(_, s)| s.mock_is == Side::Client) {
+        clients.entry((session.mock.as_str(), session.ordinal)).or_insert(index);
+    }
     let mut submissions = Vec::new();
     for sent in sent {
-        let session = sent.session.as_ref().and_then(|(mock, ordinal)| {
-            sessions
-                .iter()
-                .position(|s| s.mock_is == Side::Client && s.mock == *mock && s.ordinal == *ordinal)
-        });
+        let session =
+            sent.session.as_ref().and_then(|(mock, ordinal)| clients.get(&(mock.as_str(), *ordinal)).copied());
         let place = session.and_then(|session| {
             let next = used.entry(session).or_default();
             let place = Place { session, transaction: *next };
@@ -46,16 +47,18 @@ pub(super) fn of(sessions: &[Session], sent: Vec<Sent>) -> Vec<Submission> {
 
 fn by_lab(sessions: &[Session], sent: Sent, session: Option<usize>, place: Option<Place>) -> Submission {
     let transaction = place.map(|p| &sessions[p.session].transactions[p.transaction]);
-    let mut taken = Vec::new();
+    // an address may be given twice; its replies come in order
+    let mut given: BTreeMap<&str, VecDeque<usize>> = BTreeMap::new();
+    for (index, recipient) in transaction.iter().flat_map(|t| t.recipients.iter().enumerate()) {
+        given.entry(recipient.to.as_str()).or_default().push_back(index);
+    }
+    let unsaid = session.map(|s| &sessions[s]).filter(|_| transaction.is_none());
+    let before_mail = refused_before_mail(unsaid);
     let recipient = |(to, parameters): (String, Vec<String>)| {
-        let index = transaction.and_then(|t| {
-            let index = (0..t.recipients.len()).find(|i| !taken.contains(i) && t.recipients[*i].to == to)?;
-            taken.push(index);
-            Some(index)
-        });
+        let index = given.get_mut(to.as_str()).and_then(VecDeque::pop_front);
         let fate = match transaction {
             Some(transaction) => fate(transaction, index),
-            None => refused_before_mail(session.map(|s| &sessions[s])),
+            None => before_mail.clone(),
         };
         let parameters = match (transaction, index) {
             (Some(transaction), Some(index)) => &transaction.recipients[index].parameters,
@@ -143,9 +146,10 @@ fn refused_before_mail(session: Option<&Session>) -> Accepted {
 /// Whether a copy that carries no token can be one of this submission, which carries none either: the same
 /// reverse-path, no recipient that is not its own, and a body that says the same.
 pub(super) fn resembles(submission: &Submission, copy: &Transaction, recipients: &[String]) -> bool {
-    let own: Vec<String> = submission.recipients.iter().map(|r| mail::normal(&r.to)).collect();
-    submission.token.is_none()
-        && mail::normal(&submission.from) == mail::normal(&copy.from)
-        && recipients.iter().all(|to| own.contains(&mail::normal(to)))
+    if submission.token.is_some() || mail::normal(&submission.from) != mail::normal(&copy.from) {
+        return false;
+    }
+    let own: BTreeSet<String> = submission.recipients.iter().map(|r| mail::normal(&r.to)).collect();
+    recipients.iter().all(|to| own.contains(&mail::normal(to)))
         && mail::leaves(&submission.content) == mail::leaves(&copy.content)
 }

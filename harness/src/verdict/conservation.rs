@@ -18,14 +18,14 @@ pub(super) fn judge(scenario: &Scenario, record: &Record, ledger: &Ledger<'_>) -
     let mut findings = Vec::new();
     for unit in &ledger.units {
         let found = match unit.fate {
-            Accepted::No { at, reply } => vec![refused_and_yet(record, unit, at, reply.as_deref())],
+            Accepted::No { at, reply } => vec![refused_and_yet(record, ledger, unit, at, reply.as_deref())],
             Accepted::InDoubt | Accepted::Yes => vec![
                 lost(record, ledger, unit),
-                last_word(record, unit),
-                doubled(record, unit),
-                delivered_and_returned(record, unit),
-                returned_twice(record, unit),
-                stuck(scenario, record, unit),
+                last_word(record, ledger, unit),
+                doubled(record, ledger, unit),
+                delivered_and_returned(record, ledger, unit),
+                returned_twice(record, ledger, unit),
+                stuck(scenario, record, ledger, unit),
             ],
         };
         findings.extend(found.into_iter().flatten());
@@ -45,21 +45,40 @@ fn finding(rule: &str, it: &str, clause: &str, why: String, evidence: Vec<Eviden
     }
 }
 
-fn submitted(record: &Record, unit: &Unit<'_>) -> Vec<Evidence> {
-    unit.of.place.map(|place| transaction(record, place)).into_iter().collect()
+fn submitted(record: &Record, ledger: &Ledger<'_>, unit: &Unit<'_>) -> Vec<Evidence> {
+    unit.of.place.map(|place| ledger.transaction(record, place)).into_iter().collect()
 }
 
-fn copies<'u>(record: &Record, copies: impl Iterator<Item = &'u Reached<'u>>) -> Vec<Evidence> {
-    copies.map(|copy| transaction(record, copy.place)).collect()
+fn copies<'u>(
+    record: &Record,
+    ledger: &Ledger<'_>,
+    copies: impl Iterator<Item = &'u Reached<'u>>,
+) -> Vec<Evidence> {
+    copies.map(|copy| ledger.transaction(record, copy.place)).collect()
 }
 
-fn notices<'u>(record: &Record, notices: impl Iterator<Item = &'u Notice<'u>>) -> Vec<Evidence> {
-    notices.map(|notice| transaction(record, notice.notification.place)).collect()
+fn notices<'u>(
+    record: &Record,
+    ledger: &Ledger<'_>,
+    notices: impl Iterator<Item = &'u Notice<'u>>,
+) -> Vec<Evidence> {
+    notices.map(|notice| ledger.transaction(record, notice.notification.place)).collect()
 }
 
 /// Whether a unit has nothing that ends or keeps it, as far as can be seen.
 fn vanished(record: &Record, ledger: &Ledger<'_>, unit: &Unit<'_>) -> bool {
     let run_is_whole = matches!(record.end.how, Ending::Finished | Ending::Unsettled { .. });
+    let open = run_is_whole
+        && *unit.fate == Accepted::Yes
+        && !unit.may_be_dropped()
+        && unit.copies.is_empty()
+        && unit.notices.is_empty()
+        && unit.queued.is_none()
+        && !ledger.unclear.contains(&unit.submission)
+        && !ledger.issued_at_least(unit.submission);
+    if !open {
+        return false;
+    }
     let could_be_a_stray = record.strays.iter().any(|place| {
         let mail = &record.sessions[place.session].transactions[place.transaction];
         unit.of.token.is_none() && mail.recipients.iter().any(|r| normal(&r.to) == normal(unit.to))
@@ -70,16 +89,7 @@ fn vanished(record: &Record, ledger: &Ledger<'_>, unit: &Unit<'_>) -> bool {
             && n.at >= unit.of.at
             && n.to.iter().any(|to| normal(to) == normal(&unit.of.from))
     });
-    run_is_whole
-        && *unit.fate == Accepted::Yes
-        && !unit.may_be_dropped()
-        && unit.copies.is_empty()
-        && unit.notices.is_empty()
-        && unit.queued.is_none()
-        && !ledger.unclear.contains(&unit.submission)
-        && !could_be_a_stray
-        && !unattributed
-        && !Ledger::issued_at_least(record, unit.of)
+    !could_be_a_stray && !unattributed
 }
 
 fn lost(record: &Record, ledger: &Ledger<'_>, unit: &Unit<'_>) -> Option<Finding> {
@@ -96,21 +106,23 @@ fn lost(record: &Record, ledger: &Ledger<'_>, unit: &Unit<'_>) -> Option<Finding
                 record.end.at,
                 unit.of.from
             ),
-            submitted(record, unit),
+            submitted(record, ledger, unit),
         )
     })
 }
 
 /// Mail without an ending that may lie in a queue which the harness cannot list.
-pub(super) fn unseen(record: &Record) -> Option<String> {
-    let ledger = Ledger::of(record);
-    let mut open = ledger.units.iter().filter(|unit| vanished(record, &ledger, unit));
-    let first = open.next().filter(|_| record.queue.is_empty())?;
+pub(super) fn unseen(record: &Record, ledger: &Ledger<'_>) -> Option<String> {
+    if !record.queue.is_empty() {
+        return None;
+    }
+    let mut open = ledger.units.iter().filter(|unit| vanished(record, ledger, unit));
+    let first = open.next()?;
     Some(format!("{} has no ending", first.name(record)))
 }
 
 /// A delay notice announces that more will follow (RFC 3464 section 2.3.3); a claim of delivery must be true.
-fn last_word(record: &Record, unit: &Unit<'_>) -> Option<Finding> {
+fn last_word(record: &Record, ledger: &Ledger<'_>, unit: &Unit<'_>) -> Option<Finding> {
     let last = unit.notices.last()?;
     let silent = unit.copies.is_empty()
         && unit.told("failed").next().is_none()
@@ -118,7 +130,7 @@ fn last_word(record: &Record, unit: &Unit<'_>) -> Option<Finding> {
         && !record.queue.is_empty()
         && *unit.fate == Accepted::Yes
         && matches!(record.end.how, Ending::Finished | Ending::Unsettled { .. });
-    if !silent || unit.may_be_dropped() || Ledger::issued_at_least(record, unit.of) {
+    if !silent || unit.may_be_dropped() || ledger.issued_at_least(unit.submission) {
         return None;
     }
     let at = last.notification.at;
@@ -137,12 +149,12 @@ fn last_word(record: &Record, unit: &Unit<'_>) -> Option<Finding> {
         ),
         _ => return None,
     };
-    let evidence = notices(record, unit.notices.last().into_iter());
+    let evidence = notices(record, ledger, unit.notices.last().into_iter());
     let why = format!("{}: {why}", unit.name(record));
     Some(finding(rule, it, "RFC 3464 section 2.3.3, RFC 5321 section 6.1", why, evidence))
 }
 
-fn doubled(record: &Record, unit: &Unit<'_>) -> Option<Finding> {
+fn doubled(record: &Record, ledger: &Ledger<'_>, unit: &Unit<'_>) -> Option<Finding> {
     let mut settled = 0;
     let mut second = None;
     for (index, copy) in unit.copies.iter().enumerate() {
@@ -165,7 +177,7 @@ fn doubled(record: &Record, unit: &Unit<'_>) -> Option<Finding> {
             unit.name(record),
             all.join(", ")
         ),
-        copies(record, unit.copies[..=second].iter()),
+        copies(record, ledger, unit.copies[..=second].iter()),
     ))
 }
 
@@ -184,14 +196,14 @@ fn killed_before_it_could_note(record: &Record, unit: &Unit<'_>, copy: &Reached<
         .any(|kill| copy.at <= kill.began && ended(session) >= kill.began && !noted_by(kill.began))
 }
 
-fn delivered_and_returned(record: &Record, unit: &Unit<'_>) -> Option<Finding> {
+fn delivered_and_returned(record: &Record, ledger: &Ledger<'_>, unit: &Unit<'_>) -> Option<Finding> {
     let copy = unit
         .copies
         .iter()
         .find(|copy| copy.acknowledged && !killed_before_it_could_note(record, unit, copy))?;
     let failed = unit.told("failed").next()?;
-    let mut evidence = copies(record, [copy].into_iter());
-    evidence.extend(notices(record, [failed].into_iter()));
+    let mut evidence = copies(record, ledger, [copy].into_iter());
+    evidence.extend(notices(record, ledger, [failed].into_iter()));
     Some(finding(
         "delivered and returned",
         "does not return what it delivered",
@@ -207,7 +219,7 @@ fn delivered_and_returned(record: &Record, unit: &Unit<'_>) -> Option<Finding> {
     ))
 }
 
-fn returned_twice(record: &Record, unit: &Unit<'_>) -> Option<Finding> {
+fn returned_twice(record: &Record, ledger: &Ledger<'_>, unit: &Unit<'_>) -> Option<Finding> {
     let mut settled = 0;
     let failed: Vec<&Notice<'_>> = unit.told("failed").collect();
     let twice = failed.iter().any(|notice| {
@@ -222,12 +234,12 @@ fn returned_twice(record: &Record, unit: &Unit<'_>) -> Option<Finding> {
             "returns mail once",
             "RFC 3464 section 2.3.3",
             format!("{} was reported as failed at {}", unit.name(record), times.join(" and ")),
-            notices(record, failed.into_iter()),
+            notices(record, ledger, failed.into_iter()),
         )
     })
 }
 
-fn refused_and_yet(record: &Record, unit: &Unit<'_>, at: &str, reply: Option<&str>) -> Option<Finding> {
+fn refused_and_yet(record: &Record, ledger: &Ledger<'_>, unit: &Unit<'_>, at: &str, reply: Option<&str>) -> Option<Finding> {
     let how = reply.map_or_else(|| "the connection ended".to_owned(), |reply| format!("`{reply}`"));
     let refused = format!("{} was refused at {at} ({how})", unit.name(record));
     let clause = if reply.is_none() { "RFC 5321 section 4.1.1.10" } else { "RFC 5321 section 4.2.5" };
@@ -235,8 +247,8 @@ fn refused_and_yet(record: &Record, unit: &Unit<'_>, at: &str, reply: Option<&st
         let copy = &unit.copies[0];
         let why =
             format!("{refused}, and yet {} got it at +{}", record.sessions[copy.place.session].mock, copy.at);
-        let mut evidence = submitted(record, unit);
-        evidence.extend(copies(record, unit.copies.iter()));
+        let mut evidence = submitted(record, ledger, unit);
+        evidence.extend(copies(record, ledger, unit.copies.iter()));
         return Some(finding(
             "delivered though refused",
             "lets go of what it refused",
@@ -251,13 +263,13 @@ fn refused_and_yet(record: &Record, unit: &Unit<'_>, at: &str, reply: Option<&st
         "{refused}, and yet its sender was told that it {} at +{}",
         notice.action, notice.notification.at
     );
-    let mut evidence = submitted(record, unit);
-    evidence.extend(notices(record, [notice].into_iter()));
+    let mut evidence = submitted(record, ledger, unit);
+    evidence.extend(notices(record, ledger, [notice].into_iter()));
     Some(finding("returned though refused", "lets go of what it refused", clause, why, evidence))
 }
 
 /// Expiry is looked at on an attempt: one wait more than the lifetime is legal. Judged where the scenario sets a lifetime.
-fn stuck(scenario: &Scenario, record: &Record, unit: &Unit<'_>) -> Option<Finding> {
+fn stuck(scenario: &Scenario, record: &Record, ledger: &Ledger<'_>, unit: &Unit<'_>) -> Option<Finding> {
     let lifetime = scenario.relay.lifetime?;
     let entry = unit.queued?;
     let longest_wait =
@@ -276,7 +288,7 @@ fn stuck(scenario: &Scenario, record: &Record, unit: &Unit<'_>) -> Option<Findin
                 human(lifetime),
                 human(longest_wait)
             ),
-            submitted(record, unit),
+            submitted(record, ledger, unit),
         )
     })
 }

@@ -1,19 +1,31 @@
 //! The books: what became of each submission for each of its recipients.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use mock_servers::RunTime;
-use mock_servers::transcript::{Side, Transaction};
+use mock_servers::transcript::Side;
 
-use crate::record::conversation::acknowledged;
-use crate::record::mail::normal;
-use crate::record::{Accepted, Notification, Place, QueueEntry, Record, Submission};
+use crate::record::conversation::{acknowledged, transaction_events};
+use crate::record::mail::{domain, normal};
+use super::Evidence;
+use crate::record::{Accepted, Notification, Place, QueueEntry, QueueState, Record, Submission};
+use crate::scenario::Scenario;
 
 /// Every unit, by submission and recipient.
 pub(super) struct Ledger<'a> {
     pub(super) units: Vec<Unit<'a>>,
     /// Submissions of which a copy or notice came for someone that none of its recipients is: an alias, perhaps.
     pub(super) unclear: BTreeSet<usize>,
+    /// Submissions for whose sender a notification was issued although none came to a mailbox.
+    issued: BTreeSet<usize>,
+    /// The unit of each submission and normal address.
+    by_address: BTreeMap<(usize, String), usize>,
+    /// The units of each submission, which follow one another.
+    of_submission: Vec<Range<usize>>,
+    /// The events of transactions, once they were looked for.
+    events: RefCell<BTreeMap<Place, Range<usize>>>,
 }
 
 /// The unit of responsibility: a submission and one of its recipients.
@@ -85,13 +97,20 @@ pub(super) fn submission_name(record: &Record, of: &Submission) -> String {
 
 impl<'a> Ledger<'a> {
     /// Draws the books up.
-    pub(super) fn of(record: &'a Record) -> Self {
-        let mut ledger = Ledger { units: Vec::new(), unclear: BTreeSet::new() };
+    pub(super) fn of(scenario: &Scenario, record: &'a Record) -> Self {
+        let mut ledger = Ledger {
+            units: Vec::new(),
+            unclear: BTreeSet::new(),
+            issued: issued(scenario, record),
+            by_address: BTreeMap::new(),
+            of_submission: Vec::new(),
+            events: RefCell::default(),
+        };
         for (index, submission) in record.submissions.iter().enumerate() {
             ledger.open(index, submission);
         }
-        for delivery in record.deliveries.iter().chain(&record.let_go) {
-            let kept = record.deliveries.iter().find(|d| d.place == delivery.place);
+        let kept = record.deliveries.iter().map(|delivery| (delivery, Some(delivery)));
+        for (delivery, kept) in kept.chain(record.let_go.iter().map(|delivery| (delivery, None))) {
             for to in &delivery.recipients {
                 let copy = Reached {
                     place: delivery.place,
@@ -119,8 +138,9 @@ impl<'a> Ledger<'a> {
         let first = self.units.len();
         for recipient in &submission.recipients {
             let accepted = usize::from(!matches!(recipient.fate, Accepted::No { .. }));
-            let same = self.units[first..].iter_mut().find(|u| normal(u.to) == normal(&recipient.to));
-            if let Some(unit) = same {
+            let next = self.units.len();
+            let at = *self.by_address.entry((index, normal(&recipient.to))).or_insert(next);
+            if let Some(unit) = self.units.get_mut(at) {
                 if unit.accepted == 0 {
                     unit.fate = &recipient.fate;
                 }
@@ -139,16 +159,16 @@ impl<'a> Ledger<'a> {
                 queued: None,
             });
         }
+        self.of_submission.push(first..self.units.len());
     }
 
     /// The submission's unit for one of these addresses. Where it has one recipient only, an address that was changed
     /// on the way can be no other's.
     fn unit(&mut self, submission: usize, addresses: &[&str]) -> Option<&mut Unit<'a>> {
-        let mut units: Vec<&mut Unit<'a>> =
-            self.units.iter_mut().filter(|unit| unit.submission == submission).collect();
-        let found = units.iter().position(|unit| addresses.iter().any(|a| normal(a) == normal(unit.to)));
-        let at = found.or((units.len() == 1).then_some(0))?;
-        Some(units.swap_remove(at))
+        let units = self.of_submission.get(submission)?;
+        let found = addresses.iter().filter_map(|a| self.by_address.get(&(submission, normal(a))));
+        let at = found.min().copied().or((units.len() == 1).then_some(units.start))?;
+        self.units.get_mut(at)
     }
 
     fn notify(&mut self, record: &'a Record, notification: &'a Notification) {
@@ -183,13 +203,20 @@ impl<'a> Ledger<'a> {
         let warns =
             ["delay", "warning"].iter().any(|word| notification.subject.to_lowercase().contains(word));
         let action = if warns { "delayed" } else { "failed" };
-        let mut units: Vec<&mut Unit<'a>> =
-            self.units.iter_mut().filter(|unit| unit.submission == submission).collect();
-        let named = |unit: &Unit<'a>| text.contains(&normal(unit.to).to_lowercase());
-        let names_any = units.iter().any(|unit| named(unit));
-        for unit in &mut units {
+        let words: BTreeSet<&str> = text.split(between_words).map(|word| word.trim_end_matches('.')).collect();
+        let named = |unit: &Unit<'a>| {
+            let address = normal(unit.to).to_lowercase();
+            words.contains(address.as_str()) || address.contains(between_words) && text.contains(&address)
+        };
+        let Some(units) = self.of_submission.get(submission).and_then(|range| self.units.get_mut(range.clone()))
+        else {
+            return;
+        };
+        let named: Vec<bool> = units.iter().map(named).collect();
+        let names_any = named.contains(&true);
+        for (unit, named) in units.iter_mut().zip(named) {
             // one that names nobody can only be meant for those that have no other ending
-            if if names_any { named(unit) } else { unit.copies.is_empty() } {
+            if if names_any { named } else { unit.copies.is_empty() } {
                 unit.notices.push(Notice { notification, recipient: None, action, acknowledged });
             }
         }
@@ -197,7 +224,13 @@ impl<'a> Ledger<'a> {
 
     fn queued(&mut self, record: &'a Record) {
         let Some(last) = record.queue.last() else { return };
-        let mut used: BTreeSet<(usize, String)> = BTreeSet::new();
+        let mut entries: BTreeMap<(String, String), Vec<&QueueEntry>> = BTreeMap::new();
+        for entry in last.entries.iter().rev() {
+            let recipients: BTreeSet<String> = entry.recipients.iter().map(|to| normal(to)).collect();
+            for to in recipients {
+                entries.entry((normal(&entry.from), to)).or_default().push(entry);
+            }
+        }
         // those without another ending first: an entry can account for one submission only
         for only_open in [true, false] {
             for unit in &mut self.units {
@@ -206,35 +239,91 @@ impl<'a> Ledger<'a> {
                 if unit.queued.is_some() || only_open && !open {
                     continue;
                 }
-                let to = normal(unit.to);
-                let entry = last.entries.iter().enumerate().find(|(index, entry)| {
-                    normal(&entry.from) == normal(&unit.of.from)
-                        && entry.recipients.iter().any(|r| normal(r) == to)
-                        && !used.contains(&(*index, to.clone()))
-                });
-                if let Some((index, entry)) = entry {
-                    used.insert((index, to));
-                    unit.queued = Some(entry);
-                }
+                let left = entries.get_mut(&(normal(&unit.of.from), normal(unit.to)));
+                unit.queued = left.and_then(Vec::pop);
             }
         }
     }
 
-    /// Whether a notification for the sender of a submission was issued although none came to a mailbox: it is queued,
-    /// or was tried with the null reverse-path.
-    pub(super) fn issued_at_least(record: &Record, submission: &Submission) -> bool {
-        let sender = normal(&submission.from);
-        let tried = |transaction: &Transaction| {
-            transaction.from.is_empty()
-                && transaction.started >= submission.at
-                && !transaction.taken
-                && transaction.recipients.iter().any(|r| normal(&r.to) == sender)
-        };
-        let servers = record.sessions.iter().filter(|s| s.mock_is == Side::Server);
-        let queued = |entry: &QueueEntry| {
-            entry.from.is_empty() && entry.recipients.iter().any(|to| normal(to) == sender)
-        };
-        servers.flat_map(|s| &s.transactions).any(tried)
-            || record.queue.last().is_some_and(|state| state.entries.iter().any(queued))
+    /// Whether a notification for the sender of a submission was issued although none came to a mailbox.
+    pub(super) fn issued_at_least(&self, submission: usize) -> bool {
+        self.issued.contains(&submission)
     }
+
+    /// A transaction as evidence.
+    pub(super) fn transaction(&self, record: &Record, place: Place) -> Evidence {
+        let find = || transaction_events(&record.sessions[place.session], place.transaction);
+        let events = self.events.borrow_mut().entry(place).or_insert_with(find).clone();
+        Evidence { session: place.session, events }
+    }
+}
+
+/// What cannot stand in an address without quotes, or stands before it: `to=a@b`.
+fn between_words(c: char) -> bool {
+    c.is_whitespace() || "<>()[]{},;:\"'`=|".contains(c)
+}
+
+/// Submissions for whose sender a notification was queued and never came to its mailbox, or was tried with the null
+/// reverse-path and not taken. What becomes of it then is nobody's duty (RFC 5321 section 4.5.5).
+fn issued(scenario: &Scenario, record: &Record) -> BTreeSet<usize> {
+    let mut latest: BTreeMap<String, RunTime> = BTreeMap::new();
+    let mut note = |to: String, at: RunTime| {
+        let latest = latest.entry(to).or_insert(at);
+        *latest = at.max(*latest);
+    };
+    let serves = |server: &str, domain: &str| {
+        let mut servers = scenario.servers.iter().filter(|s| s.script.name == server);
+        servers.any(|s| s.serves.iter().any(|serves| serves.domain.eq_ignore_ascii_case(domain)))
+            || scenario.relay.smarthost.as_deref() == Some(server)
+    };
+    let senders: BTreeSet<String> = record.submissions.iter().map(|s| normal(&s.from)).collect();
+    for session in record.sessions.iter().filter(|s| s.mock_is == Side::Server) {
+        for tried in session.transactions.iter().filter(|t| t.from.is_empty() && !t.taken) {
+            for recipient in &tried.recipients {
+                note(normal(&recipient.to), tried.started);
+            }
+            // the null reverse-path itself was refused, or nothing came after it
+            if tried.recipients.is_empty() {
+                for sender in senders.iter().filter(|sender| serves(&session.mock, &domain(sender))) {
+                    note(sender.clone(), tried.started);
+                }
+            }
+        }
+    }
+    for (to, at) in never_arrived(record) {
+        note(to, at);
+    }
+    let is_issued =
+        |(_, s): &(usize, &Submission)| latest.get(&normal(&s.from)).is_some_and(|latest| *latest >= s.at);
+    record.submissions.iter().enumerate().filter(is_issued).map(|(index, _)| index).collect()
+}
+
+/// Notifications that were listed in the queue and left it for no mailbox, or are still there: to whom, and when they
+/// were listed last.
+fn never_arrived(record: &Record) -> Vec<(String, RunTime)> {
+    let mut never = Vec::new();
+    let null = |state: &'_ QueueState| -> BTreeSet<(String, String)> {
+        let null = state.entries.iter().filter(|entry| entry.from.is_empty());
+        null.flat_map(|e| e.recipients.iter().map(|to| (normal(to), e.id.clone()))).collect()
+    };
+    let mut states = record.queue.iter().peekable();
+    while let Some(state) = states.next() {
+        let Some(next) = states.peek() else {
+            never.extend(null(state).into_iter().map(|(to, _)| (to, record.end.at)));
+            break;
+        };
+        let still = null(next);
+        let mut left: BTreeMap<String, usize> = BTreeMap::new();
+        for (to, _) in null(state).difference(&still) {
+            *left.entry(to.clone()).or_default() += 1;
+        }
+        for (to, gone) in left {
+            let came = record.notifications.iter().filter(|n| n.at >= state.at && n.at <= next.at);
+            let arrived = came.filter(|n| n.to.iter().any(|other| normal(other) == to)).count();
+            if arrived < gone {
+                never.push((to, state.at));
+            }
+        }
+    }
+    never
 }

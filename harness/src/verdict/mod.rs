@@ -148,7 +148,7 @@ pub enum State {
 
 /// Judges a run.
 pub fn judge(scenario: &Scenario, record: &Record) -> Verdict {
-    let ledger = Ledger::of(record);
+    let ledger = Ledger::of(scenario, record);
     let results = expect::all(&scenario.expect, scenario, record, &ledger);
     let observed = expect::all(&scenario.observe, scenario, record, &ledger);
     let expected = expect::breaches(&scenario.expect, &results);
@@ -157,7 +157,7 @@ pub fn judge(scenario: &Scenario, record: &Record) -> Verdict {
     invariants.extend(content::judge(record));
     invariants.extend(notices::judge(record, &ledger));
     invariants.extend(wire::judge(scenario, record));
-    let outcome = outcome(scenario, record, &results, &expected, &invariants);
+    let outcome = outcome(scenario, record, &ledger, &results, &expected, &invariants);
     let mut findings = expected;
     findings.extend(invariants);
     findings.sort_by_key(|finding| finding.severity);
@@ -167,6 +167,7 @@ pub fn judge(scenario: &Scenario, record: &Record) -> Verdict {
 fn outcome(
     scenario: &Scenario,
     record: &Record,
+    ledger: &Ledger<'_>,
     results: &[ExpectationResult],
     expected: &[Finding],
     invariants: &[Finding],
@@ -191,7 +192,7 @@ fn outcome(
         Ending::Unsettled { because } => {
             Some(Outcome::Inconclusive { reason: format!("the run did not settle: {because}") })
         }
-        _ => conservation::unseen(record).map(|what| Outcome::Inconclusive {
+        _ => conservation::unseen(record, ledger).map(|what| Outcome::Inconclusive {
             reason: format!("the relay's queue cannot be seen: {what}"),
         }),
     };

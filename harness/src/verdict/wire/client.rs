@@ -155,9 +155,9 @@ fn falls_back(of: &Of<'_>, breaches: &mut Vec<Breach>) {
         .iter()
         .any(|event| matches!(event.what, What::Closed { by: mock_servers::transcript::Side::Server, .. }));
     let in_this = fell_back(of.talk, ehlo.event);
-    let next = later.map(crate::record::conversation::conversation).any(|talk| fell_back(&talk, 0));
+    let mut later = later.map(crate::record::conversation::conversation);
     let said_goodbye = of.talk.exchanges.iter().any(|e| e.verb() == "QUIT");
-    if !in_this && !next && (said_goodbye || !closed_by_server) {
+    if !in_this && (said_goodbye || !closed_by_server) && !later.any(|talk| fell_back(&talk, 0)) {
         let why = format!("EHLO was answered with {}, and HELO never came", ehlo.code());
         let it = "falls back to HELO when EHLO is not recognised";
         breaches.push(Breach::should("no HELO", it, "RFC 5321 section 3.2", why, ehlo.events()));

@@ -7,7 +7,7 @@ use mock_servers::transcript::{Side, What};
 
 use super::{Breach, Of};
 use crate::record::Ending;
-use crate::record::conversation::{Asked, Exchange};
+use crate::record::conversation::{Answer, Asked, Exchange};
 use crate::verdict::interruptions;
 
 /// As long as a server must wait for a command (RFC 5321 section 4.5.3.2.7).
@@ -33,10 +33,14 @@ pub(super) fn judge(of: &Of<'_>, breaches: &mut Vec<Breach>) {
     }
     match relay {
         Side::Client => {
-            // a reply that is due: a timeout, or the end inside DATA; 421 and 521 end the session by themselves
-            let due = of.talk.exchanges.iter().any(|e| e.reply.is_none());
+            // a reply that was due at that moment: a timeout, or the end inside DATA; 421 and 521 end the session by
+            // themselves; with one whose replies are none, nothing can be agreed
+            let given = |answer: &Answer| answer.event < index;
+            let due = of.talk.exchanges.iter().any(|e| e.event < index && !e.reply.as_ref().is_some_and(given));
+            let broken = of.talk.not_replies.iter().any(|(event, _)| *event < index)
+                || answers(of).any(|answer| given(answer) && is_malformed(answer));
             let told_off = codes(of).any(|code| matches!(code, 421 | 521));
-            if !due && !told_off {
+            if !due && !told_off && !broken {
                 let why = "the relay closed without QUIT".to_owned();
                 let it = "says QUIT before it closes";
                 breaches.push(Breach::must("no QUIT", it, "RFC 5321 section 4.1.1.10", why, last));
@@ -58,8 +62,24 @@ pub(super) fn judge(of: &Of<'_>, breaches: &mut Vec<Breach>) {
     }
 }
 
+fn answers<'a>(of: &Of<'a>) -> impl Iterator<Item = &'a Answer> {
+    of.talk.exchanges.iter().filter_map(|e| e.reply.as_ref()).chain(&of.talk.unasked)
+}
+
 fn codes(of: &Of<'_>) -> impl Iterator<Item = u16> {
-    of.talk.exchanges.iter().map(Exchange::code).chain(of.talk.unasked.iter().map(|answer| answer.reply.code))
+    answers(of).map(|answer| answer.reply.code)
+}
+
+/// RFC 5321 section 4.2: three digits from 2 to 5, the same on each line, a space or hyphen, and CRLF.
+fn is_malformed(answer: &Answer) -> bool {
+    let code = &answer.raw[0][..3];
+    let well_formed = |line: &Vec<u8>| {
+        let text = line.strip_suffix(b"\r\n").filter(|text| !text.iter().any(|b| matches!(b, b'\r' | b'\n')));
+        text.is_some_and(|text| {
+            text.starts_with(code) && matches!(text[0], b'2'..=b'5') && matches!(text.get(3), None | Some(b' ' | b'-'))
+        })
+    };
+    !answer.raw.iter().all(well_formed)
 }
 
 /// The handshake was all that went over TLS: the relay did not like the certificate (RFC 3207 section 4.1).

@@ -15,9 +15,9 @@ pub(super) fn judge(of: &Of<'_>, breaches: &mut Vec<Breach>) {
         if exchange.outstanding == 0 || exchange.verb() == "QUIT" {
             continue;
         }
-        let waiting: Vec<&Exchange> =
-            of.talk.exchanges[1..index].iter().filter(|e| answered_after(e, exchange)).collect();
-        let Some(last) = waiting.last() else { continue };
+        // replies come in order: what waits stands right before it
+        let waiting = of.talk.exchanges[1..index].iter().rev().take(exchange.outstanding);
+        let Some(last) = waiting.into_iter().find(|e| answered_after(e, exchange)) else { continue };
         let content = matches!(exchange.asked, Asked::Content { .. });
         let events = last.event..exchange.event + 1;
         if LAST.contains(&last.verb().as_str()) {

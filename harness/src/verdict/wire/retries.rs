@@ -39,9 +39,13 @@ pub(super) fn judge(scenario: &Scenario, record: &Record) -> Option<Finding> {
         let (index_again, again) =
             *servers[nth + 1..].iter().find(|(_, s)| s.mock == first.mock && s.server == first.server)?;
         let gap = again.opened.since(ended(first));
-        let deferred = first.transactions.iter().find(|t| was_deferred(t) && !ambiguous(t))?;
-        let repeats = again.transactions.iter().any(|t| same_recipients(t, deferred));
-        if gap >= HALF_AN_HOUR || !repeats || !same_manner(first, again) {
+        if gap >= HALF_AN_HOUR {
+            return None;
+        }
+        let repeats = |deferred: &Transaction| again.transactions.iter().any(|t| same_recipients(t, deferred));
+        let deferred =
+            first.transactions.iter().find(|t| was_deferred(t) && repeats(t) && !ambiguous(t))?;
+        if !same_manner(first, again) {
             return None;
         }
         let to = deferred.recipients.first().map_or("", |r| r.to.as_str());
@@ -76,7 +80,7 @@ fn was_deferred(transaction: &Transaction) -> bool {
 
 fn same_recipients(a: &Transaction, b: &Transaction) -> bool {
     let of = |t: &Transaction| t.recipients.iter().map(|r| normal(&r.to)).collect::<Vec<_>>();
-    !a.recipients.is_empty() && normal(&a.from) == normal(&b.from) && of(a) == of(b)
+    !a.recipients.is_empty() && a.recipients.len() == b.recipients.len() && normal(&a.from) == normal(&b.from) && of(a) == of(b)
 }
 
 /// Neither reconnected with HELO nor in the clear.
