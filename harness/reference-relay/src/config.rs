@@ -21,6 +21,10 @@ pub struct Config {
     pub smarthost: Option<Host>,
     /// Domains with a way of their own; they win over the smart host and over DNS.
     pub routes: Vec<Route>,
+    /// Where mail to `<Postmaster>`, and to `postmaster` at [`Config::hostname`], is forwarded (RFC 5321 section 4.5.1: it
+    /// must be taken). `None`: to `postmaster` at the domain of the first route; without routes, such mail is kept in the
+    /// folder `postmaster` of the spool.
+    pub postmaster: Option<String>,
     /// Credentials for next hops that offer AUTH.
     pub auth: Option<Auth>,
     /// When STARTTLS is used towards next hops.
@@ -37,6 +41,24 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// Historic behaviour; all off in the reference relay.
     pub vintage: Vintage,
+}
+
+impl Config {
+    /// RFC 5321 section 4.5.1: the address that stands for `<Postmaster>`. It is the relay's own where mail is not forwarded.
+    pub(crate) fn postmaster_address(&self) -> String {
+        let of_route = || Some(format!("postmaster@{}", self.routes.first()?.domain));
+        let forwarded = self.postmaster.clone().or_else(of_route);
+        forwarded.unwrap_or_else(|| format!("postmaster@{}", self.hostname))
+    }
+
+    /// Whether an address is the postmaster's of the relay itself; local parts are compared without regard to case here
+    /// only (section 4.5.1).
+    pub(crate) fn is_own_postmaster(&self, address: &str) -> bool {
+        address.rsplit_once('@').is_some_and(|(local, domain)| {
+            local.eq_ignore_ascii_case("postmaster")
+                && domain.trim_end_matches('.').eq_ignore_ascii_case(self.hostname.trim_end_matches('.'))
+        })
+    }
 }
 
 /// A domain and the host that takes its mail.

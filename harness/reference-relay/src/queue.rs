@@ -179,6 +179,11 @@ impl Queue {
         self.spool.content(id)
     }
 
+    /// Delivers to the postmaster's folder in the spool.
+    pub(crate) fn keep_for_postmaster(&self, id: &str) -> io::Result<()> {
+        self.spool.keep_for_postmaster(id)
+    }
+
     /// Keeps what a host's replies came to, for all recipients that they settle, in one step: between two there would be
     /// time to die, and to send the message again to one that has it. `relay` is for the log: `mx.x.example[198.51.100.7]`,
     /// or `none`.

@@ -42,6 +42,16 @@ impl ReplyReader {
         self.octets.extend_from_slice(octets);
     }
 
+    /// How many octets wait to be read as replies.
+    pub(crate) fn octets(&self) -> usize {
+        self.octets.len()
+    }
+
+    /// Those octets, which are then no longer here.
+    pub(crate) fn take_octets(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.octets)
+    }
+
     /// True when octets have arrived that belong to no reply yet read.
     pub(crate) fn has_leftovers(&self) -> bool {
         !self.octets.is_empty() || self.code.is_some()

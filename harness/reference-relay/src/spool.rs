@@ -4,6 +4,7 @@
 //! queue/Q1.content     the message
 //! queue/Q1.envelope    JSON: sender, recipients, what became of each
 //! archive/             where Exchange 5.5 put what it did not report (KB Q254893)
+//! postmaster/          mail to the relay's own postmaster, where nobody else is told of (RFC 5321 section 4.5.1)
 //! damaged/             what could not be read at start
 //! counter              the last queue id given out
 //! ```
@@ -44,7 +45,7 @@ pub(crate) fn number(id: &str) -> Option<u64> {
 impl Spool {
     /// Opens or creates the spool, and reads what is in it.
     pub(crate) fn open(root: &Path) -> io::Result<(Self, Found)> {
-        for directory in ["queue", "archive", "damaged"] {
+        for directory in ["queue", "archive", "damaged", "postmaster"] {
             fs::create_dir_all(root.join(directory))?;
         }
         let spool = Self {
@@ -56,7 +57,7 @@ impl Spool {
         // The largest id in sight, lest a lost counter give one out twice.
         let counter = fs::read_to_string(root.join("counter")).ok().and_then(|text| text.trim().parse().ok());
         let mut last = counter.unwrap_or(0);
-        for directory in ["queue", "archive", "damaged"] {
+        for directory in ["queue", "archive", "damaged", "postmaster"] {
             for name in spool.names(directory)? {
                 last = last.max(name.split('.').next().and_then(number).unwrap_or(0));
             }
@@ -82,7 +83,7 @@ impl Spool {
 
     /// Replaces a message's envelope.
     pub(crate) fn update(&self, envelope: &Envelope) -> io::Result<()> {
-        let json = serde_json::to_vec_pretty(envelope)?;
+        let json = serde_json::to_vec(envelope)?;
         self.replace(&self.path("queue", &envelope.id, "envelope"), &json)
     }
 
@@ -110,6 +111,11 @@ impl Spool {
         fs::rename(self.path("queue", id, "envelope"), self.path("archive", id, "envelope"))?;
         self.step();
         fs::remove_file(self.path("queue", id, "content"))
+    }
+
+    /// Puts a message's content into the postmaster's folder. To do it twice is to do it once.
+    pub(crate) fn keep_for_postmaster(&self, id: &str) -> io::Result<()> {
+        self.replace(&self.path("postmaster", id, "content"), &self.content(id)?)
     }
 
     /// The envelopes in the archive, in the order of their ids; those that cannot be read are passed over.

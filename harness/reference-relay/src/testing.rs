@@ -22,7 +22,7 @@ use crate::config::{Config, Queue, Timeouts, TlsPolicy, Vintage};
 use crate::environment::{BoxFuture, Clock, Datagrams, Listener, Network, Stream};
 use crate::{QueueEntry, Relay};
 
-pub(crate) use host::{Host, Say};
+pub(crate) use host::{Early, Host, Say};
 use names::Questions;
 pub(crate) use names::Zone;
 
@@ -36,6 +36,7 @@ pub(crate) fn config() -> Config {
         trusted: vec![IpAddr::V4(Ipv4Addr::new(198, 51, 100, 9))],
         smarthost: None,
         routes: Vec::new(),
+        postmaster: None,
         auth: None,
         tls: TlsPolicy::Opportunistic,
         tls_roots: Vec::new(),

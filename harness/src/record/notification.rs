@@ -92,7 +92,9 @@ fn recipient(fields: Vec<(String, String)>) -> NotifiedRecipient {
         original: field("Original-Recipient").map(address),
         action: field("Action").unwrap_or_default().trim().to_ascii_lowercase(),
         // RFC 3464 section 2.3.4: a comment may follow
-        status: field("Status").and_then(|s| s.split(' ').next().map(str::to_owned)).unwrap_or_default(),
+        status: field("Status")
+            .and_then(|s| s.split([' ', '\t', '(']).next().map(str::to_owned))
+            .unwrap_or_default(),
         fields,
     }
 }
@@ -127,8 +129,7 @@ fn only_one_that_fits(notification: &Notification, submissions: &[Submission]) -
         };
         let text = notification.text.to_lowercase();
         let told = notification.recipients.iter().any(names)
-            || notification.recipients.is_empty()
-                && own.iter().any(|to| text.contains(&to.to_lowercase()));
+            || notification.recipients.is_empty() && own.iter().any(|to| text.contains(&to.to_lowercase()));
         let refused = submission.recipients.iter().all(|r| matches!(r.fate, Accepted::No { .. }));
         told && !refused && submission.at <= notification.at
     };

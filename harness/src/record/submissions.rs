@@ -16,8 +16,10 @@ pub(super) fn of(sessions: &[Session], sent: Vec<Sent>) -> Vec<Submission> {
     }
     let mut submissions = Vec::new();
     for sent in sent {
-        let session =
-            sent.session.as_ref().and_then(|(mock, ordinal)| clients.get(&(mock.as_str(), *ordinal)).copied());
+        let session = sent
+            .session
+            .as_ref()
+            .and_then(|(mock, ordinal)| clients.get(&(mock.as_str(), *ordinal)).copied());
         let place = session.and_then(|session| {
             let next = used.entry(session).or_default();
             let place = Place { session, transaction: *next };

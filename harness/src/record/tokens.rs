@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Submission;
 use super::mail::{self, Field};
+use super::{Accepted, Submission};
 
 /// The domain of our own Message-IDs.
 pub(super) const DOMAIN: &str = "gauntlet.example";
@@ -17,7 +17,11 @@ pub(super) struct Tokens<'a>(BTreeMap<&'a str, usize>);
 impl<'a> Tokens<'a> {
     pub(super) fn of(submissions: &'a [Submission]) -> Self {
         let token = |(at, s): (usize, &'a Submission)| Some((s.token.as_deref()?, at));
-        Self(submissions.iter().enumerate().rev().filter_map(token).collect())
+        // of several with one token the first that was not refused: a client may have come back with the same mail
+        let refused = |s: &Submission| s.recipients.iter().all(|r| matches!(r.fate, Accepted::No { .. }));
+        let (first, last): (Vec<_>, Vec<_>) =
+            submissions.iter().enumerate().rev().partition(|(_, s)| refused(s));
+        Self(first.into_iter().chain(last).filter_map(token).collect())
     }
 
     fn find(&self, token: &str) -> Option<usize> {

@@ -212,6 +212,7 @@ fn configure(settings: &Settings, vintage: Vintage) -> Result<Config, Unsupporte
             .iter()
             .map(|(domain, host)| Route { domain: domain.clone(), via: Host::Name(host.clone()) })
             .collect(),
+        postmaster: None,
         auth: settings.auth.as_ref().map(auth).transpose()?,
         tls: match settings.tls {
             Tls::Off => TlsPolicy::Off,

@@ -174,8 +174,8 @@ impl<'a> Story<'a> {
             .map(|query| format!("{} {}: {}", query.record_type, query.name, query.outcome))
             .collect();
         if !failed.is_empty() {
-            let lines: String = failed.iter().map(|line| format!("{line}\n")).collect();
-            self.told(format!("\n== dns\n{lines}"));
+            let lines: Vec<String> = failed.into_iter().collect();
+            self.told(format!("\n== dns\n{}\n", lines.join("\n")));
         }
     }
 

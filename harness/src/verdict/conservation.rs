@@ -239,10 +239,20 @@ fn returned_twice(record: &Record, ledger: &Ledger<'_>, unit: &Unit<'_>) -> Opti
     })
 }
 
-fn refused_and_yet(record: &Record, ledger: &Ledger<'_>, unit: &Unit<'_>, at: &str, reply: Option<&str>) -> Option<Finding> {
+fn refused_and_yet(
+    record: &Record,
+    ledger: &Ledger<'_>,
+    unit: &Unit<'_>,
+    at: &str,
+    reply: Option<&str>,
+) -> Option<Finding> {
     let how = reply.map_or_else(|| "the connection ended".to_owned(), |reply| format!("`{reply}`"));
     let refused = format!("{} was refused at {at} ({how})", unit.name(record));
-    let clause = if reply.is_none() { "RFC 5321 section 4.1.1.10" } else { "RFC 5321 section 4.2.5" };
+    let clause = match reply {
+        None => "RFC 5321 section 4.1.1.10",
+        Some(_) if at == "end-of-data" => "RFC 5321 section 4.2.5",
+        Some(_) => "RFC 5321 section 4.2.1",
+    };
     if !unit.copies.is_empty() {
         let copy = &unit.copies[0];
         let why =

@@ -88,9 +88,16 @@ fn excused(body: &[u8]) -> bool {
     bare || body.split(|b| *b == b'\n').any(|line| line.len() > 999)
 }
 
-/// Without anything that an excused body may lose.
+/// Without anything that an excused body may lose, and without the space that may follow where a long line was broken.
 fn loose(leaves: &[Vec<u8>]) -> Vec<Vec<u8>> {
-    let strip = |leaf: &Vec<u8>| leaf.iter().copied().filter(|b| !matches!(b, b'\r' | b'\n' | 0)).collect();
+    let strip = |leaf: &Vec<u8>| -> Vec<u8> {
+        let kept = leaf.iter().enumerate().filter(|&(at, b)| match b {
+            b'\r' | b'\n' | 0 => false,
+            b' ' => at == 0 || leaf[at - 1] != b'\n',
+            _ => true,
+        });
+        kept.map(|(_, b)| *b).collect()
+    };
     leaves.iter().map(strip).collect()
 }
 
@@ -158,8 +165,14 @@ fn header(role: Role, sent: &[u8], got: &[u8], converted: bool, breaches: &mut V
     }
 }
 
-/// Folding apart, which no one reads.
+/// Folding apart, which no one reads. What is past the limit of a line may be folded anywhere (RFC 5321 section
+/// 4.5.3.1.6).
 fn same_value(a: &Field, b: &Field) -> bool {
+    let too_long = |field: &Field| field.name.len() + 2 + field.value.len() > 998;
+    let solid = |field: &Field| field.value.split_ascii_whitespace().collect::<String>();
+    if too_long(a) && too_long(b) && solid(a) == solid(b) {
+        return true;
+    }
     a.value.split_ascii_whitespace().eq(b.value.split_ascii_whitespace())
 }
 
@@ -205,7 +218,7 @@ fn is_mime(name: &str) -> bool {
 fn may_change(role: Role, name: &str, converted: bool) -> bool {
     let addresses = ["From", "To", "Cc", "Reply-To", "Sender", "Date", "Message-ID"];
     converted && is_mime(name)
-        // RFC 6409 section 8.4 to 8.6: addresses may be completed, aliases resolved
+        // RFC 6409 section 8.2, 8.3: Date, Message-ID; 8.7, 8.8: aliases resolved, addresses rewritten
         || role == Role::Submission && addresses.iter().any(|field| field.eq_ignore_ascii_case(name))
 }
 

@@ -1,10 +1,13 @@
 //! Whether a scenario's decisive event came to be. Where not, the run has shown nothing: unsupported, never a pass.
 
+use std::collections::BTreeSet;
+
 use mock_servers::transcript::{Side, What};
 
 use super::{ExpectationResult, State};
+use crate::record::mail::domain;
 use crate::record::{Accepted, Record};
-use crate::scenario::{Check, Decisive, Scenario};
+use crate::scenario::{Check, Decisive, Reach, Scenario};
 
 /// What did not come to be.
 pub(super) struct Missing {
@@ -65,6 +68,9 @@ fn derived(scenario: &Scenario, record: &Record, results: &[ExpectationResult]) 
     let targets: Vec<&crate::scenario::Server> = scenario.servers.iter().filter(aimed_at).collect();
     let depends = scenario.expect.iter().any(|expectation| needs_a_server(&expectation.check));
     let none_met = targets.iter().all(|server| !met(record, &server.script.name));
+    if none_met && looked_for(scenario, record, results, &targets) {
+        return None;
+    }
     if !targets.is_empty() && none_met && depends {
         let names: Vec<&str> = targets.iter().map(|server| server.script.name.as_str()).collect();
         return Some(format!("the relay accepted mail and never came to {}", names.join(", ")));
@@ -81,6 +87,28 @@ fn derived(scenario: &Scenario, record: &Record, results: &[ExpectationResult]) 
     }
     let names: Vec<&str> = with_rules.iter().map(|server| server.script.name.as_str()).collect();
     Some(format!("no rule of {} ever fired", names.join(", ")))
+}
+
+/// Whether the relay set out for a destination although it came to no server: it asked the DNS for one, none of the
+/// servers can be reached at all, or what is required of a destination that fails was seen.
+fn looked_for(
+    scenario: &Scenario,
+    record: &Record,
+    results: &[ExpectationResult],
+    targets: &[&crate::scenario::Server],
+) -> bool {
+    let accepted = record.submissions.iter().flat_map(|s| &s.recipients).filter(|r| r.fate == Accepted::Yes);
+    let mut domains: BTreeSet<String> = accepted.map(|r| domain(&r.to).to_ascii_lowercase()).collect();
+    domains.extend(targets.iter().flat_map(|s| &s.serves).map(|s| s.domain.to_ascii_lowercase()));
+    // the sender's own domain may be asked for when the mail is taken
+    for sender in record.submissions.iter().map(|s| domain(&s.from).to_ascii_lowercase()) {
+        domains.remove(&sender);
+    }
+    let asked = record.queries.iter().any(|query| domains.contains(&query.name.to_ascii_lowercase()));
+    let dead = |server: &&crate::scenario::Server| server.addresses.iter().all(|a| a.reach != Reach::Good);
+    let mut held = scenario.expect.iter().zip(results).filter(|(_, result)| result.state == State::Held);
+    let failing = held.any(|(e, _)| matches!(e.check, Check::Untouched(_) | Check::Returned(_)));
+    asked || !targets.is_empty() && targets.iter().all(dead) || failing
 }
 
 fn needs_a_server(check: &Check) -> bool {

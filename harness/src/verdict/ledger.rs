@@ -7,9 +7,9 @@ use std::ops::Range;
 use mock_servers::RunTime;
 use mock_servers::transcript::Side;
 
+use super::Evidence;
 use crate::record::conversation::{acknowledged, transaction_events};
 use crate::record::mail::{domain, normal};
-use super::Evidence;
 use crate::record::{Accepted, Notification, Place, QueueEntry, QueueState, Record, Submission};
 use crate::scenario::Scenario;
 
@@ -174,7 +174,11 @@ impl<'a> Ledger<'a> {
     fn notify(&mut self, record: &'a Record, notification: &'a Notification) {
         let Some(submission) = notification.submission else { return };
         let sender = normal(&record.submissions[submission].from);
-        if !notification.to.iter().any(|to| normal(to) == sender) {
+        // a sender without a domain may have been completed
+        let completed = |to: &str| {
+            !sender.is_empty() && domain(&sender).is_empty() && to.starts_with(&format!("{sender}@"))
+        };
+        if !notification.to.iter().map(|to| normal(to)).any(|to| to == sender || completed(&to)) {
             return;
         }
         let place = notification.place;
@@ -203,12 +207,14 @@ impl<'a> Ledger<'a> {
         let warns =
             ["delay", "warning"].iter().any(|word| notification.subject.to_lowercase().contains(word));
         let action = if warns { "delayed" } else { "failed" };
-        let words: BTreeSet<&str> = text.split(between_words).map(|word| word.trim_end_matches('.')).collect();
+        let words: BTreeSet<&str> =
+            text.split(between_words).map(|word| word.trim_end_matches('.')).collect();
         let named = |unit: &Unit<'a>| {
             let address = normal(unit.to).to_lowercase();
             words.contains(address.as_str()) || address.contains(between_words) && text.contains(&address)
         };
-        let Some(units) = self.of_submission.get(submission).and_then(|range| self.units.get_mut(range.clone()))
+        let Some(units) =
+            self.of_submission.get(submission).and_then(|range| self.units.get_mut(range.clone()))
         else {
             return;
         };

@@ -13,10 +13,14 @@ mod conservation_tests;
 mod content;
 #[cfg(test)]
 mod content_tests;
+#[cfg(test)]
+mod exceptions_tests;
 mod exercised;
 mod expect;
 #[cfg(test)]
 mod expect_tests;
+#[cfg(test)]
+mod innocent_tests;
 mod ledger;
 mod notices;
 #[cfg(test)]

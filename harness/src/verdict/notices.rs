@@ -1,5 +1,7 @@
 //! Notifications: true, in form, to the one who asked for them, and not to one who did not.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use mock_servers::transcript::{Reply, Side, Transaction};
 
 use super::ledger::{Ledger, Notice, Unit, submission_name};
@@ -11,17 +13,19 @@ use crate::record::{Notification, Record, Submission};
 /// Judges each notification, and each for its recipients.
 pub(super) fn judge(record: &Record, ledger: &Ledger<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
+    let offered: BTreeSet<usize> = dsn_offered(record);
+    let refused = LastWords::of(record);
     for notification in &record.notifications {
-        let judging = Judging { record, notification };
+        let judging = Judging { record, offered: &offered, notification };
         judging.envelope(&mut findings);
         judging.form(&mut findings);
         judging.fields(&mut findings);
     }
     for unit in &ledger.units {
         for notice in &unit.notices {
-            let judging = Judging { record, notification: notice.notification };
+            let judging = Judging { record, offered: &offered, notification: notice.notification };
             findings.extend(judging.asked_for(unit, notice));
-            findings.extend(judging.diagnosis(unit, notice));
+            findings.extend(judging.diagnosis(&refused, unit, notice));
         }
     }
     findings
@@ -29,6 +33,8 @@ pub(super) fn judge(record: &Record, ledger: &Ledger<'_>) -> Vec<Finding> {
 
 struct Judging<'a> {
     record: &'a Record,
+    /// Sessions of submission in which the relay offered DSN.
+    offered: &'a BTreeSet<usize>,
     notification: &'a Notification,
 }
 
@@ -52,14 +58,16 @@ impl Judging<'_> {
     fn envelope(&self, findings: &mut Vec<Finding>) {
         let n = self.notification;
         let Some(about) = self.about() else { return };
-        if !n.from.is_empty() {
+        let to_postmaster =
+            n.to.iter()
+                .all(|to| normal(to).split('@').next().is_some_and(|l| l.eq_ignore_ascii_case("postmaster")));
+        let to_sender = n.to.iter().any(|to| normal(to) == normal(&about.from));
+        // what the postmaster is told of others' mail is a local matter, and no notification to its sender
+        if !n.from.is_empty() && (to_sender || !to_postmaster) {
             let why = format!("has the reverse-path <{}>", n.from);
             let it = "sends notifications with the null reverse-path";
             findings.push(self.finding(Severity::Violates, "reverse-path", it, "RFC 5321 section 6.1", &why));
         }
-        let to_postmaster =
-            n.to.iter()
-                .all(|to| normal(to).split('@').next().is_some_and(|l| l.eq_ignore_ascii_case("postmaster")));
         if about.from.is_empty() && !to_postmaster {
             let why = format!(
                 "is about {}, which itself came with the null reverse-path",
@@ -94,10 +102,7 @@ impl Judging<'_> {
     /// Whether the relay offered DSN to who submitted: then RFC 3461 binds it.
     fn dsn_offered(&self) -> bool {
         let place = self.about().and_then(|about| about.place);
-        place.is_some_and(|place| {
-            let talk = conversation(&self.record.sessions[place.session]);
-            talk.exchanges.iter().any(|exchange| exchange.offered("DSN"))
-        })
+        place.is_some_and(|place| self.offered.contains(&place.session))
     }
 
     fn form(&self, findings: &mut Vec<Finding>) {
@@ -158,7 +163,7 @@ impl Judging<'_> {
         let parameters = &self.record.sessions[place.session].transactions[place.transaction].parameters;
         let given = parameters.iter().find_map(|p| {
             let (key, value) = p.split_once('=')?;
-            key.eq_ignore_ascii_case("ENVID").then(|| from_xtext(value))
+            key.eq_ignore_ascii_case("ENVID").then(|| from_xtext(value).trim().to_owned())
         });
         let fields = &self.notification.message_fields;
         let told = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("Original-Envelope-Id"));
@@ -172,7 +177,7 @@ impl Judging<'_> {
         }
     }
 
-    /// NOTIFY is honoured (RFC 3461 section 5.2.2, 5.2.3, 5.2.5, 5.2.6).
+    /// NOTIFY is honoured (RFC 3461 section 5.2.2, 5.2.3, 5.2.5 to 5.2.7).
     fn asked_for(&self, unit: &Unit<'_>, notice: &Notice<'_>) -> Option<Finding> {
         let word = match notice.action {
             "failed" => "FAILURE",
@@ -190,6 +195,7 @@ impl Judging<'_> {
             "FAILURE" => "RFC 3461 section 5.2.6",
             "DELAY" => "RFC 3461 section 5.2.5",
             _ if notice.action == "relayed" => "RFC 3461 section 5.2.2",
+            _ if notice.action == "expanded" => "RFC 3461 section 5.2.7",
             _ => "RFC 3461 section 5.2.3",
         };
         let notify = if unit.notify.is_empty() {
@@ -213,9 +219,9 @@ impl Judging<'_> {
 
     /// After a refusal by another server: who said it and what (RFC 3461 section 6.3 (h), (i)). Judged where the last
     /// thing that any server said about the recipient was a permanent refusal.
-    fn diagnosis(&self, unit: &Unit<'_>, notice: &Notice<'_>) -> Option<Finding> {
+    fn diagnosis(&self, said: &LastWords<'_>, unit: &Unit<'_>, notice: &Notice<'_>) -> Option<Finding> {
         let recipient = &notice.notification.recipients[notice.recipient?];
-        if notice.action != "failed" || !self.dsn_offered() || !last_word_was_no(self.record, unit, notice) {
+        if notice.action != "failed" || !self.dsn_offered() || !said.no(unit, notice) {
             return None;
         }
         let has = |name: &str| recipient.fields.iter().any(|(field, _)| field.eq_ignore_ascii_case(name));
@@ -231,19 +237,47 @@ impl Judging<'_> {
     }
 }
 
-fn last_word_was_no(record: &Record, unit: &Unit<'_>, notice: &Notice<'_>) -> bool {
-    let about = |t: &&Transaction| {
-        t.started >= unit.of.at
-            && t.started <= notice.notification.at
-            && normal(&t.from) == normal(&unit.of.from)
-            && t.recipients.iter().any(|r| normal(&r.to) == normal(unit.to))
+/// The sessions with clients in which the relay offered DSN.
+fn dsn_offered(record: &Record) -> BTreeSet<usize> {
+    let about = record.notifications.iter().filter_map(|n| record.submissions.get(n.submission?)?.place);
+    let sessions: BTreeSet<usize> = about.map(|place| place.session).collect();
+    let offered = |session: &usize| {
+        conversation(&record.sessions[*session]).exchanges.iter().any(|exchange| exchange.offered("DSN"))
     };
-    let servers = record.sessions.iter().filter(|s| s.mock_is == Side::Server);
-    let last = servers.flat_map(|s| &s.transactions).filter(about).max_by_key(|t| t.started);
-    last.is_some_and(|t| {
-        let mut recipients = t.recipients.iter().filter(|r| normal(&r.to) == normal(unit.to));
-        recipients.any(|r| r.reply.as_ref().is_some_and(Reply::is_permanent))
-    })
+    sessions.into_iter().filter(offered).collect()
+}
+
+/// What servers said about recipients.
+struct LastWords<'a>(BTreeMap<(String, String), Vec<Word<'a>>>);
+
+/// A transaction, and whether a recipient was permanently refused in it.
+type Word<'a> = (&'a Transaction, bool);
+
+impl<'a> LastWords<'a> {
+    fn of(record: &'a Record) -> Self {
+        let mut words: BTreeMap<(String, String), Vec<Word<'a>>> = BTreeMap::new();
+        let servers = record.sessions.iter().filter(|s| s.mock_is == Side::Server);
+        for transaction in servers.flat_map(|s| &s.transactions) {
+            let from = normal(&transaction.from);
+            let mut said: BTreeMap<String, bool> = BTreeMap::new();
+            for recipient in &transaction.recipients {
+                let no = recipient.reply.as_ref().is_some_and(Reply::is_permanent);
+                *said.entry(normal(&recipient.to)).or_default() |= no;
+            }
+            for (to, no) in said {
+                words.entry((from.clone(), to)).or_default().push((transaction, no));
+            }
+        }
+        Self(words)
+    }
+
+    /// Whether the last one before a notice was a permanent refusal.
+    fn no(&self, unit: &Unit<'_>, notice: &Notice<'_>) -> bool {
+        let said = self.0.get(&(normal(&unit.of.from), normal(unit.to)));
+        let about = |(t, _): &&Word<'_>| t.started >= unit.of.at && t.started <= notice.notification.at;
+        let last = said.into_iter().flatten().filter(about).max_by_key(|(t, _)| t.started);
+        last.is_some_and(|(_, no)| *no)
+    }
 }
 
 /// RFC 3464 section 2.3.4: digits without leading zeros, three of them at most.

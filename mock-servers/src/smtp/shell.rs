@@ -220,9 +220,38 @@ impl Shell {
         }
     }
 
+    /// Waits until the peer has taken all that was said. A peer that is still writing takes it only after that: so what it
+    /// says meanwhile is read, and written down.
+    async fn acknowledged(&mut self) {
+        loop {
+            let read = poll_fn(|cx| {
+                if self.wire.connection().poll_acknowledged(cx).is_ready() {
+                    return Poll::Ready(None);
+                }
+                if !self.peer_open {
+                    return Poll::Pending;
+                }
+                poll_bytes(&mut self.wire, cx, &mut self.buffer).map(Some)
+            });
+            match read.await {
+                Some(Progress::Read(0)) => {
+                    self.peer_open = false;
+                    self.closed(self.mock_is.other(), Close::Fin);
+                }
+                Some(Progress::Read(count)) => {
+                    let bytes = self.buffer[..count].to_vec();
+                    let (from, tls) = (self.mock_is.other(), self.wire.is_tls());
+                    self.record.event(self.now(), What::Bytes { from, bytes, tls, part: Part::Lines });
+                }
+                // Acknowledged, or gone.
+                _ => return,
+            }
+        }
+    }
+
     async fn reset(mut self, at_once: bool) {
         if !at_once {
-            poll_fn(|cx| self.wire.connection().poll_acknowledged(cx)).await;
+            self.acknowledged().await;
         }
         // A connection that is already gone cannot be reset, and need not.
         let _ = self.wire.connection().reset_on_drop();

@@ -1,11 +1,14 @@
 //! A connection to a next hop: octets out, replies in, a timeout on each.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context as Waking, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
@@ -15,6 +18,22 @@ use crate::reply::{BadReply, Reply, ReplyReader};
 
 /// How much is written under one [`Timeouts::block`](crate::config::Timeouts::block).
 const BLOCK: usize = 16 * 1024;
+
+/// How long the reply to a QUIT that nothing hangs on is waited for.
+const LAST_WAIT: Duration = Duration::from_secs(5);
+/// What is read while content is written: more is left to the network.
+const MOST_EARLY: usize = 64 * 1024;
+
+/// Whether a QUIT would be taken for content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AwaitsContent {
+    No,
+    /// If the reply that is read now is a 354.
+    IfThisSaysSo,
+    /// DATA was sent; other replies come before the one to it.
+    IfALaterSaysSo,
+    Yes,
+}
 
 /// Why nothing more can be said or heard.
 #[derive(Debug, thiserror::Error)]
@@ -34,10 +53,13 @@ pub(super) struct Connection {
     pub(super) context: Arc<Context>,
     stream: Box<dyn Stream>,
     replies: ReplyReader,
-    /// QUIT is no longer due: the peer has gone, is going (421), or cannot be understood.
+    /// QUIT is no longer due: the peer has gone, is going (421), or could not be understood and has been told QUIT.
     over: bool,
     /// Something was to be sent and could not be.
     cut_off: bool,
+    /// The peer has closed; found while content was written.
+    ended: bool,
+    pub(super) awaits_content: AwaitsContent,
 }
 
 impl Connection {
@@ -50,7 +72,8 @@ impl Connection {
     }
 
     fn over(context: Arc<Context>, stream: Box<dyn Stream>) -> Self {
-        Self { context, stream, replies: ReplyReader::default(), over: false, cut_off: false }
+        let (replies, awaits_content) = (ReplyReader::default(), AwaitsContent::No);
+        Self { context, stream, replies, over: false, cut_off: false, ended: false, awaits_content }
     }
 
     /// Sends a command and reads the reply to it.
@@ -89,8 +112,111 @@ impl Connection {
         let context = self.context.clone();
         let reply = context.within(limit, self.read_reply()).await.unwrap_or(Err(Broken::TimedOut));
         // RFC 5321 section 3.8: 421 may come at any time, and the server closes after it.
-        self.over |= reply.as_ref().map_or(true, |reply| reply.code == 421);
+        self.over |= reply.as_ref().map_or(true, |reply| reply.code == 421) || self.cut_off;
+        if let Err(Broken::Garbled(bad)) = &reply {
+            self.leave(bad).await;
+        }
         reply
+    }
+
+    /// Section 4.1.1.10: even a peer that cannot be understood is told QUIT before the connection is closed, once, unless it
+    /// would take that for content.
+    async fn leave(&mut self, bad: &BadReply) {
+        let context = self.context.clone();
+        let is_content = match self.awaits_content {
+            AwaitsContent::No => false,
+            AwaitsContent::Yes => true,
+            AwaitsContent::IfThisSaysSo => !matches!(bad, BadReply::Code(line) if !line.starts_with("354")),
+            AwaitsContent::IfALaterSaysSo => {
+                context.within(LAST_WAIT, self.hears_354()).await.unwrap_or(false)
+            }
+        };
+        if is_content || self.cut_off || self.ended {
+            return;
+        }
+        let farewell = async {
+            self.stream.write_all(b"QUIT\r\n").await?;
+            self.stream.flush().await?;
+            // The peer closes after its reply, which need not be one.
+            let mut octets = [0; 4096];
+            while self.stream.read(&mut octets).await? > 0 {}
+            self.stream.shutdown().await
+        };
+        // There is nobody to tell if it fails.
+        let _ = context.within(LAST_WAIT, farewell).await;
+    }
+
+    /// Whether a line that begins with 354 is among what comes.
+    async fn hears_354(&mut self) -> bool {
+        let mut heard = self.replies.take_octets();
+        let mut octets = [0; 4096];
+        loop {
+            if heard.split(|&octet| octet == b'\n').any(|line| line.starts_with(b"354")) {
+                return true;
+            }
+            match self.stream.read(&mut octets).await {
+                Ok(0) | Err(_) => {
+                    self.ended = true;
+                    return false;
+                }
+                Ok(read) if heard.len() < MOST_EARLY => heard.extend_from_slice(&octets[..read]),
+                Ok(_) => return true,
+            }
+        }
+    }
+
+    /// Sends content, and hears what the peer says meanwhile: one that refuses it before its end may close, and what it said
+    /// is lost if it has not been read by then; one that waits for its reply to be read may read no more itself. A reply that
+    /// has come so is the next that [`Connection::reply`] gives.
+    pub(super) async fn send_content(&mut self, octets: &[u8]) -> Result<(), Broken> {
+        self.awaits_content = AwaitsContent::Yes;
+        let context = self.context.clone();
+        for block in octets.chunks(BLOCK) {
+            let mut written = 0;
+            let done = poll_fn(|cx| self.poll_block(cx, block, &mut written));
+            match context.within(context.config.timeouts.block, done).await {
+                Some(Ok(())) => {}
+                Some(Err(_)) => {
+                    self.cut_off = true;
+                    return Ok(());
+                }
+                None => {
+                    self.cut_off = true;
+                    self.over = true;
+                    return if self.replies.has_leftovers() { Ok(()) } else { Err(Broken::TimedOut) };
+                }
+            }
+        }
+        self.awaits_content = AwaitsContent::No;
+        Ok(())
+    }
+
+    fn poll_block(&mut self, cx: &mut Waking<'_>, block: &[u8], written: &mut usize) -> Poll<io::Result<()>> {
+        loop {
+            // What there is to hear first: writing may be what ends the connection.
+            while !self.ended && self.replies.octets() < MOST_EARLY {
+                let mut octets = [0; 4096];
+                let mut buffer = ReadBuf::new(&mut octets);
+                match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+                    Poll::Pending => break,
+                    Poll::Ready(Ok(())) if buffer.filled().is_empty() => self.ended = true,
+                    Poll::Ready(Ok(())) => self.replies.push(buffer.filled()),
+                    Poll::Ready(Err(error)) => {
+                        self.ended = true;
+                        return Poll::Ready(Err(error));
+                    }
+                }
+            }
+            if *written == block.len() {
+                return Pin::new(&mut self.stream).poll_flush(cx);
+            }
+            match Pin::new(&mut self.stream).poll_write(cx, &block[*written..]) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(count)) => *written += count,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            }
+        }
     }
 
     async fn read_reply(&mut self) -> Result<Reply, Broken> {
@@ -98,6 +224,9 @@ impl Connection {
         loop {
             if let Some(reply) = self.replies.next()? {
                 return Ok(reply);
+            }
+            if self.ended {
+                return Err(Broken::Closed);
             }
             match self.stream.read(&mut octets).await {
                 Ok(0) | Err(_) => return Err(Broken::Closed),

@@ -16,6 +16,8 @@ pub(crate) enum Destination {
     },
     /// The host at an address literal (RFC 5321 section 4.1.3).
     Literal(IpAddr),
+    /// The relay's own folder for its postmaster (section 4.5.1).
+    Postmaster,
     /// The mail exchangers of a domain, in lower case.
     Domain(String),
 }
@@ -28,12 +30,15 @@ pub(crate) enum NamedHost {
 }
 
 impl Destination {
-    /// A route for the domain goes before the smart host, and that before DNS.
+    /// A route for the domain goes before the postmaster's folder, this before the smart host, and that before DNS.
     pub(crate) fn of(address: &str, config: &Config) -> Self {
         let domain = domain_of(address);
         let route = config.routes.iter().find(|route| route.domain.eq_ignore_ascii_case(domain));
         if let Some(route) = route {
             return Self::Named { host: NamedHost::of(&route.via), smart: false };
+        }
+        if config.is_own_postmaster(address) {
+            return Self::Postmaster;
         }
         if let Some(host) = &config.smarthost {
             return Self::Named { host: NamedHost::of(host), smart: true };

@@ -26,6 +26,8 @@ pub(super) async fn of(context: &Context, destination: &Destination) -> Result<V
             return Ok(vec![Host { name: name.clone(), address: None }]);
         }
         Destination::Named { host: NamedHost::Address(address), .. } => return Ok(vec![at(*address)]),
+        // Kept, and not sent anywhere.
+        Destination::Postmaster => return Ok(Vec::new()),
         Destination::Literal(ip) => return Ok(vec![at(SocketAddr::new(*ip, SMTP_PORT))]),
         Destination::Domain(domain) => domain,
     };

@@ -30,6 +30,11 @@ use transaction::{Done, Fate, Verdict};
 /// queue as they become known. Gives back a session that can be used again.
 pub(crate) async fn attempt(context: &Arc<Context>, job: &Job, session: Option<Session>) -> Option<Session> {
     let mut walk = Walk::new(context, job);
+    if job.destination == Destination::Postmaster {
+        walk.keep();
+        walk.settle_the_rest();
+        return session;
+    }
     let session = match context.queue.content(&job.envelope.id) {
         Ok(message) => walk.run(&message, session).await,
         Err(error) => {
@@ -57,18 +62,29 @@ struct Walk<'a> {
     /// A host may have taken the message without our knowing. No other is to be given it as well, at least not in this
     /// attempt: RFC 1047.
     in_doubt: bool,
+    /// The last session took no further mail; the same host is to be asked afresh.
+    stale: bool,
 }
 
 impl<'a> Walk<'a> {
     fn new(context: &'a Arc<Context>, job: &'a Job) -> Self {
         let pending = job.recipients.clone();
-        Self { context, job, pending, problems: BTreeMap::new(), asked: Vec::new(), in_doubt: false }
+        Self {
+            context,
+            job,
+            pending,
+            problems: BTreeMap::new(),
+            asked: Vec::new(),
+            in_doubt: false,
+            stale: false,
+        }
     }
 
     async fn run(&mut self, content: &[u8], session: Option<Session>) -> Option<Session> {
         if let Some(session) = session {
             let address = session.address();
             match self.transact(content, session).await {
+                Some(session) if std::mem::take(&mut self.stale) => session.quit().await,
                 Some(session) if self.is_over() => return Some(session),
                 Some(session) => {
                     session.quit().await;
@@ -110,18 +126,24 @@ impl<'a> Walk<'a> {
                     continue;
                 }
                 self.asked.push(address);
-                let session = match Session::open(self.context, destination, &host.name, address).await {
-                    Ok(session) => self.transact(content, session).await,
-                    Err(problem) => {
-                        self.note(&session::relay_name(&host.name, address), &problem);
-                        continue;
+                // Again only after a session that has delivered something, and so not for ever.
+                loop {
+                    let session = match Session::open(self.context, destination, &host.name, address).await {
+                        Ok(session) => self.transact(content, session).await,
+                        Err(problem) => {
+                            self.note(&session::relay_name(&host.name, address), &problem);
+                            break;
+                        }
+                    };
+                    if self.is_over() {
+                        return session;
                     }
-                };
-                if self.is_over() {
-                    return session;
-                }
-                if let Some(session) = session {
-                    session.quit().await;
+                    if let Some(session) = session {
+                        session.quit().await;
+                    }
+                    if !std::mem::take(&mut self.stale) {
+                        break;
+                    }
                 }
             }
         }
@@ -141,6 +163,8 @@ impl<'a> Walk<'a> {
             for (index, verdict) in verdicts {
                 match verdict {
                     Verdict::Settled(outcome) => settled.push((index, outcome)),
+                    // It is the session's fault.
+                    Verdict::PutOff(_) if fate == Fate::Stale => self.pending.push(index),
                     Verdict::PutOff(problem) => {
                         self.blame(index, &relay, problem);
                         self.pending.push(index);
@@ -160,7 +184,28 @@ impl<'a> Walk<'a> {
             self.pending.extend(left_over);
             self.pending.sort_unstable();
             self.in_doubt |= fate == Fate::InDoubt;
-            return (fate == Fate::Open).then_some(session);
+            self.stale = fate == Fate::Stale;
+            return matches!(fate, Fate::Open | Fate::Stale).then_some(session);
+        }
+    }
+
+    /// Delivers to the postmaster's folder (RFC 5321 section 4.5.1).
+    fn keep(&mut self) {
+        let delivered = || Outcome::Delivered {
+            host: self.context.config.hostname.clone(),
+            reply: "kept in the spool's folder postmaster".to_owned(),
+            speaks_dsn: false,
+        };
+        match self.context.queue.keep_for_postmaster(&self.job.envelope.id) {
+            Ok(()) => {
+                let outcomes =
+                    std::mem::take(&mut self.pending).into_iter().map(|index| (index, delivered()));
+                self.context.queue.settle(self.job, "none", outcomes.collect());
+            }
+            Err(error) => {
+                let explanation = format!("The message cannot be kept: {error}.");
+                self.note("none", &problem::own(self.context, "4.3.0", explanation));
+            }
         }
     }
 
@@ -183,6 +228,8 @@ impl<'a> Walk<'a> {
 
     /// Every recipient that the hosts have left over gets the problem it met.
     fn settle_the_rest(&mut self) {
+        // A step for each host, and not for each recipient: each step writes the whole envelope.
+        let mut by_relay: BTreeMap<String, Vec<(usize, Outcome)>> = BTreeMap::new();
         for index in std::mem::take(&mut self.pending) {
             let (relay, problem) = self.problems.remove(&index).unwrap_or_else(|| {
                 // Every address was asked before, in the session that was handed in.
@@ -190,7 +237,10 @@ impl<'a> Walk<'a> {
             });
             let outcome =
                 if problem.permanent { Outcome::Failed(problem) } else { Outcome::Deferred(problem) };
-            self.context.queue.settle(self.job, &relay, vec![(index, outcome)]);
+            by_relay.entry(relay).or_default().push((index, outcome));
+        }
+        for (relay, outcomes) in by_relay {
+            self.context.queue.settle(self.job, &relay, outcomes);
         }
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct Session {
     pub(super) unauthenticated: bool,
     /// A transaction has been begun and not ended: RSET is due before the next one.
     pub(super) mid_transaction: bool,
+    /// A MAIL was accepted in this session.
+    pub(super) used: bool,
 }
 
 /// The extensions of the last EHLO reply: keywords in upper case, and their parameters. Empty after HELO.
@@ -244,6 +246,7 @@ impl Opening<'_> {
             offers,
             unauthenticated,
             mid_transaction: false,
+            used: false,
         })
     }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::connection::Broken;
+use super::connection::{AwaitsContent, Broken};
 use super::problem;
 use super::session::Session;
 use crate::config::Timeouts;
@@ -39,6 +39,8 @@ pub(super) enum Verdict {
 pub(super) enum Fate {
     /// It can be used again.
     Open,
+    /// It takes no second MAIL: another session with the same host may take what this one would not.
+    Stale,
     Closed,
     /// Closed, and the message had been sent whole: the host may have it or not (RFC 1047).
     InDoubt,
@@ -83,9 +85,23 @@ pub(super) async fn run(
     if let Err(problem) = reset(session).await {
         return all(fate(session), Verdict::PutOff(problem));
     }
+    let used = session.used;
     let mut transaction = Transaction { session, envelope, indexes };
     let replies = transaction.up_to_data(&message).await;
-    transaction.finish(replies, &message).await
+    // RFC 5321 section 4.1.4: 503 is about the order of commands, and a MAIL that follows a finished transaction is in order.
+    // It is so about the session that was used before, and neither about the sender nor about the recipients.
+    let stale = used && replies.mail.as_ref().is_some_and(|mail| mail.code == 503);
+    transaction.session.used |= replies.mail.as_ref().is_some_and(Reply::is_positive);
+    let mut done = transaction.finish(replies, &message).await;
+    if stale {
+        done.fate = Fate::Stale;
+        for (_, verdict) in &mut done.verdicts {
+            if let Verdict::Settled(Outcome::Failed(problem)) = verdict {
+                *verdict = Verdict::PutOff(problem.clone());
+            }
+        }
+    }
+    done
 }
 
 /// Why this host cannot take a message.
@@ -181,11 +197,17 @@ impl Transaction<'_> {
             let octets: String = group.iter().flat_map(|command| [command.as_str(), "\r\n"]).collect();
             let sent = self.session.connection.send(octets.as_bytes()).await;
             sent.map_err(|broken| (broken, "while it was told of the mail"))?;
-            for _ in group {
+            for (number, _) in group.iter().enumerate() {
+                // With the last group DATA is on its way.
+                let to_come = group.len() - number;
+                self.session.connection.awaits_content =
+                    if next + to_come > last { content_after(to_come) } else { AwaitsContent::No };
                 if next == first {
                     replies.mail = Some(self.reply(limits.command, "after MAIL").await?);
                 } else if next == last {
-                    replies.data = Some(self.reply(limits.data, "after DATA").await?);
+                    let data = self.reply(limits.data, "after DATA").await?;
+                    self.session.connection.awaits_content = AwaitsContent::No;
+                    replies.data = Some(data);
                 } else {
                     replies.rcpt.push(self.reply(limits.rcpt, "after RCPT").await?);
                 }
@@ -214,7 +236,9 @@ impl Transaction<'_> {
             }
         }
         if replies.rcpt.iter().any(Reply::is_positive) {
+            self.session.connection.awaits_content = content_after(1);
             replies.data = Some(self.ask("DATA", limits.data, "after DATA").await?);
+            self.session.connection.awaits_content = AwaitsContent::No;
         }
         Ok(())
     }
@@ -267,7 +291,7 @@ impl Transaction<'_> {
     async fn after_content(&mut self, content: &[u8], for_anyone: bool) -> (Verdict, Fate) {
         let octets = if for_anyone { stuffed(content) } else { b".\r\n".to_vec() };
         let limit = self.limits().end_of_data;
-        let reply = match self.session.connection.send(&octets).await {
+        let reply = match self.session.connection.send_content(&octets).await {
             Ok(()) => self.session.connection.reply(limit).await,
             Err(broken) => Err(broken),
         };
@@ -275,7 +299,11 @@ impl Transaction<'_> {
             Ok(reply) => {
                 // Taken or refused, the transaction is over (section 4.1.1.4).
                 self.session.mid_transaction = false;
-                let verdict = if reply.is_positive() {
+                let cut_off = !self.session.connection.has_sent_all();
+                let verdict = if reply.is_positive() && cut_off {
+                    // It is about something else: the host cannot have the message.
+                    Verdict::PutOff(self.broken(&Broken::Closed, "during the message"))
+                } else if reply.is_positive() {
                     Verdict::Settled(Outcome::Delivered {
                         host: self.session.host().to_owned(),
                         reply: reply.on_one_line(),
@@ -369,6 +397,11 @@ impl Transaction<'_> {
         }
         words.join(" ")
     }
+}
+
+/// What the peer may take QUIT for while so many replies are to come, the last of them to DATA.
+fn content_after(replies: usize) -> AwaitsContent {
+    if replies == 1 { AwaitsContent::IfThisSaysSo } else { AwaitsContent::IfALaterSaysSo }
 }
 
 /// Cuts commands into groups of at most [`GROUP`] octets, or of one command.

@@ -14,7 +14,7 @@ use rstest::rstest;
 use super::*;
 use crate::config::{Auth, AuthScope, Host as NextHop, Mechanism, Route, TlsPolicy};
 use crate::queue::RecipientState;
-use crate::testing::{Delivered, Host, Say, World, ids};
+use crate::testing::{Delivered, Early, Host, Say, World, ids};
 
 const MX: [u8; 4] = [198, 51, 100, 7];
 const MX2: [u8; 4] = [198, 51, 100, 17];

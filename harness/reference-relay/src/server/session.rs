@@ -16,8 +16,9 @@ use crate::envelope::{Addressee, Received, Submission};
 
 /// RFC 5321 section 4.5.3.1.4 allows 512 octets, RFC 3461 section 4 adds 500 for ORCPT alone; one limit serves all.
 const LONGEST_COMMAND: usize = 2048;
-/// Section 4.5.3.1.8 asks for 100 at least. More are told 452, and come back in another transaction.
-const MOST_RECIPIENTS: usize = 1000;
+/// Section 4.5.3.1.8 asks for 100 at least. More are told 452, and come back in another transaction. This many are for
+/// memory's sake alone.
+const MOST_RECIPIENTS: usize = 100_000;
 /// Section 6.3: the limit is to be large, normally at least 100.
 const MOST_HOPS: usize = 100;
 
@@ -268,8 +269,10 @@ impl Session {
     fn rcpt(&mut self, to: Path, parameters: RcptParameters) -> Answer {
         let extended = self.hello.as_ref().is_some_and(|hello| hello.extended);
         let relayed = match &to {
-            Path::Mailbox(address) => self.relays_to(domain_of(address)),
-            // Section 4.5.1: `<Postmaster>` is taken from anyone.
+            Path::Mailbox(address) => {
+                self.config.is_own_postmaster(address) || self.relays_to(domain_of(address))
+            }
+            // Section 4.5.1: mail to the postmaster is taken from anyone.
             Path::Null | Path::Postmaster => true,
         };
         let Some(transaction) = &mut self.transaction else {
@@ -286,8 +289,12 @@ impl Session {
             return Answer::new(452, "4.5.3", "Too many recipients in one transaction");
         }
         let address = match to {
+            // Section 4.5.1, and section 3.9.1 for the way in which it goes on: another envelope recipient, and no more.
+            Path::Mailbox(address) if self.config.is_own_postmaster(&address) => {
+                self.config.postmaster_address()
+            }
             Path::Mailbox(address) => address,
-            Path::Null | Path::Postmaster => format!("postmaster@{}", self.config.hostname),
+            Path::Null | Path::Postmaster => self.config.postmaster_address(),
         };
         let RcptParameters { notify, original, .. } = parameters;
         transaction.recipients.push(Addressee { address, notify, original });

@@ -26,6 +26,15 @@ impl From<&str> for Say {
     }
 }
 
+/// What a host does after it has replied in the middle of content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Early {
+    Closes,
+    Stalls,
+    /// Reads the content to its end, and says nothing more about it.
+    ReadsOn,
+}
+
 type Script = Box<dyn Fn(&str) -> Say + Send + Sync>;
 
 /// A host.
@@ -34,13 +43,14 @@ pub(crate) struct Host {
     offers: Vec<String>,
     script: Script,
     tls: Option<TlsAcceptor>,
+    early: Option<(String, Early)>,
 }
 
 impl Host {
     /// One that takes everything and offers PIPELINING, 8BITMIME, SIZE and DSN.
     pub(crate) fn new(name: &str) -> Self {
         let offers = ["PIPELINING", "8BITMIME", "SIZE", "DSN"].map(str::to_owned).to_vec();
-        Self { name: name.into(), offers, script: Box::new(|_| Say::Usual), tls: None }
+        Self { name: name.into(), offers, script: Box::new(|_| Say::Usual), tls: None, early: None }
     }
 
     pub(crate) fn offering(mut self, offers: &[&str]) -> Self {
@@ -66,6 +76,12 @@ impl Host {
     pub(crate) fn with_tls(mut self, tls: TlsAcceptor) -> Self {
         self.tls = Some(tls);
         self.offers.push("STARTTLS".into());
+        self
+    }
+
+    /// Says `line` once it has read some content.
+    pub(crate) fn speaking_up(mut self, line: &str, then: Early) -> Self {
+        self.early = Some((line.to_owned(), then));
         self
     }
 
@@ -106,8 +122,23 @@ impl Host {
             }
             visit.remember(&heard, &line);
             in_data = heard == "DATA" && line.starts_with("354");
-            let next =
-                if in_data { visit.content().await.map(|()| ".".to_owned()) } else { visit.line().await };
+            let next = if in_data { self.content(&mut visit).await } else { visit.line().await };
+            if in_data && let Some((_, then)) = &self.early {
+                match then {
+                    Early::Closes => return,
+                    Early::Stalls => return std::future::pending().await,
+                    Early::ReadsOn => {
+                        visit.octets.clear();
+                        in_data = false;
+                        // The reply to the next command is the next thing said.
+                        heard = visit.line().await.unwrap_or_default();
+                        if heard.is_empty() {
+                            return;
+                        }
+                        continue;
+                    }
+                }
+            }
             let Some(next) = next else { return world.note(&self.name, "closed") };
             if in_data {
                 self.take(world, &mut visit);
@@ -116,6 +147,17 @@ impl Host {
             }
             heard = next;
         }
+    }
+
+    async fn content(&self, visit: &mut Visit) -> Option<String> {
+        if let Some((line, then)) = &self.early {
+            visit.read().await?;
+            visit.stream.write_all(format!("{line}\r\n").as_bytes()).await.ok()?;
+            if *then != Early::ReadsOn {
+                return Some(".".to_owned());
+            }
+        }
+        visit.content().await.map(|()| ".".to_owned())
     }
 
     fn usual(&self, heard: &str) -> Say {
@@ -154,6 +196,9 @@ impl Host {
                 recipients: visit.recipients.clone(),
                 content: visit.octets.drain(..).map(char::from).collect(),
             });
+        }
+        if visit.recipients.is_empty() && !visit.octets.is_empty() {
+            world.note(&self.name, "content for nobody");
         }
         visit.octets.clear();
     }

@@ -4,7 +4,7 @@ use mock_servers::time::human;
 use mock_servers::transcript::{Side, Transaction};
 
 use super::words::{count, counted, duration};
-use super::{Look, Seen};
+use super::{Breach, Look, Seen};
 use crate::record::mail::normal;
 use crate::record::{Accepted, Delivery};
 use crate::scenario::{Delivered, Octets, Of, Refused};
@@ -18,7 +18,7 @@ impl Look<'_> {
             Err(seen) => return seen,
         };
         let breaches = units.iter().filter_map(|unit| self.not_delivered(wanted, unit, only)).collect();
-        Seen::unless(breaches, || {
+        Seen::unless_any(breaches, || {
             if let [unit] = units[..] {
                 let copies: Vec<String> = unit.kept().map(|copy| place(unit, copy)).collect();
                 return format!("{}: {}", self.name(unit, only), nothing_or(&copies));
@@ -27,15 +27,14 @@ impl Look<'_> {
         })
     }
 
-    fn not_delivered(
-        &self,
+    fn not_delivered<'s>(
+        &'s self,
         wanted: &Delivered,
-        unit: &Unit<'_>,
+        unit: &'s Unit<'_>,
         only: Option<usize>,
-    ) -> Option<(String, Vec<Evidence>)> {
+    ) -> Option<Breach<'s>> {
         let by = |copy: &&Delivery| wanted.by.as_ref().is_none_or(|by| *by == copy.server);
         let copies: Vec<&Delivery> = unit.kept().filter(by).collect();
-        let evidence = || copies.iter().map(|copy| transaction(self.record, copy.place)).collect::<Vec<_>>();
         if !wanted.times.contains(copies.len() as u64) {
             let required = counted(&wanted.times, "copy", "copies");
             let by = wanted.by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
@@ -44,16 +43,21 @@ impl Look<'_> {
             } else {
                 format!("got {} ({})", count(copies.len(), "copy", "copies"), places(unit, &copies))
             };
-            let evidence = if copies.is_empty() { self.trail(unit) } else { evidence() };
-            return Some((format!("{} {got}; required {required}{by}", self.name(unit, only)), evidence));
+            let evidence = move || {
+                if copies.is_empty() {
+                    return self.trail(unit);
+                }
+                copies.iter().map(|copy| transaction(self.record, copy.place)).collect()
+            };
+            let why = format!("{} {got}; required {required}{by}", self.name(unit, only));
+            return Some((why, Box::new(evidence)));
         }
         for copy in &copies {
             let seen = place(unit, copy);
-            let off = |required: String| {
-                Some((
-                    format!("{} was delivered {seen}; required {required}", self.name(unit, only)),
-                    vec![transaction(self.record, copy.place)],
-                ))
+            let place = copy.place;
+            let off = |required: String| -> Option<Breach<'s>> {
+                let why = format!("{} was delivered {seen}; required {required}", self.name(unit, only));
+                Some((why, Box::new(move || vec![transaction(self.record, place)])))
             };
             if let Some(attempt) = wanted.attempt.filter(|range| !range.contains(u64::from(copy.attempt))) {
                 return off(format!("attempt {}", super::words::range(&attempt)));
@@ -107,8 +111,9 @@ impl Look<'_> {
             Err(seen) => return seen,
         };
         let breach = |unit: &&Unit<'_>| {
-            let submitted =
-                || unit.of.place.map(|place| transaction(self.record, place)).into_iter().collect();
+            let submitted = || {
+                unit.of.place.map(|place| self.ledger.transaction(self.record, place)).into_iter().collect()
+            };
             match unit.fate {
                 Accepted::No { at, reply: Some(reply) } => {
                     let place_fits = wanted.at.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(at));

@@ -70,6 +70,13 @@ impl Seen {
 
     /// Broken, where there are breaches; `held` otherwise. Many breaches are told by their first few.
     fn unless(breaches: Vec<(String, Vec<Evidence>)>, held: impl FnOnce() -> String) -> Self {
+        let lazily =
+            breaches.into_iter().map(|(why, evidence)| -> Breach<'_> { (why, Box::new(|| evidence)) });
+        Self::unless_any(lazily.collect(), held)
+    }
+
+    /// The same, with the evidence looked for only where it is told.
+    fn unless_any(breaches: Vec<Breach<'_>>, held: impl FnOnce() -> String) -> Self {
         if breaches.is_empty() {
             return Self::held(held());
         }
@@ -78,7 +85,7 @@ impl Seen {
             whys.push(format!("and {} more", breaches.len() - SHOWN));
         }
         let mut evidence: Vec<Evidence> = Vec::new();
-        for piece in breaches.into_iter().take(SHOWN).flat_map(|(_, evidence)| evidence) {
+        for piece in breaches.into_iter().take(SHOWN).flat_map(|(_, evidence)| evidence()) {
             if !evidence.contains(&piece) {
                 evidence.push(piece);
             }
@@ -86,6 +93,9 @@ impl Seen {
         Self::broken(whys.join("; "), evidence)
     }
 }
+
+/// A breach in words, and what finds its evidence.
+type Breach<'a> = (String, Box<dyn FnOnce() -> Vec<Evidence> + 'a>);
 
 /// As many breaches of one expectation are told one by one.
 const SHOWN: usize = 4;

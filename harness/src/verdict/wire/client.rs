@@ -41,7 +41,7 @@ pub(super) fn judge(of: &Of<'_>, breaches: &mut Vec<Breach>) {
     falls_back(of, breaches);
 }
 
-/// RFC 5321 section 4.1.1.3; for MAIL section 4.1.1.2 says as much. By *this* session's last EHLO reply.
+/// RFC 5321 section 4.1.1.2, 4.1.1.3; RFC 3461 section 5.2.2 (a). By *this* session's last EHLO reply.
 fn parameters(exchange: &Exchange, breaches: &mut Vec<Breach>) {
     let verb = exchange.verb();
     let after_path = exchange.line.rsplit_once('>').map_or("", |(_, rest)| rest);
@@ -53,8 +53,13 @@ fn parameters(exchange: &Exchange, breaches: &mut Vec<Breach>) {
         if !exchange.offered(keyword) {
             let why = format!("`{}`, and {keyword} was not offered{}", exchange.line, since(exchange));
             let it = "uses parameters only as this session's last EHLO reply offers them";
-            let clause = if verb == "MAIL" { "RFC 5321 section 4.1.1.2" } else { "RFC 5321 section 4.1.1.3" };
-            breaches.push(Breach::must("parameter not offered", it, clause, why, exchange.events()));
+            let rule = "parameter not offered";
+            breaches.push(match (keyword, verb.as_str()) {
+                ("DSN", _) => Breach::must(rule, it, "RFC 3461 section 5.2.2", why, exchange.events()),
+                // the clause has no MUST for MAIL
+                (_, "MAIL") => Breach::should(rule, it, "RFC 5321 section 4.1.1.2", why, exchange.events()),
+                _ => Breach::must(rule, it, "RFC 5321 section 4.1.1.3", why, exchange.events()),
+            });
         }
     }
 }
@@ -142,10 +147,10 @@ fn after_tls(of: &Of<'_>, breaches: &mut Vec<Breach>) {
     }
 }
 
-/// RFC 5321 section 3.2: after "command not recognised". After 501 or 550 it is a choice, after 421 there is none. The
-/// fallback may also be made in a session of its own.
+/// RFC 5321 section 3.2: after "command not recognized". After 502 (recognized, section 4.2.4), 501 or 550 it is a choice,
+/// after 421 there is none. The fallback may also be made in a session of its own.
 fn falls_back(of: &Of<'_>, breaches: &mut Vec<Breach>) {
-    let refused = |e: &&Exchange| e.verb() == "EHLO" && matches!(e.code(), 500 | 502);
+    let refused = |e: &&Exchange| e.verb() == "EHLO" && e.code() == 500;
     let Some(ehlo) = of.talk.exchanges.iter().find(refused).filter(|_| !of.needs_extensions) else { return };
     let fell_back = |talk: &crate::record::conversation::Conversation, after: usize| {
         talk.exchanges.iter().any(|e| e.event >= after && matches!(e.verb().as_str(), "HELO"))

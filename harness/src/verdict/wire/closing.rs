@@ -36,14 +36,22 @@ pub(super) fn judge(of: &Of<'_>, breaches: &mut Vec<Breach>) {
             // a reply that was due at that moment: a timeout, or the end inside DATA; 421 and 521 end the session by
             // themselves; with one whose replies are none, nothing can be agreed
             let given = |answer: &Answer| answer.event < index;
-            let due = of.talk.exchanges.iter().any(|e| e.event < index && !e.reply.as_ref().is_some_and(given));
+            let begun = |e: &Exchange| e.event < index || e.asked == Asked::Greeting;
+            let due = of.talk.exchanges.iter().any(|e| begun(e) && !e.reply.as_ref().is_some_and(given));
             let broken = of.talk.not_replies.iter().any(|(event, _)| *event < index)
                 || answers(of).any(|answer| given(answer) && is_malformed(answer));
             let told_off = codes(of).any(|code| matches!(code, 421 | 521));
             if !due && !told_off && !broken {
                 let why = "the relay closed without QUIT".to_owned();
                 let it = "says QUIT before it closes";
-                breaches.push(Breach::must("no QUIT", it, "RFC 5321 section 4.1.1.10", why, last));
+                let opened = of.talk.exchanges.iter().any(|e| {
+                    matches!(e.verb().as_str(), "EHLO" | "HELO") && e.event < index && e.code() / 100 == 2
+                });
+                breaches.push(if opened {
+                    Breach::must("no QUIT", it, "RFC 5321 section 4.1.1.10", why, last)
+                } else {
+                    Breach::should("no QUIT", it, "RFC 5321 section 4.1.4", why, last)
+                });
             }
         }
         Side::Server => {
@@ -51,7 +59,8 @@ pub(super) fn judge(of: &Of<'_>, breaches: &mut Vec<Breach>) {
                 of.session.events[..index].last().map_or(Duration::ZERO, |event| at.since(event.at));
             let refused_at_once =
                 of.talk.exchanges.first().is_some_and(|e| matches!(e.code(), 521 | 554 | 0));
-            if quiet_for < PATIENCE && !codes(of).any(|code| code == 421) && !refused_at_once {
+            let told = codes(of).any(|code| matches!(code, 221 | 421));
+            if quiet_for < PATIENCE && !told && !refused_at_once && !defends_itself(of, index) {
                 let line = of.talk.exchanges.iter().rev().find(|e: &&Exchange| e.asked == Asked::Command);
                 let after = line.map_or_else(|| "the greeting".to_owned(), |e| format!("`{}`", e.line));
                 let why = format!("the relay closed after {after}, without QUIT and without a 421");
@@ -76,10 +85,26 @@ fn is_malformed(answer: &Answer) -> bool {
     let well_formed = |line: &Vec<u8>| {
         let text = line.strip_suffix(b"\r\n").filter(|text| !text.iter().any(|b| matches!(b, b'\r' | b'\n')));
         text.is_some_and(|text| {
-            text.starts_with(code) && matches!(text[0], b'2'..=b'5') && matches!(text.get(3), None | Some(b' ' | b'-'))
+            text.starts_with(code)
+                && matches!(text[0], b'2'..=b'5')
+                && matches!(text.get(3), None | Some(b' ' | b'-'))
         })
     };
     !answer.raw.iter().all(well_formed)
+}
+
+/// RFC 5321 section 7.8: a server that was given errors of protocol, or was refusing one command after another, may end
+/// it with a 5yz.
+fn defends_itself(of: &Of<'_>, closing: usize) -> bool {
+    let commands = of.talk.exchanges.iter().filter(|e| e.asked == Asked::Command);
+    let said: Vec<u16> = commands
+        .filter(|e| e.reply.as_ref().is_some_and(|answer| answer.event < closing))
+        .map(Exchange::code)
+        .collect();
+    let Some((500..=599, before)) = said.split_last() else { return false };
+    let errors = before.iter().filter(|code| matches!(code, 500..=504)).count();
+    let refusals = before.iter().filter(|code| matches!(code, 500..=599)).count();
+    errors > 0 || refusals > 1
 }
 
 /// The handshake was all that went over TLS: the relay did not like the certificate (RFC 3207 section 4.1).

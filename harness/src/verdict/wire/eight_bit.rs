@@ -61,7 +61,9 @@ fn eight_bit(
         }
         _ => {
             let why = format!("`{line}`, which it had received without BODY=8BITMIME");
-            breaches.push(Breach::should("unlabelled 8-bit content", it, "RFC 6152 section 3", why, events));
+            let it = "may pass 8-bit content on that was not called so, without a look at it";
+            let rule = "unlabelled 8-bit content";
+            breaches.push(Breach::note(rule, it, "RFC 5321 section 2.4", why, events));
         }
     }
 }
@@ -69,9 +71,8 @@ fn eight_bit(
 /// The submission that a transaction passes on.
 fn submission<'a>(of: &Of<'a>, transaction: usize) -> Option<&'a Submission> {
     let place = Place { session: of.index, transaction };
-    let mut known = of.record.deliveries.iter().chain(&of.record.let_go);
-    if let Some(delivery) = known.find(|d| d.place == place) {
-        return of.record.submissions.get(delivery.submission);
+    if let Some(submission) = of.copies.get(&place) {
+        return of.record.submissions.get(*submission);
     }
     let content = &of.session.transactions[transaction].content;
     let (fields, _) = crate::record::mail::split(content);

@@ -10,14 +10,14 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use mock_servers::transcript::{Session, Side};
 
 use super::{Evidence, Finding, Severity};
-use crate::record::Record;
 use crate::record::conversation::{Conversation, conversation};
+use crate::record::{Place, Record};
 use crate::scenario::{Scenario, Tls};
 
 /// Judges every session by itself, then the times between them. The same breach in many sessions with one mock is told
@@ -27,9 +27,10 @@ pub(super) fn judge(scenario: &Scenario, record: &Record) -> Vec<Finding> {
     let mut told: BTreeSet<(String, String, bool)> = BTreeSet::new();
     let settings = &scenario.relay;
     let needs_extensions = settings.auth.is_some() || matches!(settings.tls, Some(Tls::Required | Tls::Dane));
+    let copies = record.deliveries.iter().chain(&record.let_go).map(|d| (d.place, d.submission)).collect();
     for (index, session) in record.sessions.iter().enumerate() {
         let talk = conversation(session);
-        let of = Of { record, index, session, talk: &talk, needs_extensions };
+        let of = Of { record, copies: &copies, index, session, talk: &talk, needs_extensions };
         let mut breaches = Vec::new();
         match session.mock_is {
             Side::Server => {
@@ -54,6 +55,8 @@ pub(super) fn judge(scenario: &Scenario, record: &Record) -> Vec<Finding> {
 /// A session that is judged.
 struct Of<'a> {
     record: &'a Record,
+    /// The submission of each copy.
+    copies: &'a BTreeMap<Place, usize>,
     index: usize,
     session: &'a Session,
     talk: &'a Conversation,
@@ -90,6 +93,16 @@ impl Breach {
         events: Range<usize>,
     ) -> Self {
         Self { severity: Severity::Deviates, rule, it, clause, why, events }
+    }
+
+    fn note(
+        rule: &'static str,
+        it: &'static str,
+        clause: &'static str,
+        why: String,
+        events: Range<usize>,
+    ) -> Self {
+        Self { severity: Severity::Note, rule, it, clause, why, events }
     }
 
     fn found(self, of: &Of<'_>) -> Finding {

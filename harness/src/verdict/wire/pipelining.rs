@@ -20,17 +20,18 @@ pub(super) fn judge(of: &Of<'_>, breaches: &mut Vec<Breach>) {
         let Some(last) = waiting.into_iter().find(|e| answered_after(e, exchange)) else { continue };
         let content = matches!(exchange.asked, Asked::Content { .. });
         let events = last.event..exchange.event + 1;
-        if LAST.contains(&last.verb().as_str()) {
+        let last_verb = last.verb();
+        if LAST.contains(&last_verb.as_str()) && !may_be_followed(last) {
+            let clause = match last_verb.as_str() {
+                _ if !exchange.offered("PIPELINING") => "RFC 5321 section 4.3.1",
+                "STARTTLS" => "RFC 3207 section 4",
+                "AUTH" => "RFC 4954 section 4",
+                _ => "RFC 2920 section 3.1",
+            };
             let what = if content { "the content".to_owned() } else { format!("`{}`", exchange.line) };
             let why = format!("{what} came before the reply to `{}`", last.line);
             let it = "waits for the reply to a command that must be the last of its group";
-            breaches.push(Breach::must(
-                "pipelining past a change of state",
-                it,
-                "RFC 2920 section 3.1",
-                why,
-                events,
-            ));
+            breaches.push(Breach::must("pipelining past a change of state", it, clause, why, events));
         } else if !exchange.offered("PIPELINING") && !content {
             let why = format!(
                 "`{}` came before the reply to `{}`, and PIPELINING was not offered",
@@ -40,6 +41,14 @@ pub(super) fn judge(of: &Of<'_>, breaches: &mut Vec<Breach>) {
             breaches.push(Breach::must("pipelining not offered", it, "RFC 5321 section 4.3.1", why, events));
         }
     }
+}
+
+/// RFC 4954 section 4: AUTH with an initial response, for a mechanism that is complete in one round.
+fn may_be_followed(exchange: &Exchange) -> bool {
+    let mut words = exchange.line.split_ascii_whitespace();
+    let auth = words.next().is_some_and(|verb| verb.eq_ignore_ascii_case("AUTH"));
+    let in_one_round = |m: &str| m.eq_ignore_ascii_case("PLAIN") || m.eq_ignore_ascii_case("EXTERNAL");
+    auth && words.next().is_some_and(in_one_round) && words.next().is_some()
 }
 
 /// Whether an exchange was still unanswered when a later one came. After a minute of silence the client may have given

@@ -42,9 +42,9 @@ pub(super) fn judge(scenario: &Scenario, record: &Record) -> Option<Finding> {
         if gap >= HALF_AN_HOUR {
             return None;
         }
-        let repeats = |deferred: &Transaction| again.transactions.iter().any(|t| same_recipients(t, deferred));
-        let deferred =
-            first.transactions.iter().find(|t| was_deferred(t) && repeats(t) && !ambiguous(t))?;
+        let repeats =
+            |deferred: &Transaction| again.transactions.iter().any(|t| same_recipients(t, deferred));
+        let deferred = first.transactions.iter().find(|t| was_deferred(t) && repeats(t) && !ambiguous(t))?;
         if !same_manner(first, again) {
             return None;
         }
@@ -80,7 +80,10 @@ fn was_deferred(transaction: &Transaction) -> bool {
 
 fn same_recipients(a: &Transaction, b: &Transaction) -> bool {
     let of = |t: &Transaction| t.recipients.iter().map(|r| normal(&r.to)).collect::<Vec<_>>();
-    !a.recipients.is_empty() && a.recipients.len() == b.recipients.len() && normal(&a.from) == normal(&b.from) && of(a) == of(b)
+    !a.recipients.is_empty()
+        && a.recipients.len() == b.recipients.len()
+        && normal(&a.from) == normal(&b.from)
+        && of(a) == of(b)
 }
 
 /// Neither reconnected with HELO nor in the clear.

@@ -46,10 +46,12 @@ fn form(exchange: &Exchange, answer: &Answer, breaches: &mut Vec<Breach>) {
         breaches.push(malformed(format!("`{text}` has {what}"), exchange.events()));
         return;
     }
-    if let Some(long) = answer.raw.iter().find(|line| line.len() > 512) {
+    // a challenge has a limit of its own (RFC 4954 section 4)
+    let limit = if exchange.asked == Asked::Challenge || exchange.verb() == "AUTH" { 12288 } else { 512 };
+    if let Some(long) = answer.raw.iter().find(|line| line.len() > limit) {
         let why = format!("a reply line of {} octets", long.len());
-        let it = "keeps reply lines within 512 octets";
-        let clause = "RFC 5321 section 4.5.3.1.5";
+        let it = "keeps reply lines within 512 octets, and challenges within 12288";
+        let clause = if limit == 512 { "RFC 5321 section 4.5.3.1.5" } else { "RFC 4954 section 4" };
         breaches.push(Breach::should("long reply line", it, clause, why, exchange.events()));
     }
 }
@@ -93,8 +95,14 @@ fn status_codes(exchange: &Exchange, answer: &Answer, breaches: &mut Vec<Breach>
     let it = "gives enhanced status codes that agree with the reply code, and none in greetings";
     let bare = exchange.asked == Asked::Greeting || matches!(exchange.verb().as_str(), "EHLO" | "HELO");
     // to a refused EHLO it is common and harmless, and the clause speaks of lists of keywords
-    if class != answer.reply.code / 100 || bare && answer.reply.is_positive() {
-        let why = format!("`{}`", answer.reply.text());
-        breaches.push(Breach::must("enhanced status code", it, "RFC 2034 section 4", why, exchange.events()));
-    }
+    let clause = if class != answer.reply.code / 100 {
+        "RFC 2034 section 4"
+    } else if bare && answer.reply.is_positive() {
+        // the host's name comes first
+        if exchange.asked == Asked::Greeting { "RFC 5321 section 4.2" } else { "RFC 5321 section 4.1.1.1" }
+    } else {
+        return;
+    };
+    let why = format!("`{}`", answer.reply.text());
+    breaches.push(Breach::must("enhanced status code", it, clause, why, exchange.events()));
 }

@@ -221,7 +221,7 @@ impl Connection for Unacknowledged {
 async fn a_reset_waits_for_the_acknowledgement() {
     let lines = vec![line(Speech::Say(b"220 x\r\n".to_vec())), line(Speech::CloseReset)];
     let dialogue = Dialogue { mock_is: Side::Server, lines };
-    let (near, _far) = tokio::io::duplex(100);
+    let (near, mut far) = tokio::io::duplex(100);
     let acknowledged = Arc::new(AtomicBool::new(false));
     let recorder = Recorder::default();
     let here = "198.51.100.1:25".parse().unwrap();
@@ -234,6 +234,8 @@ async fn a_reset_waits_for_the_acknowledgement() {
         tokio::task::yield_now().await;
     }
     assert!(!conversing.is_finished());
+    // A client that is still writing must come to its end: only then it reads.
+    tell(&mut far, &"x".repeat(1000)).await;
     acknowledged.store(true, Ordering::Relaxed);
     conversing.await.unwrap();
     assert_eq!(closes(&recorder.sessions()[0]), [(Side::Server, Close::Reset)]);

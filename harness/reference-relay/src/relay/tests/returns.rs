@@ -190,3 +190,47 @@ async fn a_failure_of_one_and_a_lost_session_of_the_other_are_kept_apart() {
     let pending: Vec<_> = relay.queue().remove(0).recipients.into_iter().map(|r| r.address).collect();
     assert_eq!(pending, ["joe@x.example", "sue@x.example"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn many_refused_recipients_are_written_down_in_one_step() {
+    let world = world(plain().saying("", "554 5.7.1 Not you"));
+    let changes = std::sync::Arc::new(AtomicUsize::new(0));
+    let counted = changes.clone();
+    world.after_step(move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+    });
+    let relay = world.relay().await;
+    let all: Vec<_> = (0..500).map(|n| format!("r{n}@x.example")).collect();
+    world.submit(&all.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    world.settle().await;
+    assert_eq!(notification(&world).content.matches("\r\nAction: failed\r\n").count(), 500);
+    assert_eq!(relay.queue(), []);
+    assert!(changes.load(Ordering::Relaxed) < 50, "{changes:?}");
+}
+
+/// A host that says why it will not go on in the middle of the content, and closes while it is being written to.
+#[rstest]
+#[case::refuses("552 5.3.4 Too big", "5.3.4")]
+#[tokio::test(start_paused = true)]
+async fn a_reply_in_mid_content_is_heard(#[case] line: &'static str, #[case] status: &str) {
+    for then in [Early::Closes, Early::Stalls, Early::ReadsOn] {
+        let world = world(plain().speaking_up(line, then));
+        let relay = world.relay().await;
+        let content = "0123456789abcde\r\n".repeat(20_000);
+        world.submit_as("a@origin.example", "", &["bob@x.example"], &content).await;
+        world.pass(5).await;
+        assert_eq!(relay.queue(), [], "{then:?}: {}", log(&relay));
+        let returned = notification(&world).content;
+        assert_fields(&returned, &[&format!("Status: {status}"), &format!("Diagnostic-Code: smtp; {line}")]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_was_cut_off_is_not_delivered_whatever_was_said() {
+    let world = world(plain().speaking_up("250 2.0.0 Fine", Early::Closes));
+    let relay = world.relay().await;
+    let content = "0123456789abcde\r\n".repeat(20_000);
+    world.submit_as("a@origin.example", "", &["bob@x.example"], &content).await;
+    world.pass(5).await;
+    assert_eq!(relay.queue().len(), 1, "{}", log(&relay));
+}

@@ -210,3 +210,47 @@ async fn a_host_that_insists_keeps_mail_waiting_if_ours_were_rejected(#[case] co
     assert_eq!(world.notifications().len(), usize::from(!configured));
     assert_eq!(relay.queue().len(), usize::from(configured));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_asks_for_more_than_a_mechanism_has_is_told_that_it_is_over() {
+    let world = world(plain().offering(&["AUTH LOGIN"]).scripted(|heard| match heard {
+        "AUTH LOGIN" | "dXNlcg==" | "c2VjcmV0" => "334 TW9yZTo=".into(),
+        "*" => "501 5.7.0 Cancelled".into(),
+        _ => Say::Usual,
+    }));
+    let _relay = world.relay_with(|config| config.auth = Some(credentials(AuthScope::Any))).await;
+    world.submit(&["bob@x.example"]).await;
+    world.settle().await;
+    assert_eq!(commands(&world, "mx.x.example")[1..5], ["AUTH LOGIN", "dXNlcg==", "c2VjcmV0", "*"]);
+    assert_eq!(recipients(&world, "mx.x.example"), ["bob@x.example"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_offered_in_the_clear_counts_for_nothing_after_tls() {
+    let (tls, _) = certified("mx.x.example");
+    let clear = first(1);
+    let world = world(plain().with_tls(tls).scripted(move |heard| match heard {
+        heard if heard.starts_with("EHLO") && clear() => {
+            "250-mx.x.example\r\n250-STARTTLS\r\n250 SIZE".into()
+        }
+        heard if heard.starts_with("EHLO") => "250 mx.x.example".into(),
+        _ => Say::Usual,
+    }));
+    let _relay = world.relay().await;
+    world.submit(&["bob@x.example"]).await;
+    world.settle().await;
+    assert_eq!(commands(&world, "mx.x.example")[3], "MAIL FROM:<a@origin.example>");
+    assert_eq!(recipients(&world, "mx.x.example"), ["bob@x.example"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn octets_after_the_reply_to_starttls_are_not_taken_for_encrypted_ones() {
+    let (tls, _) = certified("mx.x.example");
+    let injected = "220 2.0.0 Go on\r\n250-mx.x.example\r\n250 AUTH PLAIN";
+    let world = world(plain().with_tls(tls).saying("STARTTLS", injected));
+    let relay = world.relay().await;
+    world.submit(&["bob@x.example"]).await;
+    world.settle().await;
+    assert!(log(&relay).contains("there were octets after the reply to STARTTLS"), "{}", log(&relay));
+    assert_eq!(recipients(&world, "mx.x.example"), ["bob@x.example"], "in the clear, on a second connection");
+}

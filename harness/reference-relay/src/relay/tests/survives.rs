@@ -194,3 +194,27 @@ async fn a_death_at_any_step_loses_nothing() {
     // its place; RFC 5321 section 6.1 has it so: twice is better than never.
     assert_eq!(doubled, 3);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_one_host_has_taken_is_kept_while_another_still_thinks() {
+    let world = world(plain());
+    world.names(|zone| {
+        zone.mx("y.example", 10, "mx.y.example");
+        zone.a("mx.y.example", MX2);
+    });
+    world.put(
+        MX2,
+        Host::new("mx.y.example").scripted(|heard| if heard == "DATA" { Say::Nothing } else { Say::Usual }),
+    );
+    let relay = world.relay().await;
+    world.submit(&["bob@x.example", "joe@y.example"]).await;
+    world.settle().await;
+    assert_eq!(recipients(&world, "mx.x.example"), ["bob@x.example"]);
+    relay.kill();
+    world.put(MX2, Host::new("mx.y.example"));
+    let relay = world.relay().await;
+    world.settle().await;
+    assert_eq!(recipients(&world, "mx.x.example"), ["bob@x.example"], "not again");
+    assert_eq!(recipients(&world, "mx.y.example"), ["joe@y.example"]);
+    assert_eq!(relay.queue(), []);
+}

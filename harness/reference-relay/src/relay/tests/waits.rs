@@ -5,6 +5,7 @@ use super::*;
 /// Each is something after which the mail is tried again, and nobody is told.
 #[rstest]
 #[case::greeting_421("", "421 Not now", "421 Not now")]
+#[case::greeting_250("", "250 Hello", "250 Hello")]
 #[case::ehlo_421("EHLO", "421 Not now", "421 Not now")]
 #[case::ehlo_554("EHLO", "554 Go away", "554 Go away")]
 #[case::mail_450("MAIL", "450 4.1.8 Not now", "450 4.1.8 Not now")]
