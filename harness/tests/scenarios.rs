@@ -76,3 +76,28 @@ fn snapshot(scenario: &Scenario, relay: &str, story: &str, verdict: &Verdict) {
         insta::assert_snapshot!(name, format!("{}\n\n{}", story.trim_end(), common::told(verdict)));
     });
 }
+
+/// The commonest loss: refused at the first attempt, and nobody told. The queue never showed the mail at any quiet moment.
+#[test]
+fn mail_that_vanishes_before_the_queue_was_ever_listed_is_lost() {
+    let text = "
+title: Refused at the first attempt
+servers:
+  hub: { serves: [hub.example], on: { RCPT: \"550 5.1.1 no\" } }
+messages:
+  note: { from: a@origin.example, to: b@hub.example }
+observe:
+  - delivered: { message: note }
+";
+    let scenario =
+        scenario::parse(text, Path::new("lost.yaml"), "lost").unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let mut record = run::run(&scenario, "reference", &run::RunOptions::default()).expect("it runs");
+    assert!(verdict::judge(&scenario, &record).outcome.is_pass());
+    // As if the relay had kept the report to itself.
+    record.notifications.clear();
+    record.sessions.retain(|session| session.mock != "origin");
+    for state in &mut record.queue {
+        state.entries.clear();
+    }
+    assert_eq!(verdict::judge(&scenario, &record).outcome, Outcome::Violates);
+}

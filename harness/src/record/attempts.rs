@@ -66,6 +66,14 @@ impl Attempts<'_> {
         if opened.since(end) > Duration::ZERO && relevant.iter().any(waits) {
             return true;
         }
+        // Nothing has put it off yet: the first attempt is still going on, however long a host may hang.
+        let under_way = |state: &&QueueState| {
+            entries(state, submission)
+                .any(|entry| entry.attempts > 0 && entry.next.is_none() && entry.reason.is_none())
+        };
+        if self.queue.iter().rfind(|state| state.at < opened).as_ref().is_some_and(under_way) {
+            return false;
+        }
         let says_when = self.queue.iter().flat_map(|state| &state.entries).any(|entry| entry.next.is_some());
         let listed = relevant.iter().any(|state| entries(state, submission).next().is_some());
         !(says_when && listed) && opened.since(end) > PAUSE

@@ -272,3 +272,23 @@ expect:
     assert_eq!(record.deliveries.len(), 2, "{:?}", record.deliveries);
     assert!(record.end.at.since_start() >= Duration::from_mins(1), "{:?}", record.end);
 }
+
+#[test]
+fn a_host_that_hangs_and_the_next_one_are_one_attempt() {
+    for on in ["connect: { stall: true }", "EHLO: { wait: 8m, reply: \"250 late.example\" }"] {
+        let record = reference(&format!(
+            "
+title: The first host hangs
+servers:
+  hub: {{ serves: [hub.example], on: {{ {on} }} }}
+  two: {{ serves: [{{ domain: hub.example, preference: 20 }}] }}
+messages:
+  note: {{ from: a@origin.example, to: b@hub.example }}
+expect:
+  - delivered: {{ message: note, by: two, attempt: 1 }}
+"
+        ));
+        let attempts: Vec<u32> = record.deliveries.iter().map(|delivery| delivery.attempt).collect();
+        assert_eq!(attempts, [1], "{on}: {:?}", record.log);
+    }
+}
