@@ -117,6 +117,10 @@ fn envelope(node: &Node, cx: &Context<'_>) -> Option<Envelope> {
     }
     if let Some(node) = mapping.take("envid") {
         envelope.envid = problems.some_text(node, "an envelope id");
+        // RFC 3461 section 4.4: before its encoding it is printable US-ASCII.
+        if envelope.envid.as_ref().is_some_and(|id| !id.bytes().all(|byte| matches!(byte, b' '..=b'~'))) {
+            problems.expected(node, "an envelope id of printable ASCII (RFC 3461 section 4.4)");
+        }
     }
     if let Some(node) = mapping.take("size") {
         envelope.size = problems.parsed(node, "a size", values::size);

@@ -83,7 +83,8 @@ pub(super) async fn run(
         }
     };
     if let Err(problem) = reset(session).await {
-        return all(fate(session), Verdict::PutOff(problem));
+        // It is about the mail before this one; a session of its own is owed to the next.
+        return all(if session.used { Fate::Stale } else { fate(session) }, Verdict::PutOff(problem));
     }
     let used = session.used;
     let mut transaction = Transaction { session, envelope, indexes };
@@ -153,7 +154,9 @@ async fn reset(session: &mut Session) -> Result<(), Problem> {
     let reply = reply.map_err(|broken| problem::broken(&context, session.host(), &broken, "after RSET"))?;
     session.mid_transaction = !reply.is_positive();
     if session.mid_transaction {
-        return Err(problem::refusal(&context, session.host(), &reply, "refused RSET"));
+        // Whatever its code, nothing was said of this mail yet.
+        let refusal = problem::refusal(&context, session.host(), &reply, "refused RSET");
+        return Err(Problem { permanent: false, status: "4.5.0".to_owned(), ..refusal });
     }
     Ok(())
 }

@@ -507,3 +507,24 @@ async fn recipients_left_over_follow_in_another_session_where_one_takes_one_mail
     assert_eq!(recipients(&world, "mx.x.example"), all, "{}", log(&relay));
     assert_eq!(world.when("mx.x.example", "EHLO").len(), 3);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_rset_is_held_against_the_session_and_not_against_the_next_mail() {
+    let world = world(plain());
+    world.clear(MX);
+    let relay = world.relay().await;
+    world.submit(&["bob@x.example"]).await;
+    world.submit(&["never@x.example"]).await;
+    world.submit(&["joe@x.example"]).await;
+    world.settle().await;
+    let host = plain().scripted(|heard| match heard {
+        heard if heard.starts_with("RCPT TO:<never") => "550 5.1.1 No such user".into(),
+        "RSET" => "500 What?".into(),
+        _ => Say::Usual,
+    });
+    world.put(MX, host);
+    relay.run_queue();
+    world.settle().await;
+    assert_eq!(recipients(&world, "mx.x.example"), ["bob@x.example", "joe@x.example"], "{}", log(&relay));
+    assert_eq!(world.notifications().len(), 1, "{}", log(&relay));
+}
