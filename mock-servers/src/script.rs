@@ -5,7 +5,7 @@ mod profile;
 mod rule;
 
 pub use dialogue::{Choice, Dialogue, Line, Pattern, Speech};
-pub use profile::{AuthSupport, Offers, Profile};
+pub use profile::{Offers, Profile};
 pub(crate) use rule::fits;
 pub use rule::{
     Action, Certificate, Condition, Glob, MeansFor, On, Range, ReplyText, Rule, TlsAction, TlsFault, Verb,

@@ -53,13 +53,13 @@ impl Embedded {
     ///
     /// # Errors
     /// When the relay cannot be told what the settings say.
-    pub fn new(
+    pub fn prepare(
         name: &str,
         settings: &Settings,
         clock: Arc<dyn Clock>,
         network: Arc<dyn Network>,
         epoch: SystemTime,
-    ) -> Result<Self, StartError> {
+    ) -> Result<Arc<dyn Driver>, StartError> {
         let vintage = if name == REFERENCE {
             Vintage::default()
         } else {
@@ -69,18 +69,7 @@ impl Embedded {
             })?
         };
         let config = configure(settings, vintage)?;
-        Ok(Self { name: name.to_owned(), config, clock, network, epoch, slot: Mutex::default() })
-    }
-
-    /// [`Embedded::new`], as a driver.
-    pub fn prepare(
-        name: &str,
-        settings: &Settings,
-        clock: Arc<dyn Clock>,
-        network: Arc<dyn Network>,
-        epoch: SystemTime,
-    ) -> Result<Arc<dyn Driver>, StartError> {
-        Ok(Arc::new(Self::new(name, settings, clock, network, epoch)?))
+        Ok(Arc::new(Self { name: name.to_owned(), config, clock, network, epoch, slot: Mutex::default() }))
     }
 
     fn slot(&self) -> MutexGuard<'_, Slot> {

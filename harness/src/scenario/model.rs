@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use mock_servers::script::{Certificate, Dialogue, Glob, Range, Script};
+use mock_servers::script::{Dialogue, Glob, Range, Script};
 
 /// One scenario.
 #[derive(Debug, Clone)]
@@ -480,11 +480,6 @@ impl Scenario {
     /// The message of this name.
     pub fn message(&self, name: &str) -> Option<&Message> {
         self.messages.iter().find(|message| message.name == name)
-    }
-
-    /// Certificates that some server of it may show other than a good one: they decide what `tls: required` can do.
-    pub fn certificates(&self) -> impl Iterator<Item = Certificate> + '_ {
-        self.servers.iter().map(|server| server.script.certificate)
     }
 
     /// The longest that the relay may keep mail, as far as the scenario says.

@@ -58,12 +58,3 @@ impl Offers {
         }
     }
 }
-
-/// SASL mechanisms that mock servers can carry out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AuthSupport {
-    /// RFC 4616.
-    Plain,
-    /// Two challenges, `Username:` and `Password:`.
-    Login,
-}
