@@ -19,6 +19,7 @@ mod load;
 mod messages;
 pub mod model;
 mod origin;
+pub mod phrases;
 mod profiles;
 mod read;
 mod relay;

@@ -3,10 +3,10 @@
 use mock_servers::time::human;
 use mock_servers::transcript::{Side, Transaction};
 
-use super::words::{count, counted, duration};
 use super::{Breach, Look, Seen};
 use crate::record::mail::normal;
 use crate::record::{Accepted, Delivery};
+use crate::scenario::phrases::{self, count, counted, duration};
 use crate::scenario::{Delivered, Octets, Of, Refused};
 use crate::verdict::ledger::Unit;
 use crate::verdict::{Evidence, transaction, whole};
@@ -60,11 +60,11 @@ impl Look<'_> {
                 Some((why, Box::new(move || vec![transaction(self.record, place)])))
             };
             if let Some(attempt) = wanted.attempt.filter(|range| !range.contains(u64::from(copy.attempt))) {
-                return off(format!("attempt {}", super::words::range(&attempt)));
+                return off(format!("attempt {}", phrases::range(&attempt)));
             }
             let eight_bit = if copy.eight_bit { Octets::EightBit } else { Octets::SevenBit };
             if let Some(octets) = wanted.octets.filter(|octets| *octets != eight_bit) {
-                return off(format!("{} octets", super::words::octets(octets)));
+                return off(format!("{} octets", phrases::octets(octets)));
             }
             let after = copy.at.since(unit.of.at);
             if let Some(within) = wanted.within.filter(|range| !range.contains(after)) {
@@ -122,7 +122,7 @@ impl Look<'_> {
                         || code.starts_with(['4', '5']),
                         |glob| glob.matches(code) || glob.matches(reply),
                     );
-                    let required = super::words::refusal(wanted);
+                    let required = phrases::refusal(wanted);
                     (!place_fits || !reply_fits).then(|| {
                         (
                             format!(

@@ -3,13 +3,12 @@
 mod mail;
 mod notified;
 mod wire;
-mod words;
 
 use super::ledger::{Ledger, Unit};
 use super::{Evidence, ExpectationResult, Finding, State};
 use crate::record::Record;
 use crate::record::mail::normal;
-use crate::scenario::{Check, Expectation, Of, Scenario};
+use crate::scenario::{Check, Expectation, Of, Scenario, phrases};
 
 /// Looks at each of them.
 pub(super) fn all(
@@ -22,7 +21,7 @@ pub(super) fn all(
     let result = |expectation: &Expectation| {
         let seen = look.at(&expectation.check, None);
         ExpectationResult {
-            it: expectation.it.clone().unwrap_or_else(|| words::of(&expectation.check)),
+            it: expectation.it.clone().unwrap_or_else(|| phrases::of(&expectation.check)),
             level: expectation.level.word().to_owned(),
             clause: expectation.clause.clone(),
             line: expectation.line,
@@ -157,7 +156,7 @@ impl<'a> Look<'a> {
         let holds = |check: &Check| {
             let seen = self.at(check, only);
             (seen.state == State::Held)
-                .then(|| (format!("{}: {}", words::of(check), seen.why), seen.evidence))
+                .then(|| (format!("{}: {}", phrases::of(check), seen.why), seen.evidence))
         };
         Seen::unless(checks.iter().filter_map(holds).collect(), || "none of them".to_owned())
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use mock_servers::script::{Glob, Range};
 
 use super::mail::instead;
-use super::words::{count, counted, duration};
 use super::{Look, Seen};
+use crate::scenario::phrases::{count, counted, duration};
 use crate::scenario::{Of, Returned};
 use crate::verdict::ledger::{Notice, Unit};
 use crate::verdict::{Evidence, transaction};

@@ -4,9 +4,9 @@ use mock_servers::script::Glob;
 use mock_servers::time::human;
 use mock_servers::transcript::{Session, Side, What};
 
-use super::words::{count, counted, duration, thing};
 use super::{Look, Seen};
 use crate::record::conversation::{Asked, conversation, transaction_events};
+use crate::scenario::phrases::{count, counted, duration, thing};
 use crate::scenario::{Wire, WireThing};
 use crate::verdict::{Evidence, whole};
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 use mock_servers::script::Range;
 use mock_servers::time::human;
 
-use crate::scenario::{Check, Delivered, Octets, Of, Refused, Wire, WireThing};
+use super::model::{Check, Delivered, Octets, Of, Refused, Wire, WireThing};
 
 /// What a check requires, for an expectation that does not say it itself.
-pub(super) fn of(check: &Check) -> String {
+pub fn of(check: &Check) -> String {
     match check {
         Check::Delivered(delivered) => delivery(delivered),
         Check::Returned(returned) => {
@@ -83,7 +83,7 @@ fn on_the_wire(wire: &Wire) -> String {
 }
 
 /// `BDAT`, `MAIL in clear`, `8-bit content`.
-pub(super) fn thing(thing: &WireThing) -> String {
+pub fn thing(thing: &WireThing) -> String {
     match thing {
         WireThing::Command(words) => words.clone(),
         WireThing::CommandInClear(words) => format!("{words} in clear"),
@@ -92,14 +92,14 @@ pub(super) fn thing(thing: &WireThing) -> String {
 }
 
 /// `at RCPT with 5*`.
-pub(super) fn refusal(wanted: &Refused) -> String {
+pub fn refusal(wanted: &Refused) -> String {
     let at = wanted.at.as_ref().map_or_else(|| "anywhere".to_owned(), |at| format!("at {at}"));
     let reply = wanted.reply.as_ref().map_or("4yz or 5yz", |glob| glob.0.as_str());
     format!("{at} with {reply}")
 }
 
 /// `7-bit`.
-pub(super) fn octets(octets: Octets) -> &'static str {
+pub fn octets(octets: Octets) -> &'static str {
     match octets {
         Octets::SevenBit => "7-bit",
         Octets::EightBit => "8-bit",
@@ -107,7 +107,7 @@ pub(super) fn octets(octets: Octets) -> &'static str {
 }
 
 /// `1`, `2 to 4`, `2 or more`, `at most 4`.
-pub(super) fn range<T: Display + PartialEq>(range: &Range<T>) -> String {
+pub fn range<T: Display + PartialEq>(range: &Range<T>) -> String {
     match (&range.from, &range.to) {
         (Some(from), Some(to)) if from == to => from.to_string(),
         (Some(from), Some(to)) => format!("{from} to {to}"),
@@ -118,7 +118,7 @@ pub(super) fn range<T: Display + PartialEq>(range: &Range<T>) -> String {
 }
 
 /// `exactly 4h`, `at least 30m`, `at most 5m`, `1h to 2h`.
-pub(super) fn duration(range: &Range<Duration>) -> String {
+pub fn duration(range: &Range<Duration>) -> String {
     match (range.from, range.to) {
         (Some(from), Some(to)) if from == to => format!("exactly {}", human(from)),
         (Some(from), Some(to)) => format!("{} to {}", human(from), human(to)),
@@ -129,7 +129,7 @@ pub(super) fn duration(range: &Range<Duration>) -> String {
 }
 
 /// `1 copy`, `2 or more copies`, `no copy`.
-pub(super) fn counted(wanted: &Range<u64>, one: &str, many: &str) -> String {
+pub fn counted(wanted: &Range<u64>, one: &str, many: &str) -> String {
     match (wanted.from, wanted.to) {
         (_, Some(0)) => format!("no {one}"),
         (Some(1), Some(1)) => format!("1 {one}"),
@@ -138,6 +138,6 @@ pub(super) fn counted(wanted: &Range<u64>, one: &str, many: &str) -> String {
 }
 
 /// `1 copy`, `3 copies`.
-pub(super) fn count(number: usize, one: &str, many: &str) -> String {
+pub fn count(number: usize, one: &str, many: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
 }
