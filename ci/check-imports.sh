@@ -12,9 +12,10 @@ declare -A may=(
     [verdict]="scenario record mock_servers"
     [render]="record mock_servers"
     [report]="verdict render record"
-    [cli]="lab scenario record relay run verdict render report"
+    [explain]="scenario mock_servers"
+    [cli]="explain lab scenario record relay run verdict render report"
 )
-pure="record verdict render report scenario"
+pure="explain record verdict render report scenario"
 status=0
 complain() { printf 'imports: %s\n' "$*" >&2; status=1; }
 

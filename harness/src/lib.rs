@@ -20,6 +20,7 @@
 //! ```
 
 pub mod cli;
+pub mod explain;
 pub mod lab;
 pub mod record;
 pub mod relay;

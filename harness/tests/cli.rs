@@ -75,6 +75,18 @@ fn a_deviation_alone_ends_with_0_and_with_1_when_strict() {
 }
 
 #[test]
+fn a_scenario_is_explained_with_clauses_and_without_being_run() {
+    let output = gauntlet(&["explain", "scenarios/seeds/domino-8bitmime.yaml"]);
+    let printed = stdout(&output);
+    assert_eq!(code(&output), Some(0), "{}", stderr(&output));
+    for shown in ["Microsoft KB Q295734", "lotus (mx.lotus.example)", "MUST", "RFC 6152 section 3"] {
+        assert!(printed.contains(shown), "{shown:?} is missing in\n{printed}");
+    }
+    assert_eq!(code(&gauntlet(&["explain", "scenarios/nowhere.yaml"])), Some(2));
+    assert_eq!(code(&gauntlet(&["explain"])), Some(2));
+}
+
+#[test]
 fn several_relays_make_a_table() {
     let output = gauntlet(&[
         "run",

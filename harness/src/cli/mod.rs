@@ -1,6 +1,7 @@
 //! The command: arguments, exit codes, and nothing that decides.
 
 mod check;
+mod explain;
 mod interrupt;
 mod output;
 mod run;
@@ -59,6 +60,12 @@ enum Command {
         #[arg(default_value = "scenarios")]
         paths: Vec<PathBuf>,
     },
+    /// Tell in words what happens in a scenario and what is required, by which clause; nothing is run.
+    Explain {
+        /// Scenario files, or directories of them.
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+    },
     /// List the relays that can be chosen by name.
     Relays,
 }
@@ -93,6 +100,7 @@ pub fn main() -> ExitCode {
     let exit = match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check { paths } => check::check(&paths),
+        Command::Explain { paths } => explain::explain(&paths),
         Command::Relays => {
             let output = output::Output::default();
             for relay in crate::relay::embedded::choices() {

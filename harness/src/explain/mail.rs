@@ -1,0 +1,165 @@
+//! What the relay is told, what is sent, and in which order things are done.
+
+use mock_servers::time::human;
+
+use super::page::{Page, and, quoted};
+use crate::scenario::{Content, Message, RelaySettings, Scenario, Step, Tls};
+
+/// How many recipients are named.
+const FEW: usize = 4;
+
+pub(super) fn tell(scenario: &Scenario, page: &mut Page) {
+    let told = settings(&scenario.relay);
+    page.heading("What the relay is told");
+    if told.is_empty() {
+        page.line(2, "Nothing: its own defaults.");
+    }
+    for line in &told {
+        page.line(2, line);
+    }
+    if !scenario.messages.is_empty() {
+        page.heading("What is sent");
+        for one in &scenario.messages {
+            message(one, page);
+        }
+    }
+    page.heading("What is done, in order");
+    for (n, one) in scenario.steps.iter().enumerate() {
+        page.hanging(2, 5, &format!("{}. {}", n + 1, step(one)));
+    }
+}
+
+fn settings(relay: &RelaySettings) -> Vec<String> {
+    let mut told = Vec::new();
+    told.extend(relay.hostname.as_ref().map(|name| format!("Its name is {name}.")));
+    told.extend(
+        relay
+            .smarthost
+            .as_ref()
+            .map(|server| format!("All mail goes through {server}, but that to origin.example.")),
+    );
+    if let Some(auth) = &relay.auth {
+        let to = auth.to.as_deref().unwrap_or("any next hop that offers AUTH");
+        let by = if auth.mechanisms.is_empty() {
+            String::new()
+        } else {
+            format!(", by {}", auth.mechanisms.join(", else "))
+        };
+        told.push(format!("It authenticates as {} to {to}{by}.", auth.user));
+    }
+    told.extend(relay.tls.map(|tls| match tls {
+        Tls::Off => "It never uses TLS.".to_owned(),
+        Tls::Opportunistic => "It uses TLS where a next hop offers it.".to_owned(),
+        Tls::Required => "It uses TLS with a valid certificate, or does not deliver.".to_owned(),
+        Tls::Dane => "It uses TLS as TLSA records say (RFC 7672).".to_owned(),
+    }));
+    let mut time = |of: Option<std::time::Duration>, text: &str| {
+        told.extend(of.map(|time| text.replace("{}", &human(time))));
+    };
+    time(relay.retry_first, "It tries again after {} at first.");
+    time(relay.retry_at_most, "It waits at most {} between attempts.");
+    time(relay.warn, "It warns the sender after {}.");
+    time(relay.lifetime, "It returns mail after {}.");
+    time(relay.greeting_timeout, "It waits {} for a greeting.");
+    time(relay.command_timeout, "It waits {} for the reply to a command.");
+    time(relay.end_of_data_timeout, "It waits {} for the reply at the end of data.");
+    told.extend(relay.size_limit.map(|size| format!("It takes messages of up to {size} octets.")));
+    told.extend(relay.reuse.map(|reuse| {
+        if reuse { "It reuses sessions." } else { "It makes a session for each message." }.to_owned()
+    }));
+    told
+}
+
+fn message(message: &Message, page: &mut Page) {
+    let from =
+        if message.from.is_empty() { "the null reverse-path".to_owned() } else { message.from.clone() };
+    let many = message.to.len();
+    let to = if many > FEW {
+        format!("{} and {} more recipients", message.to[..FEW - 1].join(", "), many - FEW + 1)
+    } else {
+        and(&message.to.iter().map(|to| shown(to)).collect::<Vec<_>>())
+    };
+    let copies =
+        if message.copies > 1 { format!(", {} times at each `send`", message.copies) } else { String::new() };
+    let whose = if message.trusted { "" } else { ", by a stranger who may not relay" };
+    page.line(2, &format!("{}: from {from} to {to}{copies}{whose}.", message.name));
+    let envelope = &message.envelope;
+    let mut asked = Vec::new();
+    asked.extend(envelope.body_8bitmime.then(|| "BODY=8BITMIME".to_owned()));
+    asked.extend((!envelope.notify.is_empty()).then(|| format!("NOTIFY={}", envelope.notify.join(","))));
+    asked.extend(envelope.ret.as_ref().map(|ret| format!("RET={ret}")));
+    asked.extend(envelope.envid.as_ref().map(|id| format!("ENVID {id}")));
+    asked.extend(envelope.size.map(|size| format!("SIZE={size}")));
+    if !asked.is_empty() {
+        page.line(4, &format!("Its envelope asks for {}.", and(&asked)));
+    }
+    let fields = fields(&message.headers);
+    if !fields.is_empty() {
+        page.line(4, &format!("Its header: {}.", fields.join("; ")));
+    }
+    if let Some(told) = content(&message.content) {
+        page.line(4, &told);
+    }
+}
+
+/// An address; in quotes where its spaces would not be seen.
+fn shown(address: &str) -> String {
+    if address.contains(' ') { quoted(address.as_bytes()) } else { address.to_owned() }
+}
+
+/// Fields, those that repeat themselves told once.
+fn fields(headers: &[(String, Option<String>)]) -> Vec<String> {
+    let mut told: Vec<(String, usize)> = Vec::new();
+    for (name, value) in headers {
+        let one = match value {
+            None => format!("no {name}"),
+            Some(value) => format!("{name}: {value}"),
+        };
+        match told.last_mut() {
+            Some((last, times)) if *last == one => *times += 1,
+            _ => told.push((one, 1)),
+        }
+    }
+    let shown =
+        |(one, times): (String, usize)| if times > 1 { format!("{one} ({times} times)") } else { one };
+    told.into_iter().map(shown).collect()
+}
+
+fn content(content: &Content) -> Option<String> {
+    if let Some(raw) = &content.raw {
+        return Some(format!("The whole message, as it stands: {}.", start(raw)));
+    }
+    let text = content.text.as_ref()?;
+    let lines = if content.lines > 1 {
+        format!(", {} times, each on its own line", content.lines)
+    } else {
+        String::new()
+    };
+    let end = if content.no_final_newline { ", without a line end at the end" } else { "" };
+    Some(format!("Its text: {}{lines}{end}.", start(text.as_bytes())))
+}
+
+/// The beginning of a long text.
+fn start(bytes: &[u8]) -> String {
+    const MOST: usize = 200;
+    if bytes.len() <= MOST {
+        return quoted(bytes);
+    }
+    format!("{} … ({} octets in all)", quoted(&bytes[..MOST]), bytes.len())
+}
+
+fn step(step: &Step) -> String {
+    match step {
+        Step::Send(names) => {
+            format!("{} {} submitted to the relay.", and(names), if names.len() == 1 { "is" } else { "are" })
+        }
+        Step::Client(name) => format!("The client {name} talks to the relay, to the end of its dialogue."),
+        Step::Settle => "The run goes on until all is quiet and nothing live is in the queue.".to_owned(),
+        Step::Wait(time) => format!("Nothing is done for {}.", human(*time)),
+        Step::KillRelay => "The relay is killed.".to_owned(),
+        Step::RestartRelay => "The relay is started again on its queue.".to_owned(),
+        Step::Stop(server) => format!("{server} stops: connections to it are refused."),
+        Step::Start(server) => format!("{server} is back."),
+        Step::QueueRunForce => "The relay tries everything in its queue.".to_owned(),
+    }
+}
