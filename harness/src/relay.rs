@@ -91,6 +91,13 @@ pub struct Choice {
     pub about: &'static str,
 }
 
+/// What can be wrong around a relay that is not on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing more can be written to the disk that its queue is on: ENOSPC.
+    DiskFull,
+}
+
 /// What a relay cannot be told or made to do.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
 #[error("{0}")]
@@ -133,6 +140,12 @@ pub trait Driver: Send + Sync {
     fn died(&self) -> Option<String>;
     /// Its version.
     fn version(&self) -> String;
+    /// Spoils what the relay lives on, in place of what was spoilt before; `None` mends it. It may run or be down, and the
+    /// fault outlives its end.
+    ///
+    /// # Errors
+    /// When this relay's surroundings cannot be spoilt in that way. Nothing has changed then.
+    fn fault(&self, fault: Option<Fault>) -> Result<(), Unsupported>;
     /// The part that it plays towards submitting clients.
     fn role(&self) -> Role;
 }

@@ -4,6 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::environment::Disk;
+
 /// The whole configuration of one relay.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -15,6 +17,8 @@ pub struct Config {
     pub resolver: SocketAddr,
     /// The directory that holds the queue. Mail found there at start is taken up again.
     pub spool: PathBuf,
+    /// The disk that the spool is on.
+    pub disk: Disk,
     /// Clients that may relay. Others get 550 5.7.1 at RCPT for a domain that is not in [`Config::routes`].
     pub trusted: Vec<IpAddr>,
     /// Everything goes through this host, unless a route says otherwise.

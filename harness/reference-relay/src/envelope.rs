@@ -100,6 +100,7 @@ pub(crate) enum State {
     Delivered,
     /// The same, but the next hop does not speak DSN and the sender asked for NOTIFY=SUCCESS (RFC 3461 section 5.2.2).
     Relayed {
+        /// Empty when the disk had no room for it, and the relay was started again since; so is `reply`.
         host: String,
         reply: String,
         at: SystemTime,
@@ -130,6 +131,28 @@ pub(crate) struct Problem {
 }
 
 impl State {
+    /// The octet that stands for it where there is no room for more: `D` when there is nothing left to do, `R` when the
+    /// sender is still to be told that the message was passed on, `P` for all else. A failure that the sender has not been
+    /// told of is among that: to try once more is the way to learn its reason again.
+    pub(crate) fn mark(&self) -> u8 {
+        match self {
+            Self::Pending(_) | Self::Failed { announced: false, .. } => b'P',
+            Self::Relayed { announced: false, .. } => b'R',
+            Self::Delivered | Self::Relayed { .. } | Self::Failed { .. } => b'D',
+        }
+    }
+
+    /// Takes over what a mark says that is newer than the state itself.
+    pub(crate) fn take_mark(&mut self, mark: u8, at: SystemTime) {
+        match mark {
+            b'D' if !self.is_over() => *self = Self::Delivered,
+            b'R' if self.mark() == b'P' => {
+                *self = Self::Relayed { host: String::new(), reply: String::new(), at, announced: false };
+            }
+            _ => {}
+        }
+    }
+
     pub(crate) fn is_pending(&self) -> bool {
         matches!(self, Self::Pending(_))
     }

@@ -7,6 +7,8 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -49,4 +51,22 @@ pub trait Network: Send + Sync + 'static {
     fn listen(&self, at: SocketAddr) -> BoxFuture<'static, io::Result<Box<dyn Listener>>>;
     /// Opens a UDP socket towards one peer.
     fn datagrams(&self, to: SocketAddr) -> BoxFuture<'static, io::Result<Box<dyn Datagrams>>>;
+}
+
+/// The disk under the spool, as far as it can be spoilt. Clones are the same disk, so that what is wrong with it outlives
+/// a relay that is killed.
+#[derive(Debug, Clone, Default)]
+pub struct Disk(Arc<AtomicBool>);
+
+impl Disk {
+    /// From now on the disk has no room left (`true`), or has room again. What is on a full disk can be read,
+    /// overwritten in its place, renamed and removed, as on most file systems.
+    pub fn set_full(&self, full: bool) {
+        self.0.store(full, Ordering::Relaxed);
+    }
+
+    /// Whether there is room for something new: ENOSPC when there is none.
+    pub(crate) fn room(&self) -> io::Result<()> {
+        if self.0.load(Ordering::Relaxed) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
 }

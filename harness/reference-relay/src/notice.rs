@@ -104,8 +104,8 @@ fn report(config: &Config, envelope: &Envelope, index: usize) -> RecipientReport
         State::Relayed { host, reply, at, .. } => {
             report.action = Action::Relayed;
             "2.0.0".clone_into(&mut report.status);
-            report.remote_mta = Some(host.clone());
-            report.diagnostic = Some(reply.clone());
+            report.remote_mta = Some(host.clone()).filter(|host| !host.is_empty());
+            report.diagnostic = Some(reply.clone()).filter(|reply| !reply.is_empty());
             report.last_attempt = Some(*at);
             "The message was handed over to a host that will not confirm its delivery."
                 .clone_into(&mut report.explanation);

@@ -77,7 +77,7 @@ struct Entry {
 impl Queue {
     /// Takes up the mail in the spool.
     pub(crate) fn open(config: Arc<Config>, clock: Arc<dyn Clock>, log: Arc<Log>) -> io::Result<Self> {
-        let (spool, Found { envelopes, remarks }) = Spool::open(&config.spool)?;
+        let (spool, Found { envelopes, remarks }) = Spool::open(&config.spool, config.disk.clone())?;
         for remark in remarks {
             log.say(format!("spool: {remark}"));
         }
@@ -192,7 +192,8 @@ impl Queue {
         let Some(entry) = number(&job.envelope.id).and_then(|key| entries.by_number.get_mut(&key)) else {
             return;
         };
-        let mut is_final = false;
+        let mut settled = Vec::new();
+        let mut has_details = false;
         for (index, outcome) in outcomes {
             let recipient = &mut entry.envelope.recipients[index];
             self.log.say(line(job, &recipient.to.address, relay, &outcome));
@@ -207,11 +208,17 @@ impl Queue {
                 Outcome::Failed(problem) => State::Failed { problem, announced: false },
                 Outcome::Deferred(problem) => State::Pending(Some(problem)),
             };
-            is_final |= !recipient.state.is_pending();
+            has_details |= matches!(recipient.state, State::Relayed { .. });
+            if !recipient.state.is_pending() {
+                settled.push(index);
+            }
         }
-        // What is pending stays pending, whether the disk says why or not.
-        if is_final {
+        // What is pending stays pending, whether the disk says why or not; and of a delivery there is no more to keep than a
+        // mark, which is why thousands of them cost what they cost and not the square of it.
+        if has_details {
             self.save(&entry.envelope);
+        } else if !settled.is_empty() {
+            self.mark(&entry.envelope, &settled);
         }
     }
 
@@ -238,9 +245,8 @@ impl Queue {
     fn insert(&self, entries: &mut Entries, id: String, submission: Submission, how: &str) -> io::Result<()> {
         let arrival = self.clock.now();
         let is_notification = submission.received.is_none();
-        let mut content =
-            submission.received.map(|received| received.field(&id, arrival)).unwrap_or_default().into_bytes();
-        content.extend(submission.content);
+        let received = submission.received.map(|received| received.field(&id, arrival)).unwrap_or_default();
+        let content = [received.as_bytes(), &submission.content];
         let pending = |to| Recipient { to, state: State::Pending(None) };
         let envelope = Envelope {
             id,
@@ -248,7 +254,7 @@ impl Queue {
             sender: submission.sender,
             ret: submission.ret,
             envid: submission.envid,
-            size: content.len() as u64,
+            size: content.iter().map(|piece| piece.len() as u64).sum(),
             is_notification,
             attempts: 0,
             next_attempt: arrival,
@@ -383,10 +389,20 @@ impl Queue {
         entries.by_number.remove(&key);
     }
 
-    /// A disk that fails now may be well when the message is next touched; until then memory knows better.
+    /// A disk that fails now may be well when the message is next touched; until then memory knows better. What must not be
+    /// forgotten even if the relay dies before that, for it would be delivered or told twice, stands in the marks, and
+    /// they can be written to a full disk.
     fn save(&self, envelope: &Envelope) {
         if let Err(error) = self.spool.update(envelope) {
             self.log.say(format!("{}: its state could not be saved: {error}", envelope.id));
+            let all: Vec<usize> = (0..envelope.recipients.len()).collect();
+            self.mark(envelope, &all);
+        }
+    }
+
+    fn mark(&self, envelope: &Envelope, indexes: &[usize]) {
+        if let Err(error) = self.spool.mark(envelope, indexes) {
+            self.log.say(format!("{}: its marks could not be saved: {error}", envelope.id));
         }
     }
 

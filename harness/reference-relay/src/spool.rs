@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! queue/Q1.content     the message
-//! queue/Q1.envelope    JSON: sender, recipients, what became of each
+//! queue/Q1.envelope    a mark for each recipient, a line feed, and JSON: sender, recipients, what became of each
 //! archive/             where Exchange 5.5 put what it did not report (KB Q254893)
 //! postmaster/          mail to the relay's own postmaster, where nobody else is told of (RFC 5321 section 4.5.1)
 //! damaged/             what could not be read at start
@@ -10,18 +10,22 @@
 //! ```
 //!
 //! A message is in the queue exactly while its envelope file is there. Each file is written beside its place, synced,
-//! and renamed, so that a relay that dies between any two steps finds either the old state or the new one.
+//! and renamed, so that a relay that dies between any two steps finds either the old state or the new one. Marks alone are
+//! overwritten in their place: that takes the same time however many recipients there are, and no room, so that a full
+//! disk cannot make the relay forget what it has delivered.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use crate::envelope::Envelope;
+use crate::environment::Disk;
 
 /// The spool directory.
 pub(crate) struct Spool {
     root: PathBuf,
+    disk: Disk,
     last_id: Mutex<u64>,
     /// Called after each step that changes the disk.
     #[cfg(test)]
@@ -44,12 +48,13 @@ pub(crate) fn number(id: &str) -> Option<u64> {
 
 impl Spool {
     /// Opens or creates the spool, and reads what is in it.
-    pub(crate) fn open(root: &Path) -> io::Result<(Self, Found)> {
+    pub(crate) fn open(root: &Path, disk: Disk) -> io::Result<(Self, Found)> {
         for directory in ["queue", "archive", "damaged", "postmaster"] {
             fs::create_dir_all(root.join(directory))?;
         }
         let spool = Self {
             root: root.to_owned(),
+            disk,
             last_id: Mutex::default(),
             #[cfg(test)]
             after_step: crate::testing::after_step(root),
@@ -71,20 +76,39 @@ impl Spool {
     pub(crate) fn next_id(&self) -> io::Result<String> {
         let mut last = self.last_id.lock().expect("nothing panics while it holds the counter");
         *last += 1;
-        self.replace(&self.root.join("counter"), format!("{last}\n").as_bytes())?;
+        self.replace(&self.root.join("counter"), &[format!("{last}\n").as_bytes()])?;
         Ok(format!("Q{last}"))
     }
 
     /// Takes a message in. It is safe when this returns, and not there at all before the last step.
-    pub(crate) fn store(&self, envelope: &Envelope, content: &[u8]) -> io::Result<()> {
-        self.replace(&self.path("queue", &envelope.id, "content"), content)?;
-        self.update(envelope)
+    /// The content is given in pieces, lest a large one be copied.
+    pub(crate) fn store(&self, envelope: &Envelope, content: &[&[u8]]) -> io::Result<()> {
+        let path = self.path("queue", &envelope.id, "content");
+        self.replace(&path, content)?;
+        self.update(envelope).inspect_err(|_| {
+            // Not accepted, so nobody's. If it cannot be removed now, it is moved aside at the next start.
+            let _ = fs::remove_file(path);
+        })
     }
 
     /// Replaces a message's envelope.
     pub(crate) fn update(&self, envelope: &Envelope) -> io::Result<()> {
+        let mut marks: Vec<u8> = envelope.recipients.iter().map(|recipient| recipient.state.mark()).collect();
+        marks.push(b'\n');
         let json = serde_json::to_vec(envelope)?;
-        self.replace(&self.path("queue", &envelope.id, "envelope"), &json)
+        self.replace(&self.path("queue", &envelope.id, "envelope"), &[&marks, &json])
+    }
+
+    /// Overwrites the marks of the recipients at `indexes` in a message's envelope. It needs no room.
+    pub(crate) fn mark(&self, envelope: &Envelope, indexes: &[usize]) -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).open(self.path("queue", &envelope.id, "envelope"))?;
+        for &index in indexes {
+            file.seek(SeekFrom::Start(index as u64))?;
+            file.write_all(&[envelope.recipients[index].state.mark()])?;
+        }
+        file.sync_data()?;
+        self.step();
+        Ok(())
     }
 
     pub(crate) fn content(&self, id: &str) -> io::Result<Vec<u8>> {
@@ -107,6 +131,7 @@ impl Spool {
 
     /// Moves a message to the archive, its envelope last: what is in the queue no more must be in the archive.
     pub(crate) fn archive(&self, id: &str) -> io::Result<()> {
+        self.disk.room()?;
         fs::copy(self.path("queue", id, "content"), self.path("archive", id, "content"))?;
         fs::rename(self.path("queue", id, "envelope"), self.path("archive", id, "envelope"))?;
         self.step();
@@ -115,7 +140,7 @@ impl Spool {
 
     /// Puts a message's content into the postmaster's folder. To do it twice is to do it once.
     pub(crate) fn keep_for_postmaster(&self, id: &str) -> io::Result<()> {
-        self.replace(&self.path("postmaster", id, "content"), &self.content(id)?)
+        self.replace(&self.path("postmaster", id, "content"), &[&self.content(id)?])
     }
 
     /// The envelopes in the archive, in the order of their ids; those that cannot be read are passed over.
@@ -163,9 +188,19 @@ impl Spool {
     }
 
     fn read(&self, directory: &str, id: &str) -> Result<Envelope, String> {
-        let json = fs::read(self.path(directory, id, "envelope")).map_err(|error| error.to_string())?;
-        let envelope: Envelope =
-            serde_json::from_slice(&json).map_err(|error| format!("its envelope cannot be read: {error}"))?;
+        let octets = fs::read(self.path(directory, id, "envelope")).map_err(|error| error.to_string())?;
+        let end =
+            octets.iter().position(|&octet| octet == b'\n').ok_or("its envelope has no end of marks")?;
+        let (marks, json) = octets.split_at(end);
+        let mut envelope: Envelope =
+            serde_json::from_slice(json).map_err(|error| format!("its envelope cannot be read: {error}"))?;
+        if marks.len() != envelope.recipients.len() {
+            return Err(format!("{} marks, {} recipients", marks.len(), envelope.recipients.len()));
+        }
+        let arrival = envelope.arrival;
+        for (recipient, mark) in envelope.recipients.iter_mut().zip(marks) {
+            recipient.state.take_mark(*mark, arrival);
+        }
         if envelope.id != id || number(id).is_none() {
             return Err(format!("its envelope is that of {}", envelope.id));
         }
@@ -185,11 +220,12 @@ impl Spool {
         }
     }
 
-    fn replace(&self, path: &Path, octets: &[u8]) -> io::Result<()> {
+    fn replace(&self, path: &Path, pieces: &[&[u8]]) -> io::Result<()> {
         let unfinished = PathBuf::from(format!("{}.new", path.display()));
-        let mut file = File::create(&unfinished)?;
-        file.write_all(octets)?;
-        file.sync_all()?;
+        self.write(&unfinished, pieces).inspect_err(|_| {
+            // What there is of it takes up the room that is wanting. If it cannot be removed now, it is at the next start.
+            let _ = fs::remove_file(&unfinished);
+        })?;
         self.step();
         fs::rename(&unfinished, path)?;
         // That the name stands there is a fact of the directory; Windows opens none, and its file systems journal names.
@@ -198,6 +234,15 @@ impl Spool {
         }
         self.step();
         Ok(())
+    }
+
+    fn write(&self, path: &Path, pieces: &[&[u8]]) -> io::Result<()> {
+        let mut file = File::create(path)?;
+        self.disk.room()?;
+        for piece in pieces {
+            file.write_all(piece)?;
+        }
+        file.sync_all()
     }
 
     fn names(&self, directory: &str) -> io::Result<Vec<String>> {

@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::config::{Config, Queue, Timeouts, TlsPolicy, Vintage};
-use crate::environment::{BoxFuture, Clock, Datagrams, Listener, Network, Stream};
+use crate::environment::{BoxFuture, Clock, Datagrams, Disk, Listener, Network, Stream};
 use crate::{QueueEntry, Relay};
 
 pub(crate) use host::{Early, Host, Say};
@@ -33,6 +33,7 @@ pub(crate) fn config() -> Config {
         listen: "198.51.100.1:25".parse().expect("an address"),
         resolver: "198.51.100.53:53".parse().expect("an address"),
         spool: PathBuf::new(),
+        disk: Disk::default(),
         trusted: vec![IpAddr::V4(Ipv4Addr::new(198, 51, 100, 9))],
         smarthost: None,
         routes: Vec::new(),
@@ -69,6 +70,7 @@ pub(crate) struct World {
 struct Inner {
     began: Instant,
     spool: tempfile::TempDir,
+    disk: Disk,
     zone: Mutex<Zone>,
     hosts: Mutex<BTreeMap<SocketAddr, Arc<Host>>>,
     door: Mutex<Option<mpsc::UnboundedSender<(DuplexStream, SocketAddr)>>>,
@@ -108,6 +110,7 @@ impl World {
         let inner = Inner {
             began: Instant::now(),
             spool: tempfile::tempdir().expect("a temporary directory"),
+            disk: Disk::default(),
             zone: Mutex::new(zone),
             hosts: Mutex::default(),
             door: Mutex::default(),
@@ -137,12 +140,17 @@ impl World {
         self.inner.spool.path()
     }
 
+    /// The disk that the spool is on.
+    pub(crate) fn disk(&self) -> &Disk {
+        &self.inner.disk
+    }
+
     pub(crate) async fn relay(&self) -> Relay {
         self.relay_with(|_| {}).await
     }
 
     pub(crate) async fn relay_with(&self, change: impl FnOnce(&mut Config)) -> Relay {
-        let mut config = Config { spool: self.spool().to_owned(), ..config() };
+        let mut config = Config { spool: self.spool().to_owned(), disk: self.disk().clone(), ..config() };
         change(&mut config);
         Relay::start(config, Arc::new(self.clone()), Arc::new(self.clone())).await.expect("the relay starts")
     }

@@ -8,11 +8,11 @@ use mock_servers::RunTime;
 use reference_relay::config::{
     Auth, AuthScope, Config, Host, Mechanism, Queue, Route, Timeouts, TlsPolicy, Vintage,
 };
-use reference_relay::environment::{Clock, Network};
+use reference_relay::environment::{Clock, Disk, Network};
 use reference_relay::vintage::{VINTAGES, vintage};
 use reference_relay::{RecipientState, Relay};
 
-use super::{BoxFuture, Choice, Driver, Settings, StartError, Tls, Unsupported};
+use super::{BoxFuture, Choice, Driver, Fault, Settings, StartError, Tls, Unsupported};
 use crate::record::{LogLine, QueueEntry, Role};
 
 /// The name of the relay that is no vintage.
@@ -180,6 +180,11 @@ impl Driver for Embedded {
         env!("CARGO_PKG_VERSION").to_owned()
     }
 
+    fn fault(&self, fault: Option<Fault>) -> Result<(), Unsupported> {
+        self.config.disk.set_full(fault == Some(Fault::DiskFull));
+        Ok(())
+    }
+
     fn role(&self) -> Role {
         Role::Relay
     }
@@ -194,6 +199,7 @@ fn configure(settings: &Settings, vintage: Vintage) -> Result<Config, Unsupporte
         listen: settings.listen,
         resolver: settings.resolver,
         spool: settings.directory.clone(),
+        disk: Disk::default(),
         trusted: settings.trusted.clone(),
         smarthost: settings.smarthost.clone().map(Host::Name),
         routes: settings

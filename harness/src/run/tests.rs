@@ -10,7 +10,7 @@ use super::execute::run_with;
 use super::{Cancel, RunError, RunOptions, run};
 use crate::lab::Factory;
 use crate::record::{Accepted, Ending, LogLine, QueueEntry, Record, Role};
-use crate::relay::{BoxFuture, Clock, Driver, Network, Settings, StartError};
+use crate::relay::{BoxFuture, Clock, Driver, Fault, Network, Settings, StartError, Unsupported};
 use crate::scenario::{self, Scenario};
 
 const ONE_NOTE: &str = "
@@ -110,6 +110,9 @@ impl Driver for Odd {
     }
     fn version(&self) -> String {
         "0".to_owned()
+    }
+    fn fault(&self, _: Option<Fault>) -> Result<(), Unsupported> {
+        Err(Unsupported("it has no disk".to_owned()))
     }
     fn role(&self) -> Role {
         Role::Relay

@@ -204,7 +204,9 @@ impl<'a> Walk<'a> {
             }
             Err(error) => {
                 let explanation = format!("The message cannot be kept: {error}.");
-                self.note("none", &problem::own(self.context, "4.3.0", explanation));
+                let full = error.kind() == std::io::ErrorKind::StorageFull;
+                let status = if full { "4.3.1" } else { "4.3.0" };
+                self.note("none", &problem::own(self.context, status, explanation));
             }
         }
     }

@@ -45,7 +45,7 @@ pub enum RecipientState {
         /// The next hop's reply, or a sentence.
         reason: String,
     },
-    /// Given up and not reported: only in the archive of Exchange 5.5.
+    /// Given up and not yet reported: the disk had no room for the notification. Or never: in the archive of Exchange 5.5.
     Failed {
         /// The next hop's reply, or a sentence.
         reason: String,
@@ -62,7 +62,7 @@ impl Entry {
                 Some(RecipientState::Deferred { next_attempt: *next_attempt, reason })
             }
             State::Pending(_) => Some(RecipientState::Active),
-            State::Failed { problem, .. } if self.to_archive => {
+            State::Failed { problem, announced } if self.to_archive || (!announced && self.jobs == 0) => {
                 Some(RecipientState::Failed { reason: problem.reason.clone() })
             }
             _ => None,

@@ -1,6 +1,7 @@
 //! The whole relay, in a small world: each test says what hosts do, and looks at what comes of it.
 
 mod delivers;
+mod full_disk;
 mod returns;
 mod secures;
 mod survives;

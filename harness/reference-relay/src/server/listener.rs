@@ -83,10 +83,10 @@ fn advance(context: &Context, session: &mut Session, peer: SocketAddr) -> Step {
             step => return step,
         };
         match context.queue.accept(submission) {
-            Ok(id) => session.stored(Some(&id)),
+            Ok(id) => session.stored(Ok(&id)),
             Err(error) => {
                 context.log.say(format!("client [{}]: the message could not be stored: {error}", peer.ip()));
-                session.stored(None);
+                session.stored(Err(error.kind()));
             }
         }
     }

@@ -4,6 +4,7 @@
 //! more input or to close. MAIL, RCPT and RSET that came in one read are so answered in one write, which is what PIPELINING
 //! is for, and the answers to all other commands go out at once (RFC 2920 section 3.2 (2), (5), (6) and (7)).
 
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -116,12 +117,16 @@ impl Session {
         Step::Close
     }
 
-    /// Tells the session whether the message of the last [`Step::Store`] is safe: its queue id, or `None`.
-    pub(crate) fn stored(&mut self, id: Option<&str>) {
+    /// Tells the session whether the message of the last [`Step::Store`] is safe: its queue id, or why not.
+    pub(crate) fn stored(&mut self, outcome: Result<&str, ErrorKind>) {
         // Section 6.1: with its 250 the relay takes responsibility. So it answers only now.
-        self.answer(&match id {
-            Some(id) => Answer::new(250, "2.0.0", format!("Queued as {id}")),
-            None => Answer::new(451, "4.3.0", "The message could not be stored"),
+        self.answer(&match outcome {
+            Ok(id) => Answer::new(250, "2.0.0", format!("Queued as {id}")),
+            // Section 4.2.3 has 452 for it, RFC 3463 section 3.4 X.3.1: the sender is to try again.
+            Err(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
+                Answer::new(452, "4.3.1", "Insufficient system storage")
+            }
+            Err(_) => Answer::new(451, "4.3.0", "The message could not be stored"),
         });
     }
 

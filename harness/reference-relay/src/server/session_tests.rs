@@ -47,7 +47,7 @@ impl Talk {
                 Step::Store(submission) => {
                     self.stored.push(submission);
                     let id = format!("Q{}", self.stored.len());
-                    self.session.stored(Some(&id));
+                    self.session.stored(Ok(&id));
                 }
             }
         }
@@ -246,15 +246,17 @@ fn silence_and_shutdown_are_told_with_421() {
     assert!(talk.closed && talk.said.contains("\r\n421 4.3.2 relay.example "), "{}", talk.said);
 }
 
-#[test]
-fn a_message_that_could_not_be_stored_is_not_accepted() {
+#[rstest]
+#[case::broken(ErrorKind::Other, "451 4.3.0 ")]
+#[case::full(ErrorKind::StorageFull, "452 4.3.1 ")]
+fn a_message_that_could_not_be_stored_is_not_accepted(#[case] why: ErrorKind, #[case] answer: &str) {
     let mut session = Session::new(Arc::new(trusting()), CLIENT);
     session.receive(b"HELO a\r\nMAIL FROM:<>\r\nRCPT TO:<a@b.example>\r\nDATA\r\n.\r\n");
     while session.advance() == Step::Write {}
     assert!(session.take_answers().ends_with(b"\r\n354 Go ahead, and end with CRLF . CRLF\r\n"));
     session.take_answers();
-    session.stored(None);
-    assert!(session.take_answers().starts_with(b"451 4.3.0 "));
+    session.stored(Err(why));
+    assert!(session.take_answers().starts_with(answer.as_bytes()));
     assert_eq!(session.advance(), Step::Read);
 }
 
