@@ -1,8 +1,10 @@
-//! Paths, mailboxes and domains as they stand in MAIL and RCPT (RFC 5321 sections 4.1.2 and 4.1.3).
+//! Paths, mailboxes and domains as they stand in MAIL and RCPT (RFC 5321 sections 4.1.2 and 4.1.3), with UTF-8 where RFC 6531
+//! section 3.3 has it; whether it may stand there now is the session's business.
 //!
 //! The grammar is kept to the letter. Addresses are kept as they were given: a relay does not interpret local parts
 //! (section 2.3.11), and ORCPT and notifications want the sender's own spelling.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What stands between `<` and `>`.
@@ -14,6 +16,13 @@ pub(crate) enum Path {
     Postmaster,
     /// A mailbox, as given, without its source route (Appendix C: accepted, ignored).
     Mailbox(String),
+}
+
+impl Path {
+    /// Whether it can stand only where SMTPUTF8 is in use.
+    pub(crate) fn needs_utf8(&self) -> bool {
+        matches!(self, Self::Mailbox(address) if !address.is_ascii())
+    }
 }
 
 /// Whether a space between a domain and `>` is let through. Only a vintage relay does (KB Q254893).
@@ -57,6 +66,30 @@ pub(crate) fn domain_of(address: &str) -> &str {
     address.rsplit_once('@').map_or("", |(_, domain)| domain)
 }
 
+/// A domain as DNS and servers without SMTPUTF8 have it: U-labels become A-labels (RFC 6531 section 3.2). What is no
+/// domain stays as it is.
+pub(crate) fn a_labels(domain: &str) -> Cow<'_, str> {
+    if domain.is_ascii() {
+        return Cow::Borrowed(domain);
+    }
+    idna::domain_to_ascii_strict(domain).map_or(Cow::Borrowed(domain), Cow::Owned)
+}
+
+/// Whether two domains are the same: case does not count, and A-labels are their U-labels.
+pub(crate) fn same_domain(one: &str, other: &str) -> bool {
+    a_labels(one).eq_ignore_ascii_case(&a_labels(other))
+}
+
+/// The address in ASCII, if that can be had without touching its local part.
+pub(crate) fn in_ascii(address: &str) -> Option<Cow<'_, str>> {
+    if address.is_ascii() {
+        return Some(Cow::Borrowed(address));
+    }
+    let (local, domain) = address.rsplit_once('@')?;
+    let ascii = format!("{local}@{}", a_labels(domain));
+    ascii.is_ascii().then_some(Cow::Owned(ascii))
+}
+
 /// The address inside an address literal: `[198.51.100.7]`, `[IPv6:2001:db8::7]`.
 pub(crate) fn literal(text: &str) -> Option<IpAddr> {
     let inner = text.strip_prefix('[')?.strip_suffix(']')?;
@@ -66,9 +99,9 @@ pub(crate) fn literal(text: &str) -> Option<IpAddr> {
     }
 }
 
-/// True for a domain in the sense of section 4.1.2: labels of letters, digits and inner hyphens between single dots.
+/// True for an ASCII domain in the sense of section 4.1.2: labels of letters, digits and inner hyphens between single dots.
 pub(crate) fn is_domain(text: &str) -> bool {
-    domain(text).is_ok_and(str::is_empty)
+    text.is_ascii() && domain(text).is_ok_and(str::is_empty)
 }
 
 /// True for a domain of two labels or more, the last of which is not a number.
@@ -130,6 +163,7 @@ fn local_part(input: &str) -> Result<&str, BadPath> {
                 '\\' if matches!(characters.next(), Some(' '..='~')) => {}
                 '\\' => return Err(BadPath("a backslash before nothing")),
                 ' '..='~' => {}
+                beyond if is_beyond_ascii(beyond) => {}
                 _ => return Err(BadPath("a character that cannot stand in quotes")),
             }
             rest = characters.as_str();
@@ -148,9 +182,16 @@ fn local_part(input: &str) -> Result<&str, BadPath> {
     }
 }
 
-/// RFC 5322 section 3.2.3.
+/// RFC 5322 section 3.2.3, and RFC 6531 section 3.3.
 fn is_atext(character: char) -> bool {
-    character.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(character)
+    character.is_ascii_alphanumeric()
+        || "!#$%&'*+-/=?^_`{|}~".contains(character)
+        || is_beyond_ascii(character)
+}
+
+/// UTF8-non-ascii (RFC 6532 section 3.1), but for the controls of Unicode, which stand for no letter of anybody's name.
+fn is_beyond_ascii(character: char) -> bool {
+    !character.is_ascii() && !character.is_control()
 }
 
 fn domain_or_literal(input: &str) -> Result<&str, BadPath> {
@@ -162,11 +203,21 @@ fn domain_or_literal(input: &str) -> Result<&str, BadPath> {
     literal(&input[..end]).map(|_| &input[end..]).ok_or(BadPath("an address literal holds no such address"))
 }
 
-/// Skips a `Domain`.
+/// Skips a `Domain`. Its U-labels are those that IDNA knows (RFC 6531 section 3.3).
 fn domain(input: &str) -> Result<&str, BadPath> {
+    let rest = labels(input)?;
+    let domain = &input[..input.len() - rest.len()];
+    if !domain.is_ascii() && idna::domain_to_ascii_strict(domain).is_err() {
+        return Err(BadPath("a label in the domain that IDNA does not know"));
+    }
+    Ok(rest)
+}
+
+fn labels(input: &str) -> Result<&str, BadPath> {
     let mut rest = input;
     loop {
-        let after = rest.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '-');
+        let is_inner = |c: char| c.is_ascii_alphanumeric() || c == '-' || is_beyond_ascii(c);
+        let after = rest.trim_start_matches(is_inner);
         let label = &rest[..rest.len() - after.len()];
         if label.is_empty() || label.starts_with('-') || label.ends_with('-') {
             return Err(BadPath("an empty or illegal label in the domain"));
@@ -200,6 +251,12 @@ mod tests {
     #[case::ipv6("<joe@[IPv6:2001:db8::7]>", "joe@[IPv6:2001:db8::7]")]
     #[case::source_route("<@a.example,@b.example:joe@x.example>", "joe@x.example")]
     #[case::single_label("<joe@localhost>", "joe@localhost")]
+    #[case::utf8("<jos\u{e9}@b\u{fc}cher.example>", "jos\u{e9}@b\u{fc}cher.example")]
+    #[case::utf8_in_quotes("<\"jos \u{e9}\"@x.example>", "\"jos \u{e9}\"@x.example")]
+    #[case::chinese(
+        "<\u{7528}\u{6237}@\u{4f8b}\u{5b50}.example>",
+        "\u{7528}\u{6237}@\u{4f8b}\u{5b50}.example"
+    )]
     fn takes_what_the_grammar_allows(#[case] input: &str, #[case] address: &str) {
         assert_eq!(strict(input), Ok((Path::Mailbox(address.to_owned()), "")));
     }
@@ -229,9 +286,20 @@ mod tests {
     #[case("<joe@[x.example]>")]
     #[case("<@a.example,b.example:joe@x.example>")]
     #[case("<@a.example joe@x.example>")]
-    #[case("<jo\u{e9}@x.example>")]
+    #[case("<jo\u{85}@x.example>")]
+    #[case("<joe@x.\u{2028}.example>")]
+    #[case("<joe@[\u{e9}]>")]
     fn refuses_what_the_grammar_does_not_allow(#[case] input: &str) {
         assert!(strict(input).is_err(), "{input} was taken");
+    }
+
+    #[test]
+    fn u_labels_become_a_labels_and_local_parts_stay() {
+        assert_eq!(in_ascii("joe@b\u{fc}cher.example").as_deref(), Some("joe@xn--bcher-kva.example"));
+        assert_eq!(in_ascii("joe@x.example").as_deref(), Some("joe@x.example"));
+        assert_eq!(in_ascii("jos\u{e9}@x.example"), None);
+        assert!(same_domain("B\u{dc}CHER.example", "xn--bcher-kva.EXAMPLE"));
+        assert!(!same_domain("bucher.example", "xn--bcher-kva.example"));
     }
 
     #[test]

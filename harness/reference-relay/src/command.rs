@@ -11,9 +11,22 @@ use crate::server::Answer;
 pub(crate) enum Command {
     Ehlo(String),
     Helo(String),
-    Mail { from: Path, parameters: MailParameters },
-    Rcpt { to: Path, parameters: RcptParameters },
+    Mail {
+        from: Path,
+        parameters: MailParameters,
+    },
+    Rcpt {
+        to: Path,
+        parameters: RcptParameters,
+    },
     Data,
+    /// RFC 3030 section 2: so many octets of content follow.
+    Bdat {
+        size: u64,
+        last: bool,
+    },
+    /// RFC 3207.
+    StartTls,
     Rset,
     Noop,
     Quit,
@@ -28,6 +41,10 @@ pub(crate) struct MailParameters {
     pub(crate) size: Option<u64>,
     pub(crate) ret: Option<Ret>,
     pub(crate) envid: Option<String>,
+    /// RFC 6531 section 3.4.
+    pub(crate) smtputf8: bool,
+    /// BODY=BINARYMIME (RFC 3030 section 3).
+    pub(crate) binary: bool,
     /// Whether there were any at all.
     pub(crate) any: bool,
 }
@@ -49,11 +66,14 @@ pub(crate) fn parse(line: &[u8], space: TrailingSpace) -> Result<Command, Answer
     if !KNOWN.contains(&verb.as_slice()) {
         return Err(Answer::new(500, "5.5.2", "Command not recognized"));
     }
-    // Section 4.1.2 asks for 501 when illegal octets are the only thing wrong. Bare CR and LF are among them (2.3.8).
+    // Section 4.1.2 asks for 501 when illegal octets are the only thing wrong. Bare CR and LF are among them (2.3.8). RFC
+    // 6531 has UTF-8 in the commands that hold addresses (sections 3.3 and 3.7.4.2), and in no other.
+    let holds_addresses = matches!(verb.as_slice(), b"MAIL" | b"RCPT" | b"VRFY" | b"EXPN");
+    let can_stand = |c: char| matches!(c, '\t' | ' '..='~') || (holds_addresses && !c.is_ascii());
     let rest = std::str::from_utf8(rest)
         .ok()
-        .filter(|rest| rest.bytes().all(|octet| matches!(octet, b'\t' | b' '..=b'~')))
-        .ok_or(Answer::new(501, "5.5.2", "Only printable ASCII can stand in a command"))?;
+        .filter(|rest| rest.chars().all(can_stand))
+        .ok_or(Answer::new(501, "5.5.2", "Only printable characters can stand in a command"))?;
     // Section 4.1.1: white space before the CRLF should be tolerated.
     let rest = rest.trim_end_matches([' ', '\t']);
     if !rest.is_empty() && !rest.starts_with(' ') {
@@ -70,17 +90,44 @@ pub(crate) fn parse(line: &[u8], space: TrailingSpace) -> Result<Command, Answer
         // Section 4.1.1.9: NOOP's argument is ignored. Section 4.1.1.8: HELP may have one.
         b"NOOP" => Ok(Command::Noop),
         b"HELP" => Ok(Command::Help),
+        b"BDAT" => bdat(argument),
         // Recognized and not implemented (section 4.2.4): lists live on other hosts.
         b"EXPN" => Err(Answer::new(502, "5.5.1", "EXPN is not implemented")),
         _ if !argument.is_empty() => Err(Answer::new(501, "5.5.4", "The command takes no argument")),
         b"DATA" => Ok(Command::Data),
         b"RSET" => Ok(Command::Rset),
+        b"STARTTLS" => Ok(Command::StartTls),
         _ => Ok(Command::Quit),
     }
 }
 
-const KNOWN: [&[u8]; 11] =
-    [b"EHLO", b"HELO", b"MAIL", b"RCPT", b"DATA", b"RSET", b"NOOP", b"QUIT", b"VRFY", b"EXPN", b"HELP"];
+const KNOWN: [&[u8]; 13] = [
+    b"EHLO",
+    b"HELO",
+    b"MAIL",
+    b"RCPT",
+    b"DATA",
+    b"BDAT",
+    b"STARTTLS",
+    b"RSET",
+    b"NOOP",
+    b"QUIT",
+    b"VRFY",
+    b"EXPN",
+    b"HELP",
+];
+
+/// Whether a line that is no command shows that its sender is not speaking SMTP, or not listening: the request line of HTTP,
+/// or a header field.
+pub(crate) fn is_foreign(line: &[u8]) -> bool {
+    let Ok(line) = std::str::from_utf8(line) else { return false };
+    let word = line.split([' ', ':']).next().unwrap_or("");
+    let is_name = !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let is_field =
+        line[word.len()..].starts_with(':') && !KNOWN.contains(&word.to_ascii_uppercase().as_bytes());
+    let is_request = line.rsplit_once(' ').is_some_and(|(_, last)| last.starts_with("HTTP/"));
+    is_name && (is_field || is_request)
+}
 
 /// The argument of EHLO or HELO. One word of any form will do: the name is a claim that the relay has no use for but
 /// to write it down, section 4.1.4 forbids refusing mail because it is not true, and so `sub2.` costs no one a session
@@ -107,8 +154,16 @@ fn mail(argument: &str, space: TrailingSpace) -> Result<Command, Answer> {
                 told.size = Some(size.parse().unwrap_or(u64::MAX));
                 true
             }
-            // RFC 6152 section 2. What the content really holds is looked at when it is sent on.
-            ("BODY", Some(body)) => ["7BIT", "8BITMIME"].iter().any(|kind| body.eq_ignore_ascii_case(kind)),
+            // RFC 6152 section 2, RFC 3030 section 3. What the content really holds is looked at when it is sent on.
+            ("BODY", Some(body)) => {
+                told.binary = body.eq_ignore_ascii_case("BINARYMIME");
+                told.binary || ["7BIT", "8BITMIME"].iter().any(|kind| body.eq_ignore_ascii_case(kind))
+            }
+            // RFC 6531 section 3.4: without a value.
+            ("SMTPUTF8", None) => {
+                told.smtputf8 = true;
+                true
+            }
             ("RET", Some(extent)) => {
                 told.ret = Ret::parse(extent);
                 told.ret.is_some()
@@ -117,14 +172,32 @@ fn mail(argument: &str, space: TrailingSpace) -> Result<Command, Answer> {
                 told.envid = Some(id.to_owned());
                 dsn::is_envelope_id(id)
             }
-            ("SIZE" | "BODY" | "RET" | "ENVID", _) => false,
+            ("SIZE" | "BODY" | "RET" | "ENVID" | "SMTPUTF8", _) => false,
             _ => return Err(unknown_parameter(&keyword)),
         };
         if !understood {
             return Err(bad_value(&keyword));
         }
     }
+    if from.needs_utf8() && !told.smtputf8 {
+        // RFC 6531 section 3.5: 550 for MAIL, 553 for RCPT.
+        return Err(Answer::new(550, "5.6.7", "A sender that is not ASCII needs SMTPUTF8"));
+    }
     Ok(Command::Mail { from, parameters: told })
+}
+
+/// `BDAT SP chunk-size [ SP end-marker ]` (RFC 3030 section 2).
+fn bdat(argument: &str) -> Result<Command, Answer> {
+    let (size, last) = match argument.split_once(' ') {
+        None => (argument, false),
+        Some((size, marker)) if marker.eq_ignore_ascii_case("LAST") => (size, true),
+        Some(_) => ("", true),
+    };
+    let size = Some(size).filter(|size| size.bytes().all(|b| b.is_ascii_digit()));
+    let size = size.and_then(|size| size.parse().ok());
+    let size =
+        size.ok_or(Answer::new(501, "5.5.4", "BDAT needs a number of octets, and LAST or nothing after it"))?;
+    Ok(Command::Bdat { size, last })
 }
 
 fn rcpt(argument: &str, space: TrailingSpace) -> Result<Command, Answer> {
@@ -158,10 +231,11 @@ fn rcpt(argument: &str, space: TrailingSpace) -> Result<Command, Answer> {
     Ok(Command::Rcpt { to, parameters: told })
 }
 
-/// Section 3.3: no space stands on either side of the colon.
+/// Section 3.3: no space stands on either side of the colon. Behind it, clients of our day put some all the same, and nothing
+/// else can be meant.
 fn after_colon<'a>(argument: &'a str, word: &str) -> Result<&'a str, Answer> {
     match argument.split_at_checked(word.len()) {
-        Some((start, rest)) if start.eq_ignore_ascii_case(word) => Ok(rest),
+        Some((start, rest)) if start.eq_ignore_ascii_case(word) => Ok(rest.trim_start_matches(' ')),
         _ => Err(Answer::new(501, "5.5.2", format!("{word}<path> must follow, without spaces"))),
     }
 }
@@ -182,7 +256,9 @@ fn esmtp_parameters(rest: &str) -> Result<Vec<(String, Option<&str>)>, Answer> {
             let is_keyword = keyword.starts_with(|c: char| c.is_ascii_alphanumeric())
                 && keyword.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
             let is_value = value.is_none_or(|value| {
-                !value.is_empty() && value.bytes().all(|b| matches!(b, b'!'..=b'<' | b'>'..=b'~'))
+                // RFC 6531 section 3.3 adds what is not ASCII.
+                !value.is_empty()
+                    && value.chars().all(|c| matches!(c, '!'..='<' | '>'..='~') || !c.is_ascii())
             });
             (is_keyword && is_value).then(|| (keyword.to_ascii_uppercase(), value)).ok_or_else(malformed)
         })
@@ -228,6 +304,10 @@ mod tests {
     #[case("VRFY joe", Command::Vrfy)]
     #[case("help data", Command::Help)]
     #[case("Quit", Command::Quit)]
+    #[case("bdat 0 last", Command::Bdat { size: 0, last: true })]
+    #[case("BDAT 86", Command::Bdat { size: 86, last: false })]
+    #[case("StartTLS", Command::StartTls)]
+    #[case("VRFY jos\u{e9} SMTPUTF8", Command::Vrfy)]
     fn commands_are_read_in_any_case(#[case] line: &str, #[case] command: Command) {
         assert_eq!(strict(line), Ok(command));
     }
@@ -242,21 +322,53 @@ mod tests {
         assert_eq!(parameters.envid.as_deref(), Some("QQ+2B1"));
     }
 
+    #[test]
+    fn a_space_after_the_colon_is_let_pass() {
+        for line in ["MAIL FROM: <a@b.example>", "mail from:  <a@b.example>"] {
+            let Ok(Command::Mail { from, .. }) = strict(line) else { panic!("{line} was refused") };
+            assert_eq!(from, Path::Mailbox("a@b.example".into()));
+        }
+        assert!(matches!(strict("RCPT TO: <a@b.example> NOTIFY=NEVER"), Ok(Command::Rcpt { .. })));
+    }
+
     #[rstest]
-    #[case("MAIL FROM: <a@b.example>", 501)]
+    #[case("POST / HTTP/1.1", true)]
+    #[case("GET /index.html HTTP/1.0", true)]
+    #[case("Subject: hello", true)]
+    #[case("X-Mailer:x", true)]
+    #[case("HTTP/1.1", false)]
+    #[case("MAIL: x", false)]
+    #[case("what is this", false)]
+    #[case("", false)]
+    #[case(":", false)]
+    fn who_speaks_something_else_is_known_by_it(#[case] line: &str, #[case] foreign: bool) {
+        assert_eq!(is_foreign(line.as_bytes()), foreign, "{line}");
+    }
+
+    #[rstest]
     #[case("MAIL FROM :<a@b.example>", 501)]
     #[case("MAIL FROM:a@b.example", 501)]
     #[case("MAIL FROM:<a@b.example>SIZE=1", 501)]
     #[case("MAIL FROM:<a@b.example> SIZE=1 SIZE=1", 501)]
     #[case("MAIL FROM:<a@b.example> SIZE", 501)]
     #[case("MAIL FROM:<a@b.example> SIZE=-1", 501)]
-    #[case("MAIL FROM:<a@b.example> BODY=BINARYMIME", 501)]
+    #[case("MAIL FROM:<a@b.example> BODY=UTF16", 501)]
+    #[case("MAIL FROM:<a@b.example> SMTPUTF8=yes", 501)]
+    #[case("MAIL FROM:<jos\u{e9}@b.example>", 550)]
+    #[case("MAIL FROM:<jos\u{e9}@b.example> BODY=8BITMIME", 550)]
+    #[case("MAIL FROM:<jos\u{85}@b.example> SMTPUTF8", 501)]
+    #[case("RCPT TO:<a@b.example> NOTIFY=\u{e9}", 501)]
+    #[case("BDAT", 501)]
+    #[case("BDAT x", 501)]
+    #[case("BDAT -1", 501)]
+    #[case("BDAT 1 FIRST", 501)]
+    #[case("BDAT 99999999999999999999", 501)]
+    #[case("STARTTLS now", 501)]
     #[case("MAIL FROM:<a@b.example> RET=NONE", 501)]
     #[case("MAIL FROM:<a@b.example> ENVID=a+b", 501)]
     #[case("MAIL FROM:<a@b.example>  SIZE=1", 501)]
     #[case("MAIL FROM:<a@b.example> =1", 501)]
     #[case("MAIL FROM:<a@b.example> AUTH=<>", 555)]
-    #[case("MAIL FROM:<a@b.example> SMTPUTF8", 555)]
     #[case("RCPT TO:<>", 501)]
     #[case("RCPT TO:<a@b.example >", 501)]
     #[case("RCPT TO:<a@b.example> NOTIFY=NEVER,DELAY", 501)]

@@ -35,6 +35,8 @@ pub struct Config {
     pub tls: TlsPolicy,
     /// PEM-encoded certificates of the authorities that [`TlsPolicy::Required`] trusts.
     pub tls_roots: Vec<String>,
+    /// The certificate with which it accepts STARTTLS (RFC 3207) from clients; `None`: it does not offer it.
+    pub certificate: Option<Certificate>,
     /// Retry schedule, delay warning, lifetime.
     pub queue: Queue,
     /// The largest message that is taken, in octets; announced by SIZE (RFC 1870). `None`: no limit, `SIZE` alone.
@@ -112,6 +114,22 @@ pub enum Mechanism {
     Plain,
     /// The old two-challenge LOGIN; no RFC, but what many smart hosts want.
     Login,
+}
+
+/// A certificate and its key.
+#[derive(Clone)]
+pub struct Certificate {
+    /// PEM: the relay's own certificate, then those that vouch for it.
+    pub chain: String,
+    /// PEM: the private key.
+    pub key: String,
+}
+
+impl std::fmt::Debug for Certificate {
+    /// Without the key, which is nobody's to see.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Certificate").field("chain", &self.chain).finish_non_exhaustive()
+    }
 }
 
 /// When STARTTLS (RFC 3207) is used towards next hops.
@@ -209,6 +227,9 @@ pub struct Vintage {
     /// KB Q329636, Exchange 2000: where credentials are set and the host offers AUTH, it must succeed; a refused AUTH
     /// ends the attempt, and the mail waits, is warned of and is returned with 4.4.7.
     pub insists_on_auth: bool,
+    /// CVE-2011-0411, Postfix before 2.7.3: commands that came in the clear after STARTTLS are carried out as if they had
+    /// come encrypted.
+    pub keeps_plaintext: bool,
     /// The wording of Exchange 2000's notifications (KB Q329636, Q301401) in place of our own.
     pub exchange_notices: bool,
 }

@@ -17,8 +17,10 @@ pub(crate) struct Submission {
     pub(crate) ret: Option<Ret>,
     /// ENVID as given, an xtext.
     pub(crate) envid: Option<String>,
+    /// Whether MAIL had SMTPUTF8: the envelope or the header may hold UTF-8 (RFC 6531 section 3.1 item 4).
+    pub(crate) smtputf8: bool,
     pub(crate) recipients: Vec<Addressee>,
-    /// CRLF lines, dots unstuffed.
+    /// CRLF lines, dots unstuffed; or any octets, when it came as BODY=BINARYMIME.
     pub(crate) content: Vec<u8>,
     /// How it came here; `None` for the relay's own notifications, which begin here.
     pub(crate) received: Option<Received>,
@@ -62,6 +64,7 @@ pub(crate) struct Envelope {
     pub(crate) sender: String,
     pub(crate) ret: Option<Ret>,
     pub(crate) envid: Option<String>,
+    pub(crate) smtputf8: bool,
     /// Octets of content.
     pub(crate) size: u64,
     pub(crate) is_notification: bool,

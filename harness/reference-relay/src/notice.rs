@@ -72,6 +72,8 @@ pub(crate) fn write(
         sender: String::new(),
         ret: None,
         envid: None,
+        // Its own header has the address, and there UTF-8 can stand only so.
+        smtputf8: !envelope.sender.is_ascii(),
         recipients: vec![Addressee { address: envelope.sender.clone(), notify: None, original: None }],
         content: render(&notification),
         received: None,

@@ -254,6 +254,7 @@ impl Queue {
             sender: submission.sender,
             ret: submission.ret,
             envid: submission.envid,
+            smtputf8: submission.smtputf8,
             size: content.iter().map(|piece| piece.len() as u64).sum(),
             is_notification,
             attempts: 0,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
 use crate::config::Config;
 use crate::dns::Resolver;
@@ -17,7 +18,7 @@ use crate::queue::{Queue, QueueEntry};
 use crate::scheduler::{self, Lanes};
 use crate::server;
 use crate::tasks::Tasks;
-use crate::tls::{BadRoots, Tls};
+use crate::tls::{self, BadCertificate, BadRoots, Tls};
 
 /// A running relay. Dropping it is like [`Relay::kill`].
 pub struct Relay {
@@ -47,6 +48,9 @@ pub enum StartError {
     /// The certificate authorities cannot be used.
     #[error(transparent)]
     Roots(#[from] BadRoots),
+    /// The relay's own certificate cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] BadCertificate),
 }
 
 /// What every part of the relay works with.
@@ -56,6 +60,8 @@ pub(crate) struct Context {
     pub(crate) network: Arc<dyn Network>,
     pub(crate) resolver: Resolver,
     pub(crate) tls: Tls,
+    /// Towards clients, if there is a certificate.
+    pub(crate) acceptor: Option<TlsAcceptor>,
     pub(crate) log: Arc<Log>,
     pub(crate) queue: Queue,
     pub(crate) lanes: Lanes,
@@ -75,6 +81,8 @@ impl Relay {
     ) -> Result<Relay, StartError> {
         let config = Arc::new(config);
         let tls = Tls::new(&config.tls_roots, clock.clone())?;
+        let certificate = config.certificate.as_ref();
+        let acceptor = certificate.map(|pair| tls::acceptor(pair, clock.clone())).transpose()?;
         let log = Arc::new(Log::new(clock.clone()));
         let queue = Queue::open(config.clone(), clock.clone(), log.clone())
             .map_err(|source| StartError::Spool { path: config.spool.clone(), source })?;
@@ -91,6 +99,7 @@ impl Relay {
             network,
             resolver,
             tls,
+            acceptor,
             log,
             queue,
             lanes: Lanes::default(),

@@ -41,6 +41,7 @@ pub(crate) fn config() -> Config {
         auth: None,
         tls: TlsPolicy::Opportunistic,
         tls_roots: Vec::new(),
+        certificate: None,
         queue: Queue::default(),
         size_limit: Some(1_000_000),
         reuse: true,

@@ -1,16 +1,19 @@
-//! STARTTLS as a client (RFC 3207): two ways of looking at a certificate.
+//! STARTTLS (RFC 3207): as a client, with two ways of looking at a certificate, and as a server.
 
 use std::sync::Arc;
 
-use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use tokio_rustls::rustls::client::{Resumption, WebPkiServerVerifier};
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio_rustls::rustls::time_provider::TimeProvider;
-use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use tokio_rustls::rustls::{
+    ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerConfig, SignatureScheme,
+};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use crate::config::Certificate;
 use crate::environment::Clock;
 
 /// TLS towards next hops.
@@ -35,6 +38,13 @@ pub enum BadRoots {
     #[error("TLS cannot be set up: {0}")]
     Setup(String),
 }
+
+/// What is wrong with the relay's own certificate.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the certificate cannot be used: {0}; it must be a PEM chain with the PEM key of its first certificate"
+)]
+pub struct BadCertificate(String);
 
 impl Tls {
     pub(crate) fn new(roots: &[String], clock: Arc<dyn Clock>) -> Result<Self, BadRoots> {
@@ -75,6 +85,24 @@ impl Tls {
             verified: TlsConnector::from(Arc::new(verified)),
         })
     }
+}
+
+/// TLS towards clients, with the relay's certificate.
+pub(crate) fn acceptor(
+    certificate: &Certificate,
+    clock: Arc<dyn Clock>,
+) -> Result<TlsAcceptor, BadCertificate> {
+    let failed = |error: &dyn std::fmt::Display| BadCertificate(error.to_string());
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate.chain.as_bytes()).collect();
+    let key = PrivateKeyDer::from_pem_slice(certificate.key.as_bytes()).map_err(|error| failed(&error))?;
+    let time: Arc<dyn TimeProvider> = Arc::new(RunTime(clock));
+    let config = ServerConfig::builder_with_details(Arc::new(ring::default_provider()), time)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| failed(&error))?
+        .with_no_client_auth()
+        .with_single_cert(chain.map_err(|error| failed(&error))?, key)
+        .map_err(|error| failed(&error))?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 /// Certificates are valid or not at the time of the injected clock.

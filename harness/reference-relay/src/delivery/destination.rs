@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::address::{domain_of, literal};
+use crate::address::{a_labels, domain_of, literal, same_domain};
 use crate::config::{Config, Host};
 
 /// A next hop. Recipients of one destination travel together.
@@ -32,8 +32,8 @@ pub(crate) enum NamedHost {
 impl Destination {
     /// A route for the domain goes before the postmaster's folder, this before the smart host, and that before DNS.
     pub(crate) fn of(address: &str, config: &Config) -> Self {
-        let domain = domain_of(address);
-        let route = config.routes.iter().find(|route| route.domain.eq_ignore_ascii_case(domain));
+        let domain = &*a_labels(domain_of(address));
+        let route = config.routes.iter().find(|route| same_domain(&route.domain, domain));
         if let Some(route) = route {
             return Self::Named { host: NamedHost::of(&route.via), smart: false };
         }
@@ -68,6 +68,7 @@ mod tests {
         let of = |address: &str, config: &Config| Destination::of(address, config);
         assert_eq!(of("a@X.Example", &config), Destination::Domain("x.example".into()));
         assert_eq!(of("a@[198.51.100.7]", &config), Destination::Literal([198, 51, 100, 7].into()));
+        assert_eq!(of("a@b\u{fc}cher.example", &config), of("a@XN--bcher-kva.example", &config));
         config.smarthost = Some(Host::Name("Smart.Example".into()));
         config.routes.push(Route { domain: "y.example".into(), via: Host::Name("in.example".into()) });
         let named = |name: &str, smart| Destination::Named { host: NamedHost::Name(name.into()), smart };

@@ -28,7 +28,6 @@ impl Answer {
         self
     }
 
-    #[cfg(test)]
     pub(crate) fn code(&self) -> u16 {
         self.code
     }

@@ -120,6 +120,19 @@ impl ContentReader {
     }
 }
 
+/// What is wrong with text that came by BDAT, where its end says nothing of its lines. Bare CR and LF are as harmful there
+/// (RFC 3030 section 2: text is sent with CRLF), and the next hop may well be one that wants DATA.
+pub(crate) fn text_fault(content: &[u8]) -> Option<BadContent> {
+    let mut long = false;
+    for line in crate::mime::lines(content) {
+        if line.iter().any(|&octet| matches!(octet, b'\r' | b'\n')) {
+            return Some(BadContent::BareLineEnd);
+        }
+        long |= line.len() > LONGEST_LINE;
+    }
+    long.then_some(BadContent::LongLine)
+}
+
 /// The number of `Received:` fields in the header section: the hops behind the message (section 6.3).
 pub(crate) fn hops(content: &[u8]) -> usize {
     content

@@ -31,9 +31,9 @@ pub(crate) async fn serve(context: Arc<Context>, mut listener: Box<dyn Listener>
 }
 
 /// One connection, to its end.
-async fn talk(context: Arc<Context>, mut stream: Box<dyn Stream>, peer: SocketAddr) {
+async fn talk(context: Arc<Context>, stream: Box<dyn Stream>, peer: SocketAddr) {
     let mut session = Session::new(context.config.clone(), peer.ip());
-    if let Err(error) = carry(&context, &mut session, &mut *stream, peer).await {
+    if let Err(error) = carry(&context, &mut session, stream, peer).await {
         context.log.say(format!("client [{}]: {error}", peer.ip()));
     }
 }
@@ -41,7 +41,7 @@ async fn talk(context: Arc<Context>, mut stream: Box<dyn Stream>, peer: SocketAd
 async fn carry(
     context: &Context,
     session: &mut Session,
-    stream: &mut dyn Stream,
+    mut stream: Box<dyn Stream>,
     peer: SocketAddr,
 ) -> io::Result<()> {
     let mut octets = vec![0; 16 * 1024];
@@ -61,6 +61,11 @@ async fn carry(
         match step {
             Step::Write => continue,
             Step::Close => return stream.shutdown().await,
+            Step::StartTls => {
+                stream = encrypt(context, stream).await?;
+                session.secured();
+                continue;
+            }
             Step::Read | Step::Store(_) => {}
         }
         tokio::select! {
@@ -73,6 +78,17 @@ async fn carry(
             () = context.stopping() => session.shutting_down(),
         }
     }
+}
+
+/// The handshake. A client that closes, talks something else or is silent has had its chance: what follows in the clear would
+/// be anybody's.
+async fn encrypt(context: &Context, stream: Box<dyn Stream>) -> io::Result<Box<dyn Stream>> {
+    // Only a relay that has a certificate takes STARTTLS.
+    let acceptor = context.acceptor.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+    let handshake = context.within(context.config.timeouts.idle, acceptor.accept(stream));
+    let accepted = handshake.await.ok_or(io::Error::new(io::ErrorKind::TimedOut, "no TLS handshake came"))?;
+    let failed = |error| io::Error::other(format!("TLS failed: {error}"));
+    accepted.map(|stream| Box::new(stream) as Box<dyn Stream>).map_err(failed)
 }
 
 /// Lets the session go on until it wants to write, to read or to end; stores what it hands over.

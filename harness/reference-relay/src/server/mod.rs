@@ -5,6 +5,7 @@
 mod answer;
 mod content;
 mod listener;
+mod reception;
 mod session;
 
 pub(crate) use answer::Answer;

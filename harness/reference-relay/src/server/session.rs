@@ -9,8 +9,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Answer;
-use super::content::{BadContent, ContentReader, hops};
-use crate::address::{self, Path, TrailingSpace, domain_of};
+use super::content::{BadContent, hops, text_fault};
+use super::reception::Reception;
+use crate::address::{self, Path, TrailingSpace, domain_of, same_domain};
 use crate::command::{self, Command, MailParameters, RcptParameters};
 use crate::config::Config;
 use crate::envelope::{Addressee, Received, Submission};
@@ -22,6 +23,8 @@ const LONGEST_COMMAND: usize = 2048;
 const MOST_RECIPIENTS: usize = 100_000;
 /// Section 6.3: the limit is to be large, normally at least 100.
 const MOST_HOPS: usize = 100;
+/// After this many lines that are no commands the client is one that speaks something else, or does not listen.
+const MOST_STRANGE_LINES: u32 = 20;
 
 /// What the session needs next.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,6 +35,8 @@ pub(crate) enum Step {
     Read,
     /// A message to be made durable; [`Session::stored`] takes the outcome.
     Store(Submission),
+    /// To write, and then to begin TLS; [`Session::secured`] says that it is there.
+    StartTls,
     /// The same, and then to be closed.
     Close,
 }
@@ -48,7 +53,13 @@ pub(crate) struct Session {
     answers: Vec<u8>,
     hello: Option<Hello>,
     transaction: Option<Transaction>,
-    content: Option<ContentReader>,
+    content: Option<Reception>,
+    /// Whether STARTTLS can be carried out.
+    has_certificate: bool,
+    /// Inside TLS.
+    secured: bool,
+    starts_tls: bool,
+    strange_lines: u32,
     closing: bool,
 }
 
@@ -64,11 +75,16 @@ struct Transaction {
     sender: String,
     parameters: MailParameters,
     recipients: Vec<Addressee>,
+    /// What came by BDAT so far; `None` before the first.
+    chunks: Option<Vec<u8>>,
+    /// A BDAT was refused: only RSET helps (RFC 3030 section 2).
+    failed: bool,
 }
 
 impl Session {
     /// A session that begins with the greeting.
     pub(crate) fn new(config: Arc<Config>, peer: IpAddr) -> Self {
+        let has_certificate = config.certificate.is_some();
         let mut session = Self {
             config,
             peer: peer.to_canonical(),
@@ -79,6 +95,10 @@ impl Session {
             hello: None,
             transaction: None,
             content: None,
+            has_certificate,
+            secured: false,
+            starts_tls: false,
+            strange_lines: 0,
             closing: false,
         };
         session.answer(&Answer::plain(220, format!("{} ESMTP", session.config.hostname)));
@@ -97,7 +117,10 @@ impl Session {
             if self.content.is_some() {
                 match self.read_content() {
                     Some(Ok(submission)) => return Step::Store(submission),
-                    Some(Err(answer)) => self.answer(&answer),
+                    Some(Err(answer)) => {
+                        self.answer(&answer);
+                        return Step::Write;
+                    }
                     None => return Step::Read,
                 }
             } else {
@@ -109,6 +132,9 @@ impl Session {
                     }
                     None => return Step::Read,
                 };
+                if std::mem::take(&mut self.starts_tls) {
+                    return Step::StartTls;
+                }
                 if !may_wait && !self.closing {
                     return Step::Write;
                 }
@@ -130,6 +156,19 @@ impl Session {
         });
     }
 
+    /// TLS has begun. RFC 3207 section 4.2: the session is as it was after the greeting, and whatever the client, or someone
+    /// in its name, sent in the clear counts for nothing.
+    pub(crate) fn secured(&mut self) {
+        // Vintage, CVE-2011-0411: what came in the clear after STARTTLS is taken for what came encrypted.
+        if !self.config.vintage.keeps_plaintext {
+            self.input.clear();
+            self.taken = 0;
+        }
+        self.hello = None;
+        self.transaction = None;
+        self.secured = true;
+    }
+
     /// Section 4.5.3.2.7: the client has been silent for too long.
     pub(crate) fn timed_out(&mut self) {
         self.give_up("4.4.2", "closing the connection: nothing heard for too long");
@@ -146,8 +185,14 @@ impl Session {
     }
 
     fn give_up(&mut self, status: &'static str, why: &str) {
-        self.answer(&Answer::new(421, status, format!("{} {why}", self.config.hostname)));
+        let answer = self.farewell(status, why);
+        self.answer(&answer);
+    }
+
+    /// Section 3.8: a server that closes of its own accord says 421.
+    fn farewell(&mut self, status: &'static str, why: &str) -> Answer {
         self.closing = true;
+        Answer::new(421, status, format!("{} {why}", self.config.hostname))
     }
 
     fn answer(&mut self, answer: &Answer) {
@@ -183,12 +228,26 @@ impl Session {
         let command = command::parse(line, space);
         let may_wait = matches!(command, Ok(Command::Mail { .. } | Command::Rcpt { .. } | Command::Rset));
         let answer = match command {
+            // Someone speaks something else, or sends content for which there was no 354: what comes next is no command
+            // either, and might look like one.
+            Err(_) if command::is_foreign(line) => {
+                self.farewell("4.7.0", "closing the connection: this is SMTP")
+            }
+            Err(answer) if answer.code() == 500 && self.is_one_too_many() => {
+                self.farewell("4.7.0", "closing the connection: too many lines that are no commands")
+            }
             Err(answer) => answer,
             Ok(Command::Ehlo(name)) => self.ehlo(name),
             Ok(Command::Helo(name)) => self.helo(name),
             Ok(Command::Mail { from, parameters }) => self.mail(from, parameters),
             Ok(Command::Rcpt { to, parameters }) => self.rcpt(to, parameters),
             Ok(Command::Data) => self.data(),
+            Ok(Command::Bdat { size, last }) => {
+                let refusal = self.bdat(size);
+                self.content = Some(Reception::chunk(size, last, refusal));
+                return false;
+            }
+            Ok(Command::StartTls) => self.start_tls(),
             Ok(Command::Rset) => {
                 self.transaction = None;
                 Answer::new(250, "2.0.0", "Reset")
@@ -199,7 +258,7 @@ impl Session {
                 Answer::new(252, "2.5.0", "Cannot verify, but will take mail and try to deliver it")
             }
             Ok(Command::Help) => {
-                Answer::new(214, "2.0.0", "EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT")
+                Answer::new(214, "2.0.0", "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT")
                     .and("What each does is told by RFC 5321 section 4.1.1")
             }
             Ok(Command::Quit) => {
@@ -211,18 +270,30 @@ impl Session {
         may_wait
     }
 
+    fn is_one_too_many(&mut self) -> bool {
+        self.strange_lines += 1;
+        self.strange_lines > MOST_STRANGE_LINES
+    }
+
     fn ehlo(&mut self, name: String) -> Answer {
         if let Some(refusal) = self.refuse_trailing_dot(&name) {
             return refusal;
         }
         let size = self.config.size_limit.map_or("SIZE".to_owned(), |limit| format!("SIZE {limit}"));
         // The first word must be the server's domain (section 4.1.1.1).
-        let answer = Answer::plain(250, format!("{} at your service", self.config.hostname))
+        let mut answer = Answer::plain(250, format!("{} at your service", self.config.hostname))
             .and("PIPELINING")
             .and(size)
             .and("8BITMIME")
             .and("DSN")
-            .and("ENHANCEDSTATUSCODES");
+            .and("ENHANCEDSTATUSCODES")
+            .and("CHUNKING")
+            .and("BINARYMIME")
+            .and("SMTPUTF8");
+        // RFC 3207 section 4.2: not within TLS.
+        if self.has_certificate && !self.secured {
+            answer = answer.and("STARTTLS");
+        }
         self.begin(Hello { name, extended: true });
         answer
     }
@@ -267,7 +338,8 @@ impl Session {
             Path::Postmaster => format!("postmaster@{}", self.config.hostname),
             Path::Mailbox(address) => address,
         };
-        self.transaction = Some(Transaction { sender, parameters, recipients: Vec::new() });
+        self.transaction =
+            Some(Transaction { sender, parameters, recipients: Vec::new(), chunks: None, failed: false });
         Answer::new(250, "2.1.0", "Sender OK")
     }
 
@@ -285,6 +357,13 @@ impl Session {
         };
         if parameters.any && !extended {
             return Answer::new(555, "5.5.4", "Parameters need EHLO");
+        }
+        if transaction.chunks.is_some() || transaction.failed {
+            return Answer::new(503, "5.5.1", "The content has begun");
+        }
+        if to.needs_utf8() && !transaction.parameters.smtputf8 {
+            // RFC 6531 section 3.5.
+            return Answer::new(553, "5.6.7", "A recipient that is not ASCII needs SMTPUTF8 at MAIL");
         }
         if !relayed {
             return Answer::new(550, "5.7.1", "Relaying denied");
@@ -308,60 +387,125 @@ impl Session {
 
     fn relays_to(&self, domain: &str) -> bool {
         self.config.trusted.iter().any(|address| address.to_canonical() == self.peer)
-            || self.config.routes.iter().any(|route| route.domain.eq_ignore_ascii_case(domain))
+            || self.config.routes.iter().any(|route| same_domain(&route.domain, domain))
     }
 
     fn data(&mut self) -> Answer {
         match &self.transaction {
             None => Answer::new(503, "5.5.1", "MAIL and RCPT come first"),
+            // RFC 3030 sections 2 and 3.
+            Some(transaction) if transaction.chunks.is_some() || transaction.failed => {
+                Answer::new(503, "5.5.1", "BDAT has begun")
+            }
+            Some(transaction) if transaction.parameters.binary => {
+                Answer::new(503, "5.5.1", "Binary content comes by BDAT only")
+            }
             // Section 3.3 offers 503 or 554; a client that pipelines is told the more telling one.
             Some(transaction) if transaction.recipients.is_empty() => {
                 Answer::new(554, "5.5.1", "No valid recipients")
             }
             Some(_) => {
-                self.content = Some(ContentReader::new(self.config.size_limit.unwrap_or(u64::MAX)));
+                self.content = Some(Reception::data(self.size_limit()));
                 Answer::plain(354, "Go ahead, and end with CRLF . CRLF")
             }
         }
     }
 
-    /// Reads content. At its end the transaction is over, whatever comes of it.
-    fn read_content(&mut self) -> Option<Result<Submission, Answer>> {
-        let reader = self.content.as_mut()?;
-        let Some(end) = self.input[self.taken..].iter().position(|&octet| reader.push(octet)) else {
-            self.taken = self.input.len();
-            return None;
+    /// Why a chunk of so many octets cannot be taken, if it cannot. It is read all the same (RFC 3030 section 2).
+    fn bdat(&mut self, size: u64) -> Option<Answer> {
+        let limit = self.size_limit();
+        let Some(transaction) = &mut self.transaction else {
+            return Some(Answer::new(503, "5.5.1", "MAIL and RCPT come first"));
         };
-        self.taken += end + 1;
-        let content = self.content.take()?.finish();
-        let transaction = self.transaction.take()?;
-        Some(self.submission(transaction, content))
+        let so_far = transaction.chunks.get_or_insert_default().len() as u64;
+        let refusal = if transaction.failed {
+            Some(Answer::new(503, "5.5.1", "A chunk was refused before; say RSET"))
+        } else if transaction.recipients.is_empty() {
+            Some(Answer::new(554, "5.5.1", "No valid recipients"))
+        } else if so_far.saturating_add(size) > limit {
+            Some(Answer::new(552, "5.3.4", BadContent::TooLarge.to_string()))
+        } else {
+            None
+        };
+        transaction.failed |= refusal.is_some();
+        refusal
     }
 
-    fn submission(
-        &self,
-        transaction: Transaction,
-        content: Result<Vec<u8>, BadContent>,
-    ) -> Result<Submission, Answer> {
-        let content = content.map_err(|bad| match bad {
-            BadContent::TooLarge => Answer::new(552, "5.3.4", bad.to_string()),
-            BadContent::BareLineEnd | BadContent::LongLine => Answer::new(550, "5.6.0", bad.to_string()),
-        })?;
+    fn start_tls(&mut self) -> Answer {
+        if self.secured {
+            return Answer::new(503, "5.5.1", "TLS has begun already");
+        }
+        if !self.has_certificate {
+            return Answer::new(502, "5.5.1", "STARTTLS is not offered");
+        }
+        self.starts_tls = true;
+        Answer::new(220, "2.0.0", "Ready to start TLS")
+    }
+
+    fn size_limit(&self) -> u64 {
+        self.config.size_limit.unwrap_or(u64::MAX)
+    }
+
+    /// Reads content. At its end the transaction is over, whatever comes of it. A chunk that is not the last gives no
+    /// submission, and an answer of its own.
+    fn read_content(&mut self) -> Option<Result<Submission, Answer>> {
+        let mut nowhere = Vec::new();
+        let chunks = self.transaction.as_mut().and_then(|transaction| transaction.chunks.as_mut());
+        let reception = self.content.as_mut()?;
+        let (used, ended) = reception.read(&self.input[self.taken..], chunks.unwrap_or(&mut nowhere));
+        self.taken += used;
+        if !ended {
+            return None;
+        }
+        match self.content.take()? {
+            Reception::Data(reader) => {
+                let transaction = self.transaction.take()?;
+                Some(
+                    reader
+                        .finish()
+                        .map_err(refusal)
+                        .and_then(|content| self.submission(transaction, content)),
+                )
+            }
+            Reception::Chunk { size, last: false, refusal, .. } => {
+                let taken = || Answer::new(250, "2.0.0", format!("{size} octets taken"));
+                Some(Err(refusal.unwrap_or_else(taken)))
+            }
+            Reception::Chunk { refusal: why, .. } => {
+                let transaction = self.transaction.take();
+                if let Some(answer) = why {
+                    return Some(Err(answer));
+                }
+                let mut transaction = transaction?;
+                let content = transaction.chunks.take()?;
+                let fault = if transaction.parameters.binary { None } else { text_fault(&content) };
+                Some(
+                    fault
+                        .map_or(Ok(()), |bad| Err(refusal(bad)))
+                        .and_then(|()| self.submission(transaction, content)),
+                )
+            }
+        }
+    }
+
+    fn submission(&self, transaction: Transaction, content: Vec<u8>) -> Result<Submission, Answer> {
         if hops(&content) > MOST_HOPS {
             return Err(Answer::new(554, "5.4.6", "Too many hops: the mail goes round in circles"));
         }
-        let Transaction { sender, parameters, recipients } = transaction;
+        let received = self.received(&transaction);
+        let Transaction { sender, parameters, recipients, .. } = transaction;
         Ok(Submission {
             sender,
             ret: parameters.ret,
             envid: parameters.envid,
-            received: Some(self.received(&recipients)),
+            smtputf8: parameters.smtputf8,
+            received: Some(received),
             recipients,
             content,
         })
     }
 
-    fn received(&self, recipients: &[Addressee]) -> Received {
+    fn received(&self, transaction: &Transaction) -> Received {
         let (name, extended) =
             self.hello.as_ref().map_or(("", false), |hello| (&*hello.name, hello.extended));
         let peer = match self.peer {
@@ -373,13 +517,29 @@ impl Session {
         Received {
             from: format!("{name} ({peer})"),
             by: self.config.hostname.clone(),
-            with: if extended { "ESMTP" } else { "SMTP" },
-            // Section 7.2: with several recipients the field would give them away to each other.
-            recipient: match recipients {
-                [only] => Some(only.address.clone()),
+            // RFC 6531 section 4.3, and RFC 3848 for ESMTPS.
+            with: match (transaction.parameters.smtputf8, extended, self.secured) {
+                (true, _, true) => "UTF8SMTPS",
+                (true, _, false) => "UTF8SMTP",
+                (false, true, true) => "ESMTPS",
+                (false, true, false) => "ESMTP",
+                (false, false, _) => "SMTP",
+            },
+            // Section 7.2: with several recipients the field would give them away to each other. One that is not ASCII would
+            // keep the message from every host without SMTPUTF8.
+            recipient: match transaction.recipients.as_slice() {
+                [only] if only.address.is_ascii() => Some(only.address.clone()),
                 _ => None,
             },
         }
+    }
+}
+
+/// The answer to content that cannot be taken.
+fn refusal(bad: BadContent) -> Answer {
+    match bad {
+        BadContent::TooLarge => Answer::new(552, "5.3.4", bad.to_string()),
+        BadContent::BareLineEnd | BadContent::LongLine => Answer::new(550, "5.6.0", bad.to_string()),
     }
 }
 
