@@ -66,6 +66,7 @@ pub(crate) fn write(
         recipients: told.iter().map(|&index| report(config, envelope, index)).collect(),
         returned: returned(envelope.ret, what),
         original,
+        smtputf8: envelope.smtputf8,
         wording: if config.vintage.exchange_notices { Wording::Exchange2000 } else { Wording::Plain },
     };
     Submission {

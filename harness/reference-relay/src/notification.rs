@@ -1,7 +1,8 @@
 //! Delivery status notifications (RFC 3464) in their envelope `multipart/report` (RFC 6522).
 //!
 //! Pure: the caller says what happened, [`render`] gives the message. It is 7-bit whatever the original holds, so that
-//! it can go to any server. It is for the caller to send it with the null reverse-path, and never to send one about a
+//! it can go to any server; only an address to which it goes that is not ASCII itself makes its header need SMTPUTF8. So
+//! RFC 6533's types appear where nothing else can hold the original, and encoded, which its section 4.4 allows. It is for the caller to send it with the null reverse-path, and never to send one about a
 //! message that came with it (RFC 5321 section 6.1).
 
 mod fields;
@@ -9,10 +10,11 @@ mod fields;
 mod tests;
 mod wording;
 
+use std::borrow::Cow;
 use std::time::SystemTime;
 
 use crate::mime;
-use fields::{date, header_field, typed_address};
+use fields::{date, header_field, line, typed_address};
 
 pub use fields::rfc5322_date;
 
@@ -103,6 +105,8 @@ pub struct Notification {
     pub returned: ReturnContent,
     /// The original, as it was received.
     pub original: Vec<u8>,
+    /// Whether the original came with SMTPUTF8, so that what is not ASCII in its header is UTF-8.
+    pub smtputf8: bool,
     /// In whose words.
     pub wording: Wording,
 }
@@ -124,15 +128,21 @@ impl Notification {
 pub fn render(notification: &Notification) -> Vec<u8> {
     let returned = Returned::of(notification);
     let text = wording::text(notification);
+    let (text_kind, text) = if text.is_ascii() {
+        ("Content-Type: text/plain; charset=us-ascii\r\n", text.into_bytes())
+    } else {
+        let kind =
+            "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n";
+        (kind, mime::quoted_printable(text.as_bytes()))
+    };
     let status = delivery_status(notification);
-    let boundary =
-        free_boundary(&notification.boundary, &[text.as_bytes(), status.as_bytes(), &returned.content]);
+    let boundary = free_boundary(&notification.boundary, &[&text, status.as_bytes(), &returned.content]);
 
     let mut message = header(notification, &boundary).into_bytes();
     for (kind, content) in [
-        ("Content-Type: text/plain; charset=us-ascii\r\n", text.as_bytes()),
+        (text_kind, text.as_slice()),
         ("Content-Type: message/delivery-status\r\n", status.as_bytes()),
-        (returned.kind, &returned.content),
+        (&*returned.kind, &returned.content),
     ] {
         message.extend_from_slice(format!("--{boundary}\r\n{kind}\r\n").as_bytes());
         message.extend_from_slice(content);
@@ -165,7 +175,12 @@ fn header(notification: &Notification, boundary: &str) -> String {
     };
     [
         header_field("From", &from),
-        header_field("To", &format!("<{}>", notification.to)),
+        // An address has no white space to fold at, and none of its octets may be lost.
+        if notification.to.is_ascii() {
+            header_field("To", &format!("<{}>", notification.to))
+        } else {
+            format!("To: {}", line(&format!("<{}>", notification.to)))
+        },
         header_field("Subject", subject),
         header_field("Date", &rfc5322_date(notification.date)),
         header_field("Message-ID", &format!("<{}>", notification.message_id)),
@@ -215,7 +230,7 @@ fn delivery_status(notification: &Notification) -> String {
 
 /// The third part: its header, and what it holds.
 struct Returned {
-    kind: &'static str,
+    kind: Cow<'static, str>,
     content: Vec<u8>,
 }
 
@@ -226,17 +241,31 @@ impl Returned {
             && let Ok(content) = mime::to_7bit(&notification.original)
             && mime::is_7bit_data(&content)
         {
-            return Self { kind: "Content-Type: message/rfc822\r\n", content };
+            return Self { kind: "Content-Type: message/rfc822\r\n".into(), content };
         }
         let (head, _) = mime::split_header(&notification.original);
+        if notification.smtputf8 && notification.returned == ReturnContent::Full {
+            return Self::encoded("message/global", &notification.original);
+        }
         if mime::is_7bit_data(head) {
-            return Self { kind: "Content-Type: text/rfc822-headers\r\n", content: head.to_vec() };
+            return Self { kind: "Content-Type: text/rfc822-headers\r\n".into(), content: head.to_vec() };
+        }
+        if notification.smtputf8 {
+            return Self::encoded("message/global-headers", head);
         }
         // RFC 6522 section 4 allows this one encoding, so that nothing of a broken header is lost
         Self {
-            kind: "Content-Type: text/rfc822-headers\r\nContent-Transfer-Encoding: quoted-printable\r\n",
+            kind: "Content-Type: text/rfc822-headers\r\nContent-Transfer-Encoding: quoted-printable\r\n"
+                .into(),
             content: mime::quoted_printable(head),
         }
+    }
+
+    /// RFC 6533 section 4.5: in an encoding, since the way back may not have SMTPUTF8.
+    fn encoded(kind: &str, content: &[u8]) -> Self {
+        let (encoding, content) = mime::encode(content, true);
+        let kind = format!("Content-Type: {kind}\r\nContent-Transfer-Encoding: {encoding}\r\n");
+        Self { kind: kind.into(), content }
     }
 }
 

@@ -13,6 +13,7 @@ mod hosts;
 mod problem;
 mod session;
 mod transaction;
+mod utf8;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

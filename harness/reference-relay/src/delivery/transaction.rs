@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::connection::{AwaitsContent, Broken};
 use super::problem;
 use super::session::Session;
+use super::utf8::{Needs, Passage};
 use crate::config::Timeouts;
+use crate::dsn::original_in_ascii;
 use crate::envelope::{Envelope, Problem};
 use crate::mime;
 use crate::queue::Outcome;
@@ -56,12 +58,43 @@ struct Replies {
     broken: Option<Problem>,
 }
 
-/// Runs a transaction for the recipients at `indexes`.
+/// Runs a transaction for those recipients at `indexes` whose addresses the host can be given; the others are put off to the
+/// next host, which may take them.
 pub(super) async fn run(
     session: &mut Session,
     envelope: &Envelope,
     content: &[u8],
     indexes: &[usize],
+) -> Done {
+    let passage = match Passage::of(session.offer("SMTPUTF8").is_some(), envelope, content) {
+        Ok(passage) => passage,
+        Err(needs) => return Done { verdicts: not_carried(session, needs, indexes), fate: fate(session) },
+    };
+    let (fit, unfit): (Vec<usize>, Vec<usize>) =
+        indexes.iter().partition(|&&index| passage.carries(&envelope.recipients[index].to.address));
+    let mut verdicts = not_carried(session, Needs::Address, &unfit);
+    if fit.is_empty() {
+        return Done { verdicts, fate: fate(session) };
+    }
+    let done = for_all(session, envelope, content, &fit, passage).await;
+    verdicts.extend(done.verdicts);
+    Done { verdicts, fate: done.fate }
+}
+
+/// The verdict on recipients that this host cannot be told of.
+fn not_carried(session: &Session, needs: Needs, indexes: &[usize]) -> Vec<(usize, Verdict)> {
+    let problem = problem::own(&session.connection.context, needs.status(), needs.explain(session.host()));
+    let problem = Problem { host: Some(session.host().to_owned()), ..problem };
+    indexes.iter().map(|&index| (index, Verdict::PutOff(problem.clone()))).collect()
+}
+
+/// Runs a transaction for the recipients at `indexes`.
+async fn for_all(
+    session: &mut Session,
+    envelope: &Envelope,
+    content: &[u8],
+    indexes: &[usize],
+    passage: Passage,
 ) -> Done {
     let all = |fate, verdict: Verdict| Done {
         verdicts: indexes.iter().map(|&index| (index, verdict.clone())).collect(),
@@ -87,7 +120,7 @@ pub(super) async fn run(
         return all(if session.used { Fate::Stale } else { fate(session) }, Verdict::PutOff(problem));
     }
     let used = session.used;
-    let mut transaction = Transaction { session, envelope, indexes };
+    let mut transaction = Transaction { session, envelope, indexes, passage };
     let replies = transaction.up_to_data(&message).await;
     // RFC 5321 section 4.1.4: 503 is about the order of commands, and a MAIL that follows a finished transaction is in order.
     // It is so about the session that was used before, and neither about the sender nor about the recipients.
@@ -117,16 +150,18 @@ struct Unfit {
 fn prepare<'a>(session: &Session, content: &'a [u8]) -> Result<Cow<'a, [u8]>, Unfit> {
     let vintage = &session.connection.context.config.vintage;
     let host = session.host();
-    let message = if session.offer("8BITMIME").is_some() || !mime::has_8bit(content) {
+    let binary = mime::is_binary(content);
+    let message = if !binary && (session.offer("8BITMIME").is_some() || !mime::has_8bit(content)) {
         Cow::Borrowed(content)
-    } else if vintage.returns_8bit_mail {
+    } else if vintage.returns_8bit_mail && !binary {
         // Vintage, KB Q295734: EHLO, RSET, and the mail goes back.
         let explanation = format!("{host} does not take 8-bit mail, and this relay does not convert it.");
         return Err(Unfit { status: "5.6.3", explanation, given_up: true });
     } else {
-        // RFC 6152 section 3: convert it, or return it; to send it as it is is not among the choices.
+        // RFC 6152 and RFC 3030, section 3 of each: convert it, or return it; to send it as it is is not among the choices.
         Cow::Owned(mime::to_7bit(content).map_err(|why| {
-            let explanation = format!("{host} does not take 8-bit mail, and it cannot be converted: {why}.");
+            let kind = if binary { "binary" } else { "8-bit" };
+            let explanation = format!("{host} does not take {kind} mail, and it cannot be converted: {why}.");
             Unfit { status: "5.6.3", explanation, given_up: false }
         })?)
     };
@@ -168,6 +203,7 @@ struct Transaction<'a> {
     session: &'a mut Session,
     envelope: &'a Envelope,
     indexes: &'a [usize],
+    passage: Passage,
 }
 
 impl Transaction<'_> {
@@ -376,12 +412,15 @@ impl Transaction<'_> {
 
     /// Parameters stand only where this session's EHLO reply offers them (section 4.1.1.11).
     fn mail_command(&self, message: &[u8]) -> String {
-        let mut words = vec![format!("MAIL FROM:<{}>", self.envelope.sender)];
+        let mut words = vec![format!("MAIL FROM:<{}>", self.passage.spell(&self.envelope.sender))];
         if self.session.offer("SIZE").is_some() {
             words.push(format!("SIZE={}", message.len()));
         }
         if self.session.offer("8BITMIME").is_some() && mime::has_8bit(message) {
             words.push("BODY=8BITMIME".to_owned());
+        }
+        if self.passage == Passage::Utf8 {
+            words.push("SMTPUTF8".to_owned());
         }
         // RFC 3461 section 5.2.1: what came with the message goes on with it, and nothing else.
         if self.session.offer("DSN").is_some() {
@@ -393,10 +432,15 @@ impl Transaction<'_> {
 
     fn rcpt_command(&self, index: usize) -> String {
         let to = &self.envelope.recipients[index].to;
-        let mut words = vec![format!("RCPT TO:<{}>", to.address)];
+        let mut words = vec![format!("RCPT TO:<{}>", self.passage.spell(&to.address))];
         if self.session.offer("DSN").is_some() {
             words.extend(to.notify.as_ref().map(|notify| format!("NOTIFY={}", notify.value())));
-            words.extend(to.original.as_ref().map(|original| format!("ORCPT={original}")));
+            // RFC 6533 section 3 lets octets above 127 stand only where SMTPUTF8 is offered.
+            let original = to.original.as_deref().map(|original| match self.session.offer("SMTPUTF8") {
+                Some(_) => Cow::Borrowed(original),
+                None => original_in_ascii(original),
+            });
+            words.extend(original.map(|original| format!("ORCPT={original}")));
         }
         words.join(" ")
     }

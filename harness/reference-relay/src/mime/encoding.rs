@@ -10,7 +10,7 @@ const LINE: usize = 76;
 
 /// Encodes a leaf; gives the name of the encoding, too. Text becomes quoted-printable, which people can still read,
 /// unless base64 is shorter; anything else becomes base64.
-pub(super) fn encode(body: &[u8], text: bool) -> (&'static str, Vec<u8>) {
+pub(crate) fn encode(body: &[u8], text: bool) -> (&'static str, Vec<u8>) {
     // quoted-printable adds two octets for each that is quoted, base64 adds a third of the whole
     let quoted = body.iter().filter(|&&b| !is_literal(b) && !matches!(b, b'\r' | b'\n')).count();
     if text && quoted * 6 <= body.len() {

@@ -49,17 +49,21 @@ impl Header {
 
     /// The unfolded value of a field that may stand there once.
     pub(super) fn value(&self, wanted: &'static str) -> Result<Option<String>, NotConvertible> {
-        let mut fields = self.fields.iter().filter(|field| is(field, wanted));
-        let first = fields.next();
-        if fields.next().is_some() {
-            return Err(NotConvertible::RepeatedField(wanted));
-        }
-        Ok(first.map(|field| {
+        let mut values = self.values(wanted).into_iter();
+        let first = values.next();
+        if values.next().is_some() { Err(NotConvertible::RepeatedField(wanted)) } else { Ok(first) }
+    }
+
+    /// The unfolded values of all fields of that name.
+    pub(super) fn values(&self, wanted: &str) -> Vec<String> {
+        let fields = self.fields.iter().filter(|field| is(field, wanted));
+        let value = |field: &Vec<u8>| {
             // 7-bit by construction, see `parse`
             let text = String::from_utf8_lossy(field);
             let value = text.split_once(':').map_or("", |(_, value)| value);
             value.replace("\r\n", "").trim().to_owned()
-        }))
+        };
+        fields.map(value).collect()
     }
 
     /// Replaces the field in its place, or adds it at the end.
@@ -137,6 +141,11 @@ impl ContentType {
             sub: sub.trim().to_ascii_lowercase(),
             parameters: parameters.collect(),
         }
+    }
+
+    /// The type of those of its parts that tell none (RFC 2046 sections 5.1.1 and 5.1.5).
+    pub(super) fn default_type(&self) -> &'static str {
+        if self.sub == "digest" { "message/rfc822" } else { "text/plain" }
     }
 
     /// Its boundary. Boundaries know case, and may not be empty (RFC 2046 section 5.1.1).

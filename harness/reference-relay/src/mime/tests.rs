@@ -298,3 +298,98 @@ proptest! {
         }
     }
 }
+
+fn binary(body: &[u8]) -> Vec<u8> {
+    let head =
+        b"MIME-Version: 1.0\r\nContent-Type: application/pdf\r\nContent-Transfer-Encoding: binary\r\n\r\n";
+    [&head[..], body].concat()
+}
+
+#[test]
+fn binary_mail_becomes_base64_and_no_octet_is_lost() {
+    for body in [
+        &b"a\0b"[..],
+        b"a\rb\n",
+        b"\r\n.\r\n\n",
+        b"\0",
+        &[0xff; 3000],
+        &[b"\n".as_slice(), &[b'x'; 3000]].concat(),
+    ] {
+        let result = to_7bit(&binary(body)).expect("convertible");
+        assert!(is_7bit_data(&result), "{}", String::from_utf8_lossy(&result));
+        assert_eq!(leaves(&result), [body]);
+    }
+}
+
+#[test]
+fn a_binary_part_is_encoded_and_its_siblings_stay() {
+    let part = "Content-Type: text/plain\r\n\r\nleft alone\r\n";
+    let encoded = "Content-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\niVBORw==\r\n";
+    let message = [
+        b"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: binary\r\n\r\n--b\r\n",
+        part.as_bytes(),
+        b"--b\r\n",
+        encoded.as_bytes(),
+        b"--b\r\n",
+        &binary(b"\0\n\r\xff"),
+        b"\r\n--b--\r\n",
+    ]
+    .concat();
+    let result = to_7bit(&message).expect("convertible");
+    assert!(is_7bit_data(&result));
+    let text = String::from_utf8(result.clone()).expect("ASCII");
+    assert!(text.starts_with("MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: 7bit\r\n"));
+    assert!(text.contains(part) && text.contains(encoded), "{text}");
+    assert_eq!(leaves(&result).last().map(Vec::as_slice), Some(&b"\0\n\r\xff"[..]));
+}
+
+#[test]
+fn binary_data_where_no_encoding_helps_is_refused() {
+    let refused = |message: &[u8]| to_7bit(message).expect_err("not convertible");
+    assert_eq!(refused(b"Subject: \0\r\n\r\nx\r\n"), NotConvertible::BinaryHeader);
+    let sealed =
+        b"MIME-Version: 1.0\r\nContent-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\n\0\r\n--b--\r\n";
+    assert_eq!(refused(sealed), NotConvertible::Sealed("signed".into()));
+    let nested = b"Content-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\n\0\r\n";
+    assert_eq!(
+        refused(nested),
+        NotConvertible::Encoding("base64".into()),
+        "RFC 3030 section 3: no nested encodings"
+    );
+}
+
+#[test]
+fn a_header_beyond_ascii_is_found_at_any_depth() {
+    let part = |inner: &str| {
+        format!(
+            "Content-Type: multipart/mixed; boundary=\"b{0}\"\r\n\r\n--b{0}\r\n{inner}\r\n--b{0}--\r\n",
+            inner.len()
+        )
+    };
+    let in_body = "Content-Type: text/plain\r\n\r\n\u{e9}\r\n";
+    let in_header = "Content-Description: \u{e9}\r\n\r\nx\r\n";
+    let attached = format!("Content-Type: message/rfc822\r\n\r\nSubject: \u{e9}\r\n\r\nx\r\n");
+    for (message, found) in [
+        (in_body.to_owned(), false),
+        (in_header.to_owned(), true),
+        (part(in_body), false),
+        (part(in_header), true),
+        (part(&part(in_header)), true),
+        (part(&part(in_body)), false),
+        (part(&attached), true),
+        ("Subject: x\r\n\r\nSubject: \u{e9}\r\n".to_owned(), false),
+    ] {
+        assert_eq!(has_8bit_header(message.as_bytes()), found, "{message}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_binary_body_comes_back_whole(body in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let result = to_7bit(&binary(&body)).expect("convertible");
+        prop_assert!(!is_binary(&result));
+        if is_binary(&body) {
+            prop_assert_eq!(leaves(&result), [body]);
+        }
+    }
+}

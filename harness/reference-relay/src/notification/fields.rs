@@ -61,15 +61,19 @@ pub(super) fn header_field(name: &str, value: &str) -> String {
 
 /// One paragraph for people, its lines wrapped and indented; ended by CRLF.
 pub(super) fn paragraph(text: &str, indent: &str) -> String {
-    format!("{indent}{}", fold(&clean(text), indent))
+    format!("{indent}{}", fold(&readable(text), indent))
 }
 
 /// A line for people that is not wrapped, since it is quoted from elsewhere.
 pub(super) fn line(text: &str) -> String {
-    let mut text = clean(text);
-    // ASCII by now
-    text.truncate(HARD);
-    text + "\r\n"
+    let text = readable(text);
+    format!("{}\r\n", &text[..text.floor_char_boundary(HARD)])
+}
+
+/// A text with single spaces and without controls.
+fn readable(text: &str) -> String {
+    let words: Vec<&str> = text.split(|c: char| c.is_ascii_whitespace()).filter(|w| !w.is_empty()).collect();
+    words.join(" ").chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 /// Printable ASCII with single spaces. Each octet above 127 becomes a question mark.
@@ -79,13 +83,13 @@ fn clean(value: &str) -> String {
     words.join(" ").bytes().map(printable).collect()
 }
 
-/// Folds a clean text at its spaces; the spaces go into the new lines' `indent`.
+/// Folds a clean or readable text at its spaces; the spaces go into the new lines' `indent`.
 fn fold(text: &str, indent: &str) -> String {
     let mut result = String::new();
     let mut column = indent.len();
     for (n, word) in text.split(' ').enumerate() {
         // a word that fits no line, and cannot be folded: its end is given up
-        let word = &word[..word.len().min(HARD)];
+        let word = &word[..word.floor_char_boundary(HARD)];
         // the first word of a field is its name, behind which no line may end: what follows would be all white space
         if n > 0 && column + 1 + word.len() > FOLD && (n > 1 || column + 1 + word.len() > HARD) {
             result += "\r\n";

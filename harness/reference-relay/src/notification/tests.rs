@@ -36,6 +36,7 @@ fn notification(recipients: Vec<RecipientReport>) -> Notification {
         recipients,
         returned: ReturnContent::Full,
         original: b"Subject: hello\r\nFrom: alice@origin.example\r\n\r\nbody\r\n".to_vec(),
+        smtputf8: false,
         wording: Wording::Plain,
     }
 }
@@ -228,12 +229,44 @@ fn of_an_original_that_cannot_be_7bit_the_header_is_returned_without_loss() {
 }
 
 #[test]
-fn a_body_that_is_not_7bit_data_stays_out() {
-    for body in ["a lone\nline feed", "a \u{0}", &"x".repeat(999)] {
+fn a_body_that_is_not_7bit_data_is_encoded_or_stays_out() {
+    let of = |body: &str| {
         let mut n = notification(vec![report(Action::Failed, "5.6.3")]);
         n.original = format!("Subject: x\r\n\r\n{body}\r\n").into();
-        assert!(rendered(&n).contains("text/rfc822-headers\r\n\r\nSubject: x\r\n\r\n--=_1--\r\n"));
+        rendered(&n)
+    };
+    for body in ["a lone\nline feed", "a string with its end \u{0}"] {
+        let text = of(body);
+        let message = parse(&text);
+        let original = message.parts[3].message().expect("message/rfc822");
+        assert_eq!(original.parts[0].contents(), format!("{body}\r\n").as_bytes());
     }
+    let text = of(&"x".repeat(999));
+    assert!(text.contains("text/rfc822-headers\r\n\r\nSubject: x\r\n\r\n--=_1--\r\n"));
+}
+
+#[test]
+fn an_original_with_smtputf8_comes_back_whole_or_by_its_header() {
+    for (returned, kind) in [(ReturnContent::Full, "global"), (ReturnContent::Headers, "global-headers")] {
+        let mut n = notification(vec![report(Action::Failed, "5.6.9")]);
+        n.original = "Subject: caf\u{e9} au lait\r\n\r\nbody\r\n".into();
+        (n.smtputf8, n.returned) = (true, returned);
+        let text = rendered(&n);
+        let head =
+            format!("Content-Type: message/{kind}\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n");
+        let (_, content) = text.split_once(&head).unwrap_or_else(|| panic!("{text}"));
+        assert!(content.starts_with("Subject: caf=C3=A9 au lait\r\n"), "{content}");
+        assert_eq!(content.contains("\r\nbody\r\n"), returned == ReturnContent::Full);
+    }
+}
+
+#[test]
+fn to_an_address_beyond_ascii_the_header_is_utf8_and_the_rest_is_not() {
+    let mut n = notification(vec![report(Action::Failed, "5.1.1")]);
+    n.to = "ren\u{e9}@origin.example".into();
+    let text = String::from_utf8(render(&n)).expect("UTF-8");
+    assert!(text.contains("\r\nTo: <ren\u{e9}@origin.example>\r\n"));
+    assert_eq!(text.chars().filter(|c| !c.is_ascii()).count(), 1);
 }
 
 #[test]
@@ -290,7 +323,8 @@ proptest! {
         recipient.diagnostic = Some(strings[3].clone());
         recipient.explanation.clone_from(&strings[4]);
         let mut n = notification(vec![recipient]);
-        n.to.clone_from(&strings[5]);
+        // An address beyond ASCII is kept as it is, and so is no 7-bit data.
+        n.to = strings[5].chars().filter(char::is_ascii).collect();
         n.reporting_mta.clone_from(&strings[6]);
         n.boundary.clone_from(&strings[7]);
         n.original = original;
