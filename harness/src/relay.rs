@@ -35,6 +35,8 @@ pub struct Settings {
     pub tls: Tls,
     /// The run's own certificate authority, PEM.
     pub tls_root: Option<String>,
+    /// The certificate with which it offers STARTTLS to clients; `None`: it does not offer it.
+    pub certificate: Option<Certificate>,
     /// First wait between attempts; `None`: the relay's default, here and below.
     pub retry_first: Option<Duration>,
     /// Longest wait between attempts.
@@ -66,6 +68,15 @@ pub struct AuthSettings {
     pub password: String,
     /// Mechanisms in order; empty: the relay's choice.
     pub mechanisms: Vec<String>,
+}
+
+/// A certificate for the relay's own name.
+#[derive(Debug, Clone)]
+pub struct Certificate {
+    /// PEM: its own, then that of the run's authority.
+    pub chain: String,
+    /// PEM: the private key, which is worth nothing outside of the run.
+    pub key: String,
 }
 
 /// STARTTLS towards next hops.

@@ -13,8 +13,8 @@ pub struct VintageRelay {
     pub source: &'static str,
 }
 
-/// Every vintage relay, in the order of the articles' numbers.
-pub const VINTAGES: [VintageRelay; 5] = [
+/// Every vintage relay, in the order of the articles' numbers, and then those that no article tells of.
+pub const VINTAGES: [VintageRelay; 6] = [
     VintageRelay {
         name: "mcis",
         description: "introduces itself as `sub2.`, and refuses others that do the same",
@@ -40,6 +40,11 @@ pub const VINTAGES: [VintageRelay; 5] = [
         description: "does not deliver without AUTH where credentials are set",
         source: "KB Q329636 (Exchange 2000 SP1 to SP3)",
     },
+    VintageRelay {
+        name: "postfix-2.7",
+        description: "carries out what came in the clear after STARTTLS as if it had come encrypted",
+        source: "postfix.org/CVE-2011-0411.html (Postfix before 2.7.3)",
+    },
 ];
 
 /// The switches of the vintage relay of that name; `None` when there is none.
@@ -53,6 +58,7 @@ pub fn vintage(name: &str) -> Option<Vintage> {
             Vintage { returns_8bit_mail: true, refuses_trailing_dot: true, exchange_notices: true, ..none }
         }
         "exchange-2000" => Vintage { distrusts_short_banners: true, exchange_notices: true, ..none },
+        "postfix-2.7" => Vintage { keeps_plaintext: true, ..none },
         "exchange-2000-auth" => Vintage { insists_on_auth: true, exchange_notices: true, ..none },
         _ => return None,
     })

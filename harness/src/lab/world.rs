@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use mock_servers::RunTime;
 use mock_servers::dns::{QueryLog, serve_tcp, serve_udp};
 use mock_servers::environment::Clock;
-use mock_servers::script::Script;
+use mock_servers::script::{Certificate, Script};
 use mock_servers::smtp::server::{Environment, Server};
 use mock_servers::smtp::tls::{TlsError, TlsMaterial};
 use mock_servers::transcript::{Recorder, SessionRecorder, Side};
@@ -303,6 +303,13 @@ fn settings(
         },
         // Made only where it is needed: a key costs more than a run.
         tls_root: (asked.tls == Some(Tls::Required)).then(|| tls.root_pem()).transpose()?,
+        certificate: match asked.offers_tls {
+            Some(true) => {
+                let (chain, key) = tls.pem(hostname, Certificate::Good)?;
+                Some(relay::Certificate { chain, key })
+            }
+            _ => None,
+        },
         retry_first: asked.retry_first,
         retry_at_most: asked.retry_at_most,
         warn: asked.warn,

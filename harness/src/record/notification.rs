@@ -85,8 +85,12 @@ fn field_groups(status: &[u8]) -> Vec<Vec<(String, String)>> {
 
 fn recipient(fields: Vec<(String, String)>) -> NotifiedRecipient {
     let field = |name: &str| fields.iter().find(|f| f.0.eq_ignore_ascii_case(name)).map(|f| f.1.clone());
-    // RFC 3464 section 2.3.2: `rfc822; a@b`
-    let address = |value: String| value.split_once(';').map_or(value.clone(), |(_, a)| a.trim().to_owned());
+    // RFC 3464 section 2.3.2: `rfc822; a@b`; RFC 6533 section 3: `utf-8; j\x{FC}rgen@b`
+    let address = |value: String| match value.split_once(';') {
+        Some((kind, address)) if kind.trim().eq_ignore_ascii_case("utf-8") => unspelt(address.trim()),
+        Some((_, address)) => address.trim().to_owned(),
+        None => value,
+    };
     NotifiedRecipient {
         to: field("Final-Recipient").map(address).unwrap_or_default(),
         original: field("Original-Recipient").map(address),
@@ -97,6 +101,28 @@ fn recipient(fields: Vec<(String, String)>) -> NotifiedRecipient {
             .unwrap_or_default(),
         fields,
     }
+}
+
+/// An address of the type `utf-8` with its `\x{…}` undone; what is none stays.
+fn unspelt(address: &str) -> String {
+    let mut pieces = address.split("\\x{");
+    let mut text = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let spelt = piece
+            .split_once('}')
+            .and_then(|(hex, rest)| Some((char::from_u32(u32::from_str_radix(hex, 16).ok()?)?, rest)));
+        match spelt {
+            Some((character, rest)) => {
+                text.push(character);
+                text += rest;
+            }
+            None => {
+                text += "\\x{";
+                text += piece;
+            }
+        }
+    }
+    text
 }
 
 /// The submission that a notification is about: by the token in what it returns, else by what fits one alone.

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use mock_servers::RunTime;
 use reference_relay::config::{
-    Auth, AuthScope, Config, Host, Mechanism, Queue, Route, Timeouts, TlsPolicy, Vintage,
+    Auth, AuthScope, Certificate, Config, Host, Mechanism, Queue, Route, Timeouts, TlsPolicy, Vintage,
 };
 use reference_relay::environment::{Clock, Disk, Network};
 use reference_relay::vintage::{VINTAGES, vintage};
@@ -217,6 +217,10 @@ fn configure(settings: &Settings, vintage: Vintage) -> Result<Config, Unsupporte
                 return Err(Unsupported("the embedded relay does not do DANE (RFC 7672)".to_owned()));
             }
         },
+        certificate: settings
+            .certificate
+            .as_ref()
+            .map(|own| Certificate { chain: own.chain.clone(), key: own.key.clone() }),
         tls_roots: settings.tls_root.iter().cloned().collect(),
         queue: Queue {
             retry_first: settings.retry_first.unwrap_or(queue.retry_first),

@@ -131,6 +131,8 @@ pub struct RelaySettings {
     pub auth: Option<AuthSettings>,
     /// STARTTLS towards next hops; `None`: the relay's default, opportunistic.
     pub tls: Option<Tls>,
+    /// Whether it offers STARTTLS to clients, with a certificate for its name from the run's authority; `None`: it does not.
+    pub offers_tls: Option<bool>,
     /// First wait between attempts.
     pub retry_first: Option<Duration>,
     /// Longest wait between attempts.

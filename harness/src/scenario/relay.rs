@@ -18,6 +18,7 @@ pub(super) fn relay(node: &Node, cx: &Context<'_>) -> RelaySettings {
     if let Some(node) = mapping.take("tls") {
         relay.tls = tls(node, cx);
     }
+    relay.offers_tls = mapping.take("offers tls").and_then(|node| problems.boolean(node));
     if let Some(node) = mapping.take("queue") {
         queue(node, &mut relay, cx);
     }

@@ -65,6 +65,8 @@ type Authority = CertifiedIssuer<'static, KeyPair>;
 struct Issued {
     chain: Vec<CertificateDer<'static>>,
     public_key: Vec<u8>,
+    /// PKCS #8.
+    private_key: Vec<u8>,
     config: Arc<ServerConfig>,
 }
 
@@ -86,13 +88,15 @@ impl TlsMaterial {
 
     /// The run's authority in PEM (RFC 7468).
     pub fn root_pem(&self) -> Result<String, TlsError> {
-        let encoded = STANDARD.encode(self.root_der()?);
-        let lines: Vec<&str> = encoded
-            .as_bytes()
-            .chunks(64)
-            .map(|line| std::str::from_utf8(line).expect("base64 is ASCII"))
-            .collect();
-        Ok(format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n")))
+        Ok(pem("CERTIFICATE", &self.root_der()?))
+    }
+
+    /// The chain that a server of this name shows and its private key, both in PEM (RFC 7468): for a server that is not one of
+    /// ours.
+    pub fn pem(&self, hostname: &str, kind: Certificate) -> Result<(String, String), TlsError> {
+        let issued = self.issued(hostname, kind)?;
+        let chain = issued.chain.iter().map(|certificate| pem("CERTIFICATE", certificate)).collect();
+        Ok((chain, pem("PRIVATE KEY", &issued.private_key)))
     }
 
     /// The chain that a server of this name shows, its own certificate first; for TLSA records.
@@ -172,8 +176,20 @@ impl TlsMaterial {
             .with_safe_default_protocol_versions()
             .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain.clone(), private))
             .map_err(|source| TlsError::Setup { hostname: hostname.to_owned(), source })?;
-        Ok(Issued { chain, public_key: key.subject_public_key_info(), config: Arc::new(config) })
+        let private_key = key.serialize_der();
+        Ok(Issued { chain, public_key: key.subject_public_key_info(), private_key, config: Arc::new(config) })
     }
+}
+
+/// RFC 7468: base64 in lines of 64 between the two that say what it is.
+fn pem(label: &str, der: &[u8]) -> String {
+    let encoded = STANDARD.encode(der);
+    let lines: Vec<&str> = encoded
+        .as_bytes()
+        .chunks(64)
+        .map(|line| std::str::from_utf8(line).expect("base64 is ASCII"))
+        .collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod full_disk;
 mod returns;
 mod secures;
 mod survives;
+mod takes;
 mod utf8;
 mod vintages;
 mod waits;

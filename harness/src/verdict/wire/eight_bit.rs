@@ -69,7 +69,7 @@ fn eight_bit(
 }
 
 /// The submission that a transaction passes on.
-fn submission<'a>(of: &Of<'a>, transaction: usize) -> Option<&'a Submission> {
+pub(super) fn submission<'a>(of: &Of<'a>, transaction: usize) -> Option<&'a Submission> {
     let place = Place { session: of.index, transaction };
     if let Some(submission) = of.copies.get(&place) {
         return of.record.submissions.get(*submission);

@@ -9,6 +9,7 @@ mod retries;
 mod server;
 #[cfg(test)]
 mod tests;
+mod utf8;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -38,6 +39,7 @@ pub(super) fn judge(scenario: &Scenario, record: &Record) -> Vec<Finding> {
                 grammar::judge(&of, &mut breaches);
                 pipelining::judge(&of, &mut breaches);
                 eight_bit::judge(&of, &mut breaches);
+                utf8::judge(&of, &mut breaches);
             }
             Side::Client => server::judge(&of, &mut breaches),
         }

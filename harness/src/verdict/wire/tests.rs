@@ -40,6 +40,51 @@ fn parameters_go_only_to_servers_that_offer_them() {
 }
 
 #[test]
+fn addresses_beyond_ascii_go_to_servers_with_smtputf8_and_say_so() {
+    const JOSE: &str = "jos\u{e9}@hub.example";
+    let to = |offers: &[&str], parameters: &[&str]| {
+        run(hub().hello(offers).mail(ALICE, parameters, "250 OK").rcpt(JOSE, &[], "250 OK").quit())
+    };
+    assert_innocent(&to(&["8BITMIME", "SMTPUTF8"], &["SMTPUTF8"]));
+    assert_found(&to(&["8BITMIME", "SMTPUTF8"], &[]), "wire: no SMTPUTF8 at MAIL");
+    assert_found(&to(&["8BITMIME"], &[]), "wire: UTF-8 address");
+    let a_label =
+        hub().hello(&[]).mail(ALICE, &[], "250 OK").rcpt("bob@xn--bcher-kva.example", &[], "250 OK").quit();
+    assert_innocent(&run(a_label));
+    let from = |offers: &[&str]| run(hub().hello(offers).mail(JOSE, &["SMTPUTF8"], "250 OK").quit());
+    assert_innocent(&from(&["SMTPUTF8"]));
+    assert_found(&from(&["8BITMIME"]), "wire: UTF-8 address");
+}
+
+/// A mail whose header holds `Grüße`, submitted with and without SMTPUTF8, and relayed.
+#[rstest]
+#[case::offered(&["SMTPUTF8"], &["8BITMIME", "SMTPUTF8"], &["SMTPUTF8"], None)]
+#[case::not_offered(&["SMTPUTF8"], &["8BITMIME"], &[], Some("wire: UTF-8 header"))]
+#[case::not_said(&["SMTPUTF8"], &["8BITMIME", "SMTPUTF8"], &[], Some("wire: no SMTPUTF8 at MAIL"))]
+#[case::its_senders_fault(&[], &["8BITMIME"], &[], None)]
+fn headers_beyond_ascii_go_to_servers_with_smtputf8(
+    #[case] submitted: &[&str],
+    #[case] offers: &[&str],
+    #[case] parameters: &[&str],
+    #[case] found: Option<&str>,
+) {
+    for mail in [
+        "Subject: Gr\u{fc}\u{df}e\r\nX-Gauntlet-Token: t1\r\n\r\nhello\r\n",
+        "X-Gauntlet-Token: t1\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\
+         Content-Description: Gr\u{fc}\u{df}e\r\n\r\nhello\r\n--b--\r\n",
+    ] {
+        let client = Talk::client("author", 1, minutes(0));
+        let client = client.hello(&["8BITMIME", "SMTPUTF8"]).mail(ALICE, submitted, "250 OK");
+        let client = client.rcpt(BOB, &[], "250 OK").data(mail.as_bytes(), "250 OK").quit();
+        let server = Talk::server("hub", 1, minutes(1)).hello(offers).mail(ALICE, parameters, "250 OK");
+        let server = server.rcpt(BOB, &[], "250 OK").data(mail.as_bytes(), "250 OK").quit();
+        let record = Run::new().talk(client).talk(server).record();
+        let rules: Vec<_> = rules(&record).into_iter().filter(|rule| rule.contains("UTF")).collect();
+        assert_eq!(rules, found.into_iter().collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn what_was_offered_before_tls_is_forgotten() {
     let upgraded = || hub().hello(&["STARTTLS", "SIZE"]).c("STARTTLS").s("220 go on").event(tls());
     let again = upgraded().hello(&["SIZE"]).mail(ALICE, &["SIZE=7"], "250 OK").quit();
