@@ -275,7 +275,13 @@ fn change(list: &mut Vec<String>, mapping: &Mapping<'_>, cx: &Context<'_>) {
         list.retain(|one| !first_word(one).eq_ignore_ascii_case(&keyword));
     }
     for keyword in mapping.take("add").map(|node| keywords(node, cx)).unwrap_or_default() {
-        match list.iter_mut().find(|one| first_word(one).eq_ignore_ascii_case(first_word(&keyword))) {
+        // `AUTH LOGIN` and `AUTH=LOGIN` stand beside each other in many a reply.
+        let old_style = |one: &str| one.as_bytes().get(first_word(one).len()) == Some(&b'=');
+        let same = |one: &&mut String| {
+            first_word(one).eq_ignore_ascii_case(first_word(&keyword))
+                && old_style(one) == old_style(&keyword)
+        };
+        match list.iter_mut().find(same) {
             Some(one) => *one = keyword,
             None => list.push(keyword),
         }

@@ -1,7 +1,11 @@
-//! AUTH: PLAIN (RFC 4616) and LOGIN.
+//! AUTH: PLAIN (RFC 4616), LOGIN and CRAM-MD5 (RFC 2195).
+
+use std::time::SystemTime;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use md5::Md5;
 
 use super::effects::Outcome;
 use super::intake::Mode;
@@ -17,6 +21,9 @@ pub(super) enum Exchange {
     User,
     /// The next answer is LOGIN's password.
     Password(String),
+    /// The next answer is CRAM-MD5's user and digest. The challenge is the one that went out, whoever gave it: the digest
+    /// is of that.
+    CramMd5(Vec<u8>),
     /// A mechanism that only a rule can go on with.
     Unknown,
 }
@@ -28,6 +35,7 @@ impl ServerSession {
         self.state.exchange = Some(match mechanism.as_str() {
             "PLAIN" => Exchange::Plain,
             "LOGIN" => Exchange::User,
+            "CRAM-MD5" => Exchange::CramMd5(Vec::new()),
             _ => Exchange::Unknown,
         });
     }
@@ -49,10 +57,15 @@ impl ServerSession {
             return self.refuse(504, "5.5.4", "Authentication mechanism not supported");
         }
         match initial {
+            // RFC 4954 section 4: where the server speaks first, an initial response is refused.
+            Some(_) if mechanism == "CRAM-MD5" => {
+                self.refuse(501, "5.7.0", "CRAM-MD5 begins with the server's challenge")
+            }
             // "=" is a response of zero length.
             Some("=") => self.take_response(b""),
             Some(response) => self.decode(response),
             None if mechanism == "PLAIN" => challenge(""),
+            None if mechanism == "CRAM-MD5" => challenge(&self.cram_challenge()),
             None => challenge("Username:"),
         }
     }
@@ -90,8 +103,35 @@ impl ServerSession {
                 challenge("Password:")
             }
             Some(Exchange::Password(user)) => self.check(&user, &text),
+            Some(Exchange::CramMd5(challenge)) => self.check_digest(&challenge, &text),
             Some(Exchange::Unknown) | None => self.check_failed(),
         }
+    }
+
+    /// RFC 2195 section 2: digits, a timestamp and the server's name in the form of a msg-id. Nothing in it is random, so
+    /// that a run repeats; and no two of a server are alike.
+    fn cram_challenge(&self) -> String {
+        let since_1970 = self.epoch.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let seconds = (since_1970 + self.occasion.at.since_start()).as_secs();
+        let (session, command) = (self.visit.ordinal, self.state.commands);
+        format!("<{session}{command:04}.{seconds}@{}>", self.script.hostname)
+    }
+
+    /// RFC 2195 section 2: the user, a space, and the HMAC-MD5 of the challenge in small hexadecimal letters. A server
+    /// that lets everybody in asks for the form alone.
+    fn check_digest(&self, challenge: &[u8], response: &str) -> Reply {
+        let is_digest = |text: &str| text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let Some((user, digest)) = response.rsplit_once(' ').filter(|(_, digest)| is_digest(digest)) else {
+            return self.refuse(501, "5.5.2", "Cannot understand the response");
+        };
+        let good = self.script.credentials.as_ref().is_none_or(|(known, password)| {
+            let mut mac =
+                Hmac::<Md5>::new_from_slice(password.as_bytes()).expect("a key may have any length");
+            mac.update(challenge);
+            let wanted: String = mac.finalize().into_bytes().iter().map(|b| format!("{b:02x}")).collect();
+            user == known && digest == wanted
+        });
+        if good { self.accept_auth() } else { self.check_failed() }
     }
 
     fn check(&self, user: &str, password: &str) -> Reply {
@@ -104,10 +144,14 @@ impl ServerSession {
     }
 
     /// What the reply means for the exchange: 334 asks on, 235 ends it well.
-    pub(super) fn settle_exchange(&mut self, outcome: Outcome) {
+    pub(super) fn settle_exchange(&mut self, outcome: Outcome, reply: &Reply) {
         match outcome {
             Outcome::Intermediate => {
                 self.mode = Mode::Challenge;
+                if let Some(Exchange::CramMd5(challenge)) = &mut self.state.exchange {
+                    let said = reply.lines.first().and_then(|line| STANDARD.decode(line).ok());
+                    *challenge = said.unwrap_or_default();
+                }
                 self.state.exchange.get_or_insert(Exchange::Unknown);
             }
             Outcome::Positive => {

@@ -130,7 +130,7 @@ impl ServerSession {
             }
             On::Command(Verb::Bdat) | On::EndOfData | On::Data => self.settle_content(positive, reply, now),
             On::Command(Verb::Rset) if positive => self.abort_transaction(now),
-            On::Command(Verb::Auth) | On::Challenge => self.settle_exchange(outcome),
+            On::Command(Verb::Auth) | On::Challenge => self.settle_exchange(outcome, reply),
             On::Command(Verb::StartTls) => self.occasion.begins_tls = positive,
             _ => {}
         }

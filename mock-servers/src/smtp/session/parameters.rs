@@ -43,6 +43,11 @@ impl ServerSession {
             }
             self.check_value(&name, &value.to_ascii_uppercase())?;
         }
+        // What is no UTF-8 was replaced when the line was read; no address has such a character (RFC 6531 section 3.3).
+        if path.address.contains(char::REPLACEMENT_CHARACTER) {
+            let enhanced = if verb == Verb::Mail { "5.1.7" } else { "5.1.3" };
+            return Err((501, enhanced, "Address is not UTF-8"));
+        }
         let utf8 = match &self.state.mail {
             Some(mail) if verb == Verb::Rcpt => mail.parameter("SMTPUTF8"),
             _ => request.parameter("SMTPUTF8"),

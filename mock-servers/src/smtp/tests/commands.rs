@@ -114,6 +114,9 @@ fn mail_needs_a_greeting_first() {
 #[case::utf8(&["SMTPUTF8"], "MAIL FROM:<ä@b> SMTPUTF8\nRCPT TO:<ü@d>\n", &[250, 250])]
 #[case::utf8_not_asked_for(&["SMTPUTF8"], "MAIL FROM:<ä@b>\nMAIL FROM:<a@b>\nRCPT TO:<ü@d>\n", &[550, 250, 553])]
 #[case::utf8_has_no_value(&["SMTPUTF8"], "MAIL FROM:<ä@b> SMTPUTF8=1\n", &[501])]
+#[case::utf8_not_offered(&["8BITMIME"], "MAIL FROM:<a@b> SMTPUTF8\nMAIL FROM:<ä@b>\nMAIL FROM:<a@b>\nRCPT TO:<ü@d>\n", &[555, 550, 250, 553])]
+#[case::utf8_of_the_transaction_before(&["SMTPUTF8"], "MAIL FROM:<a@b> SMTPUTF8\nRSET\nMAIL FROM:<a@b>\nRCPT TO:<ü@d>\n", &[250, 250, 250, 553])]
+#[case::utf8_and_the_body(&["SMTPUTF8", "8BITMIME"], "MAIL FROM:<ä@b> BODY=8BITMIME SMTPUTF8\n", &[250])]
 #[case::nobody_knows(&["SIZE"], "MAIL FROM:<a@b> X=1\n", &[555])]
 fn parameters_are_accepted_only_as_offered(
     #[case] offers: &[&str],
@@ -235,4 +238,23 @@ fn lines_and_content_are_told_apart_within_one_segment() {
     let client: Vec<_> = client.skip(1).collect();
     assert_eq!(client.iter().map(|c| c.0).collect::<Vec<_>>(), [Part::Lines, Part::Content, Part::Lines]);
     assert_eq!(client[1].1, "x\r\n.\r\n");
+}
+
+#[test]
+fn an_address_in_another_charset_is_no_address() {
+    let lines = [
+        say("EHLO a\r\nMAIL FROM:<\u{e4}@b> SMTPUTF8\r\n"),
+        say(b"RCPT TO:<\xfc@d>\r\nRSET\r\n"),
+        say(b"MAIL FROM:<\xe4@b> SMTPUTF8\r\n"),
+    ];
+    let run = run_both_ways(&server(&["SMTPUTF8", "ENHANCEDSTATUSCODES"]), &lines);
+    assert_eq!(run.codes()[2..], [250, 501, 250, 501]);
+    assert!(run.text().contains("501 5.1.3 ") && run.text().contains("501 5.1.7 "), "{}", run.text());
+}
+
+#[test]
+fn a_refused_utf8_address_says_why() {
+    let lines = [say("EHLO a\r\nMAIL FROM:<\u{e4}@b>\r\nMAIL FROM:<a@b>\r\nRCPT TO:<\u{fc}@d>\r\n")];
+    let text = run_both_ways(&server(&["SMTPUTF8", "ENHANCEDSTATUSCODES"]), &lines).text();
+    assert!(text.contains("550 5.6.7 ") && text.contains("553 5.6.7 "), "{text}");
 }

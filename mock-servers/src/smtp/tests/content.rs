@@ -134,3 +134,43 @@ fn without_chunking_content_is_taken_for_commands() {
     let input = [say(EHLO), say(ENVELOPE), say("BDAT 6 LAST\r\nNOOP\r\n")];
     assert_eq!(run_both_ways(&plain(), &input).codes()[4..], [502, 250]);
 }
+
+#[test]
+fn a_chunk_behind_the_last_one_is_out_of_order() {
+    // RFC 3030 section 2: MUST be 503; its octets are no commands.
+    let run = bdat(&[b"BDAT 2 LAST\r\nabBDAT 6\r\nQUIT\r\nBDAT 0 LAST\r\nNOOP\r\n"]);
+    assert_eq!(run.codes()[4..], [250, 503, 503, 250]);
+    assert_eq!((run.record.transactions.len(), run.taken()), (1, 1));
+}
+
+#[test]
+fn rset_between_chunks_clears_them() {
+    let envelope = b"RSET\r\nMAIL FROM:<x@y>\r\nRCPT TO:<c@d>\r\nBDAT 1 LAST\r\nz";
+    let run = bdat(&[b"BDAT 2\r\nab", envelope]);
+    assert_eq!(run.codes()[4..], [250, 250, 250, 250, 250]);
+    assert!(!run.record.transactions[0].taken && run.record.transactions[0].finished.is_some());
+    assert_eq!(run.record.transactions[1].content, b"z");
+}
+
+#[test]
+fn the_size_limit_counts_all_chunks() {
+    let chunk = [b"BDAT 60\r\n".as_slice(), &[b'x'; 60]].concat();
+    let last = [b"BDAT 60 LAST\r\n".as_slice(), &[b'x'; 60]].concat();
+    let run = bdat(&[&chunk, &last, b"NOOP\r\n"]);
+    assert_eq!(run.codes()[4..], [250, 552, 250]);
+    assert!(!run.transaction().taken && run.transaction().ended);
+    let declared = [say(EHLO), say("MAIL FROM:<a@b> BODY=BINARYMIME SIZE=101\r\n")];
+    assert_eq!(run_both_ways(&server(CHUNKING), &declared).codes()[2..], [552]);
+}
+
+#[test]
+fn chunks_carry_any_body_and_binary_only_chunks() {
+    for (body, data) in [("", 354), (" BODY=7BIT", 354), (" BODY=8BITMIME", 354), (" BODY=BINARYMIME", 503)] {
+        let offers = server(&["CHUNKING", "BINARYMIME", "8BITMIME"]);
+        let start = format!("MAIL FROM:<a@b>{body}\r\nRCPT TO:<c@d>\r\n");
+        let chunks = run_both_ways(&offers, &[say(EHLO), say(format!("{start}BDAT 2 LAST\r\n\0\n"))]);
+        assert_eq!(chunks.codes()[2..], [250, 250, 250], "{body}");
+        let dot = run_both_ways(&offers, &[say(EHLO), say(format!("{start}DATA\r\n"))]);
+        assert_eq!(dot.codes()[2..], [250, 250, data], "{body}");
+    }
+}

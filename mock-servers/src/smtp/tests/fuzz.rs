@@ -19,7 +19,8 @@ fn everything() -> Script {
         "BINARYMIME",
         "DSN",
         "SMTPUTF8",
-        "AUTH PLAIN LOGIN",
+        "AUTH PLAIN LOGIN CRAM-MD5",
+        "AUTH=LOGIN",
     ])
 }
 
@@ -31,6 +32,9 @@ fn lines() -> impl Strategy<Value = Vec<u8>> {
         "EHLO",
         "MAIL FROM:<a@b>",
         "MAIL FROM:<a@b> SIZE=9 BODY=8BITMIME",
+        "MAIL FROM:<ä@b> SMTPUTF8",
+        "MAIL FROM:<a@b> SMTPUTF8 BODY=BINARYMIME",
+        "RCPT TO:<ü@d>",
         "RCPT TO:<c@d>",
         "RCPT TO:<c@d> NOTIFY=NEVER",
         "DATA",
@@ -38,6 +42,8 @@ fn lines() -> impl Strategy<Value = Vec<u8>> {
         "..",
         "BDAT 3",
         "BDAT 0 LAST",
+        "BDAT 7 LAST",
+        "BDAT 600",
         "BDAT 99999999999 LAST",
         "RSET",
         "NOOP",
@@ -46,6 +52,8 @@ fn lines() -> impl Strategy<Value = Vec<u8>> {
         "HELP",
         "AUTH PLAIN",
         "AUTH LOGIN",
+        "AUTH CRAM-MD5",
+        "ciAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMA==",
         "AUTH PLAIN AGEAYg==",
         "*",
         "AGEAYg==",
