@@ -8,7 +8,8 @@ pub use dialogue::{Choice, Dialogue, Line, Pattern, Speech};
 pub use profile::{Offers, Profile};
 pub(crate) use rule::fits;
 pub use rule::{
-    Action, Certificate, Condition, Glob, MeansFor, On, Range, ReplyText, Rule, TlsAction, TlsFault, Verb,
+    Action, Certificate, Condition, Glob, HeaderChanges, MeansFor, On, Range, ReplyText, Rule, TlsAction,
+    TlsFault, Verb,
 };
 
 use std::time::Duration;

@@ -2,6 +2,7 @@
 
 mod bridge;
 mod datagrams;
+mod forwarding;
 mod net;
 mod places;
 mod runtime;

@@ -18,6 +18,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::bridge::{RelayClock, RelayNet, RunClock};
 use super::datagrams::DatagramSocket;
+use super::forwarding;
 use super::net::{Net, Socket};
 use super::places::{self, ORIGIN, Places};
 use super::scratch::scratch;
@@ -103,7 +104,9 @@ impl World {
         let net = Net::new(sim.clone());
         let clock: Arc<dyn Clock> = Arc::new(RunClock { sim: sim.clone(), owner: Owner::Mock });
         let epoch = epoch();
+        let (forwarder, forwarded) = forwarding::channel();
         let environment = Environment {
+            forwarder: Some(forwarder),
             clock: clock.clone(),
             recorder: Recorder::default(),
             tls: Arc::new(TlsMaterial::new(epoch)),
@@ -139,6 +142,12 @@ impl World {
         if !serves_origin(scenario) {
             let mailbox = SocketAddr::new(places::MAILBOX.into(), 25);
             world.place(crate::scenario::origin_mailbox(scenario.relay.tls), &[(mailbox, Reach::Good)])?;
+        }
+        let forwarding = forwarding::servers(scenario, &places);
+        if !forwarding.is_empty() {
+            let recorder = world.recorder.clone();
+            let carrying = forwarding::carry(world.net.clone(), clock, recorder, forwarding, forwarded);
+            world.tasks.spawn(carrying);
         }
         world.relay.start().await?;
         Ok(world)
@@ -281,7 +290,10 @@ fn settings(
         hostname: hostname.to_owned(),
         listen: relay_address(),
         resolver: SocketAddr::new(places::DNS.into(), 53),
-        trusted: vec![places::TRUSTED.into()],
+        // A server that hands mail back to the relay is one of its clients that may relay.
+        trusted: std::iter::once(places::TRUSTED.into())
+            .chain(forwarding::servers(scenario, places).into_values())
+            .collect(),
         directory: directory.to_owned(),
         smarthost: asked
             .smarthost

@@ -106,7 +106,10 @@ fn entries<'a>(state: &'a QueueState, submission: &'a Submission) -> impl Iterat
 fn is_of(transaction: &Transaction, submission: &Submission, domains: &[String]) -> bool {
     let written = tokens::written_in(&transaction.content);
     if let (Some(written), Some(own)) = (&written, &submission.token) {
-        return written == own && !transaction.from.is_empty() | submission.from.is_empty();
+        let round = |content: &[u8]| tokens::forward_of(&mail::split(content).0);
+        return written == own
+            && round(&transaction.content) == round(&submission.content)
+            && !transaction.from.is_empty() | submission.from.is_empty();
     }
     let to = |to: &str| {
         domains.contains(&mail::domain(to))

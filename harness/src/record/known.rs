@@ -1,7 +1,7 @@
 //! Naming of what varies, by type (ARCHITECTURE decision 7): the record knows from structured places what a queue id, a
 //! date, a boundary, a message-id or a port *is*. Texts are then searched for those values, never for shapes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use mail_parser::{MessageParser, MimeHeaders};
@@ -56,7 +56,9 @@ impl Known {
         if record.relay.address.port() != 25 {
             known.add(&record.relay.address.port().to_string(), Kind::Port);
         }
-        let own: Vec<&[u8]> = record.submissions.iter().map(|s| s.content.as_slice()).collect();
+        // what a server forwarded has the relay's own trace in it
+        let own = record.submissions.iter().filter(|s| s.forwarded.is_none());
+        let own: Vec<&[u8]> = own.map(|s| s.content.as_slice()).collect();
         for content in &own {
             known.dates_of_header(record, content);
         }
@@ -202,7 +204,7 @@ impl Known {
 }
 
 /// The ID clause of a Received field (RFC 5321 section 4.4).
-fn id_clause(received: &str) -> Option<&str> {
+pub(super) fn id_clause(received: &str) -> Option<&str> {
     let clauses = received.rsplit_once(';').map_or(received, |(clauses, _)| clauses);
     let mut words = clauses.split_ascii_whitespace();
     words.find(|word| word.eq_ignore_ascii_case("id"))?;
@@ -249,7 +251,14 @@ fn stands_alone(text: &str, at: usize, value: &str, kind: Kind) -> bool {
 
 /// An id that a client of the scenario also says cannot be told from the relay's.
 fn said_by_a_client(record: &Record, value: &str) -> bool {
-    let clients = record.sessions.iter().filter(|s| s.mock_is == Side::Client);
+    let forwarded: BTreeSet<usize> = record
+        .submissions
+        .iter()
+        .filter_map(|s| s.forwarded.as_ref().and(s.place).map(|place| place.session))
+        .collect();
+    let clients = record.sessions.iter().enumerate();
+    let clients =
+        clients.filter(|(at, s)| s.mock_is == Side::Client && !forwarded.contains(at)).map(|(_, s)| s);
     let mut said = clients.flat_map(|s| &s.events).filter_map(|event| match &event.what {
         What::Bytes { from: Side::Client, bytes, .. } => Some(String::from_utf8_lossy(bytes)),
         _ => None,

@@ -94,7 +94,8 @@ pub struct Place {
 /// One submission of one message: the unit of responsibility is it and each of its recipients.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Submission {
-    /// The message's name in the scenario; a dialogue client's name for what that client sent.
+    /// The message's name in the scenario; a dialogue client's name for what that client sent; for what a server forwarded,
+    /// words that say so.
     pub message: String,
     /// Which submission of that message, from 1.
     pub copy: u32,
@@ -111,6 +112,18 @@ pub struct Submission {
     pub recipients: Vec<SubmittedRecipient>,
     /// The content as sent, without dot-stuffing.
     pub content: Vec<u8>,
+    /// That a mock server handed it to the relay once more; `None`: a client of the scenario submitted it.
+    pub forwarded: Option<Forwarded>,
+}
+
+/// A submission by a server that had taken the mail before. The relay is responsible for it anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forwarded {
+    /// The server.
+    pub by: String,
+    /// Index into [`Record::submissions`]: what a client of the scenario submitted, however many rounds ago. `None`: it
+    /// cannot be told, since no content came.
+    pub of: Option<usize>,
 }
 
 /// One recipient of a submission.

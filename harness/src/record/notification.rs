@@ -132,7 +132,7 @@ pub(super) fn about(
     submissions: &[Submission],
     tokens: &Tokens<'_>,
 ) -> Option<usize> {
-    let returned = tokens.in_body(&mail.content);
+    let returned = tokens.in_body(&mail.content).map(|s| tokens.furthest(s, &mail.content, notification.at));
     let references = || {
         let named = |(name, _): &&(String, String)| {
             name.eq_ignore_ascii_case("In-Reply-To") || name.eq_ignore_ascii_case("References")

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use mock_servers::transcript::{Session, Side, Transaction};
 
 use super::conversation::{Asked, conversation};
-use super::{Accepted, Place, Sent, Submission, SubmittedRecipient, mail, tokens};
+use super::{Accepted, Forwarded, Place, Sent, Submission, SubmittedRecipient, mail, tokens};
 
 /// What the lab sent, then what dialogue clients sent by themselves; by time.
 pub(super) fn of(sessions: &[Session], sent: Vec<Sent>) -> Vec<Submission> {
@@ -14,6 +14,8 @@ pub(super) fn of(sessions: &[Session], sent: Vec<Sent>) -> Vec<Submission> {
     for (index, session) in sessions.iter().enumerate().filter(|(_, s)| s.mock_is == Side::Client) {
         clients.entry((session.mock.as_str(), session.ordinal)).or_insert(index);
     }
+    let servers: BTreeSet<&str> =
+        sessions.iter().filter(|s| s.mock_is == Side::Server).map(|s| s.mock.as_str()).collect();
     let mut submissions = Vec::new();
     for sent in sent {
         let session = sent
@@ -34,7 +36,15 @@ pub(super) fn of(sessions: &[Session], sent: Vec<Sent>) -> Vec<Submission> {
             continue;
         }
         for transaction in 0..talk.transactions.len() {
-            submissions.push(by_dialogue(talk, Place { session, transaction }));
+            let place = Place { session, transaction };
+            let submission = by_dialogue(talk, place);
+            submissions.push(if servers.contains(talk.mock.as_str()) {
+                let by = talk.mock.clone();
+                let message = format!("mail forwarded by {by}");
+                Submission { message, forwarded: Some(Forwarded { by, of: None }), ..submission }
+            } else {
+                submission
+            });
         }
     }
     let mut copies: BTreeMap<String, u32> = BTreeMap::new();
@@ -44,7 +54,32 @@ pub(super) fn of(sessions: &[Session], sent: Vec<Sent>) -> Vec<Submission> {
         submission.copy = *copy;
     }
     submissions.sort_by_key(|s| s.at);
+    trace_back(sessions, &mut submissions);
     submissions
+}
+
+/// Finds what forwarded mail was before.
+fn trace_back(sessions: &[Session], submissions: &mut [Submission]) {
+    let original = |forwarded: &Submission| {
+        let place = forwarded.place?;
+        let transaction = &sessions[place.session].transactions[place.transaction];
+        let recipients: Vec<String> = forwarded.recipients.iter().map(|r| r.to.clone()).collect();
+        submissions.iter().position(|s| {
+            s.forwarded.is_none()
+                && if s.token.is_some() {
+                    s.token == forwarded.token
+                } else {
+                    !transaction.content.is_empty() && resembles(s, transaction, &recipients)
+                }
+        })
+    };
+    let of: Vec<Option<usize>> =
+        submissions.iter().map(|s| s.forwarded.as_ref().and_then(|_| original(s))).collect();
+    for (submission, of) in submissions.iter_mut().zip(of) {
+        if let Some(forwarded) = &mut submission.forwarded {
+            forwarded.of = of;
+        }
+    }
 }
 
 fn by_lab(sessions: &[Session], sent: Sent, session: Option<usize>, place: Option<Place>) -> Submission {
@@ -78,6 +113,7 @@ fn by_lab(sessions: &[Session], sent: Sent, session: Option<usize>, place: Optio
         from: sent.from,
         recipients,
         content: sent.content,
+        forwarded: None,
     }
 }
 
@@ -97,6 +133,7 @@ fn by_dialogue(session: &Session, place: Place) -> Submission {
         from: transaction.from.clone(),
         recipients: transaction.recipients.iter().enumerate().map(recipient).collect(),
         content: transaction.content.clone(),
+        forwarded: None,
     }
 }
 

@@ -5,31 +5,50 @@
 
 use std::collections::BTreeMap;
 
+use mock_servers::RunTime;
+use mock_servers::smtp::forward;
+
 use super::mail::{self, Field};
-use super::{Accepted, Submission};
+use super::{Accepted, Submission, known};
 
 /// The domain of our own Message-IDs.
 pub(super) const DOMAIN: &str = "gauntlet.example";
 
 /// Which token is whose.
-pub(super) struct Tokens<'a>(BTreeMap<&'a str, usize>);
+pub(super) struct Tokens<'a> {
+    by_token: BTreeMap<&'a str, usize>,
+    /// By the id that the server which forwarded it wrote into its Received field.
+    by_forward: BTreeMap<String, usize>,
+    submissions: &'a [Submission],
+}
 
 impl<'a> Tokens<'a> {
     pub(super) fn of(submissions: &'a [Submission]) -> Self {
         let token = |(at, s): (usize, &'a Submission)| Some((s.token.as_deref()?, at));
         // of several with one token the first that was not refused: a client may have come back with the same mail
         let refused = |s: &Submission| s.recipients.iter().all(|r| matches!(r.fate, Accepted::No { .. }));
-        let (first, last): (Vec<_>, Vec<_>) =
-            submissions.iter().enumerate().rev().partition(|(_, s)| refused(s));
-        Self(first.into_iter().chain(last).filter_map(token).collect())
+        let mut last_is_best: Vec<_> = submissions.iter().enumerate().rev().collect();
+        last_is_best.sort_by_key(|(_, s)| (s.forwarded.is_none(), !refused(s)));
+        let forward = |(at, s): &(usize, &Submission)| {
+            s.forwarded.as_ref()?;
+            Some((forward_of(&mail::split(&s.content).0)?, *at))
+        };
+        Self {
+            by_forward: last_is_best.iter().filter_map(forward).collect(),
+            by_token: last_is_best.into_iter().filter_map(token).collect(),
+            submissions,
+        }
     }
 
     fn find(&self, token: &str) -> Option<usize> {
-        self.0.get(token).copied()
+        self.by_token.get(token).copied()
     }
 
-    /// The submission whose token stands in the header.
+    /// The submission whose token stands in the header; where a server forwarded the mail, what it submitted last.
     pub(super) fn in_header(&self, fields: &[Field]) -> Option<usize> {
+        if let Some(forwarded) = forward_of(fields).and_then(|id| self.by_forward.get(&id)) {
+            return Some(*forwarded);
+        }
         let named = mail::first(fields, "X-Gauntlet-Token").and_then(|token| self.find(token));
         let id = || mail::first(fields, "Message-ID").and_then(of_message_id);
         named.or_else(|| id().and_then(|token| self.find(token)))
@@ -38,6 +57,23 @@ impl<'a> Tokens<'a> {
     /// The submission whose token stands first in a text, in any of the three forms.
     pub(super) fn in_text(&self, text: &[u8]) -> Option<usize> {
         String::from_utf8_lossy(text).lines().find_map(|line| self.find(of_line(line)?))
+    }
+
+    /// Of a submission and those that a server made of it, the one that a text about it means: by the id of a forwarding
+    /// that stands first in it, else the last one that the relay had accepted by then.
+    pub(super) fn furthest(&self, submission: usize, text: &[u8], at: RunTime) -> usize {
+        let of = |s: &Submission| s.forwarded.as_ref().is_some_and(|f| f.of == Some(submission));
+        if self.by_forward.is_empty() || !self.submissions.iter().any(of) {
+            return submission;
+        }
+        let text = String::from_utf8_lossy(text);
+        let named = text.match_indices(forward::ID).find_map(|(begin, _)| {
+            let id = text[begin..].split(|c: char| c.is_whitespace() || c == ';').next()?;
+            self.by_forward.get(id).copied()
+        });
+        let accepted = |s: &Submission| s.recipients.iter().any(|r| r.fate == Accepted::Yes);
+        let last = || self.submissions.iter().rposition(|s| of(s) && s.at <= at && accepted(s));
+        named.or_else(last).unwrap_or(submission)
     }
 
     /// The submission whose token stands in the body, decoded or as it came.
@@ -54,6 +90,13 @@ pub(super) fn written_in(content: &[u8]) -> Option<String> {
     let id = || mail::first(&fields, "Message-ID").and_then(of_message_id).map(str::to_owned);
     let line = || String::from_utf8_lossy(body).lines().find_map(|line| of_line(line).map(str::to_owned));
     named.or_else(id).or_else(line).filter(|token| !token.is_empty())
+}
+
+/// The id that the last server which forwarded a mail wrote into its Received field.
+pub(super) fn forward_of(fields: &[Field]) -> Option<String> {
+    let received = fields.iter().filter(|field| field.is("Received"));
+    let mut ids = received.filter_map(|field| known::id_clause(&field.value));
+    ids.find(|id| id.starts_with(forward::ID)).map(str::to_owned)
 }
 
 fn of_message_id(id: &str) -> Option<&str> {

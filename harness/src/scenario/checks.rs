@@ -31,6 +31,7 @@ pub(super) fn rules(event: &On, rules: &[Placed<'_>], cx: &Context<'_>) {
                 );
             }
         }
+        super::forwarding::checked(event, placed, cx);
         match (event, placed.rule.after) {
             (On::Idle, None) => cx.problems.push(
                 Diagnostic::new(placed.node.span.clone(), "`idle` needs `after:`")
@@ -97,6 +98,17 @@ pub(super) fn names(root: &Node, cx: &Context<'_>) {
                 cx.problems.push(
                     Diagnostic::new(entry.key_span.clone(), format!("`{}` cannot be a name", entry.key))
                         .because("letters, digits and hyphens; `any` has a meaning of its own"),
+                );
+            }
+            let is_server = |name: &str| {
+                let mut servers = entries(root).filter(|(key, _)| *key == "servers");
+                servers.any(|(_, node)| entries(node).any(|(server, _)| server == name))
+            };
+            if key == "clients" && is_server(&entry.key) {
+                cx.problems.push(
+                    Diagnostic::new(entry.key_span.clone(), format!("a server is named `{}` too", entry.key))
+                        .because("transcripts could not tell the two apart")
+                        .help("choose another name"),
                 );
             }
             let theirs = match entry.key.as_str() {

@@ -15,6 +15,7 @@ mod dialogue;
 mod dns;
 mod expect;
 mod find;
+mod forwarding;
 mod load;
 mod messages;
 pub mod model;

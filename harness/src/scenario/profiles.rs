@@ -99,9 +99,11 @@ fn reply_fact(node: &Node, cx: &Context<'_>) -> Option<(On, ReplyText)> {
 fn habit(node: &Node, cx: &Context<'_>) -> Option<(On, Vec<Rule>)> {
     let mapping = Mapping::new(node, "a habit", cx.problems)?;
     let event = mapping.require("on").and_then(|node| rules::event_word(node, cx));
-    let rules = mapping.require("rules").map(|node| rules::plain_rules(node, cx)).unwrap_or_default();
+    let event = event.as_deref().and_then(rules::parse_event);
+    let rules = mapping.require("rules");
+    let rules = rules.map(|node| rules::plain_rules(event.as_ref(), node, cx)).unwrap_or_default();
     source(mapping, cx);
-    Some((rules::parse_event(&event?)?, rules))
+    Some((event?, rules))
 }
 
 fn source(mapping: Mapping<'_>, cx: &Context<'_>) {

@@ -3,7 +3,8 @@
 //! A value under an event is
 //!
 //! - a text: a reply, always given;
-//! - a mapping: one rule, `when:` and the actions in their usual order: wait, pace, send, reply, tls, take, close, stall;
+//! - a mapping: one rule, `when:` and the actions in their usual order: wait, pace, rewrite, send, reply, tls, take, forward,
+//!   close, stall;
 //! - a list in which an element is a text or has `when:` (or `after:`): rules, tried in order;
 //! - any other list: the actions of one rule, in the list's own order.
 
@@ -11,6 +12,7 @@ use mock_servers::script::{Action, Certificate, Condition, MeansFor, On, Rule, T
 
 use super::context::{Context, entries};
 use super::diagnostic::Diagnostic;
+use super::forwarding;
 use super::read::{Mapping, list_of, suggestion};
 use super::replies::{bytes, reply};
 use super::values;
@@ -29,7 +31,8 @@ const EVENTS: [(&str, On); 8] = [
 ];
 
 /// The words of a rule that are actions, in the usual order.
-const ACTIONS: [&str; 8] = ["wait", "pace", "send", "reply", "tls", "take", "close", "stall"];
+const ACTIONS: [&str; 10] =
+    ["wait", "pace", "rewrite", "send", "reply", "tls", "take", "forward", "close", "stall"];
 
 /// The value of `on:`.
 pub(super) fn on(node: &Node, cx: &Context<'_>) -> Vec<(On, Vec<Rule>)> {
@@ -48,9 +51,13 @@ pub(super) fn on(node: &Node, cx: &Context<'_>) -> Vec<(On, Vec<Rule>)> {
         .collect()
 }
 
-/// Rules without their places.
-pub(super) fn plain_rules(node: &Node, cx: &Context<'_>) -> Vec<Rule> {
-    rules(node, cx).into_iter().map(|placed| placed.rule).collect()
+/// The rules of one event, without their places.
+pub(super) fn plain_rules(event: Option<&On>, node: &Node, cx: &Context<'_>) -> Vec<Rule> {
+    let rules = rules(node, cx);
+    if let Some(event) = event {
+        super::checks::rules(event, &rules, cx);
+    }
+    rules.into_iter().map(|placed| placed.rule).collect()
 }
 
 /// A rule and where it stands.
@@ -164,6 +171,11 @@ fn actions(mapping: &Mapping<'_>, cx: &Context<'_>) -> Option<Vec<Action>> {
     if let Some(node) = mapping.take("pace") {
         actions.extend(segment_size(node, cx).map(Action::Pace));
     }
+    let forwards = mapping.entry("forward").is_some();
+    let rewrite = mapping.take("rewrite");
+    if let Some(line) = rewrite.filter(|_| !forwards) {
+        actions.extend(forwarding::rewritten_line(line, cx).map(Action::Rewrite));
+    }
     let means = mapping.take("as").and_then(|node| {
         let words = [("accepted", MeansFor::Accepted), ("refused", MeansFor::Refused)];
         problems.word(node, "what sent bytes can count as", &words)
@@ -185,6 +197,9 @@ fn actions(mapping: &Mapping<'_>, cx: &Context<'_>) -> Option<Vec<Action>> {
     if let Some(node) = mapping.take("take") {
         actions.extend(problems.boolean(node).map(Action::Take));
     }
+    if let Some(node) = mapping.take("forward") {
+        actions.extend(forwarding::forward(node, rewrite, cx).map(Action::Forward));
+    }
     if let Some(node) = mapping.take("close") {
         let words = [
             ("fin", Action::CloseFin),
@@ -198,7 +213,7 @@ fn actions(mapping: &Mapping<'_>, cx: &Context<'_>) -> Option<Vec<Action>> {
     {
         actions.push(Action::Stall);
     }
-    mapping.later(&["forward", "rewrite", "read"]);
+    mapping.later(&["read"]);
     (problems.count() == before).then_some(actions)
 }
 

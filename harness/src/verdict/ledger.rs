@@ -16,6 +16,8 @@ use crate::scenario::Scenario;
 /// Every unit, by submission and recipient.
 pub(super) struct Ledger<'a> {
     pub(super) units: Vec<Unit<'a>>,
+    /// The units as expectations see them: mail that a server forwarded is the same mail further on.
+    pub(super) mails: Vec<Unit<'a>>,
     /// Submissions of which a copy or notice came for someone that none of its recipients is: an alias, perhaps.
     pub(super) unclear: BTreeSet<usize>,
     /// Submissions for whose sender a notification was issued although none came to a mailbox.
@@ -29,6 +31,7 @@ pub(super) struct Ledger<'a> {
 }
 
 /// The unit of responsibility: a submission and one of its recipients.
+#[derive(Clone)]
 pub(super) struct Unit<'a> {
     /// Index into [`Record::submissions`].
     pub(super) submission: usize,
@@ -48,6 +51,7 @@ pub(super) struct Unit<'a> {
 }
 
 /// A copy that reached a server.
+#[derive(Clone)]
 pub(super) struct Reached<'a> {
     pub(super) place: Place,
     pub(super) at: RunTime,
@@ -57,6 +61,7 @@ pub(super) struct Reached<'a> {
 }
 
 /// A notification about a unit.
+#[derive(Clone)]
 pub(super) struct Notice<'a> {
     pub(super) notification: &'a Notification,
     /// Index into [`Notification::recipients`]; `None`: it has no fields for it.
@@ -100,6 +105,7 @@ impl<'a> Ledger<'a> {
     pub(super) fn of(scenario: &Scenario, record: &'a Record) -> Self {
         let mut ledger = Ledger {
             units: Vec::new(),
+            mails: Vec::new(),
             unclear: BTreeSet::new(),
             issued: issued(scenario, record),
             by_address: BTreeMap::new(),
@@ -131,6 +137,7 @@ impl<'a> Ledger<'a> {
             ledger.notify(record, notification);
         }
         ledger.queued(record);
+        ledger.mails = ledger.follow_forwarded();
         ledger
     }
 
@@ -249,6 +256,28 @@ impl<'a> Ledger<'a> {
                 unit.queued = left.and_then(Vec::pop);
             }
         }
+    }
+
+    /// Each unit of what a client submitted, with what became of it in the hands of servers that forwarded it.
+    fn follow_forwarded(&self) -> Vec<Unit<'a>> {
+        let (forwarded, own): (Vec<_>, Vec<_>) =
+            self.units.iter().partition(|unit| unit.of.forwarded.is_some());
+        let mut mails: Vec<Unit<'a>> = own.into_iter().cloned().collect();
+        for later in forwarded {
+            let of = later.of.forwarded.as_ref().and_then(|forwarded| forwarded.of);
+            let same =
+                |unit: &&mut Unit<'_>| Some(unit.submission) == of && normal(unit.to) == normal(later.to);
+            let Some(unit) = mails.iter_mut().find(same) else { continue };
+            unit.copies.extend(later.copies.iter().cloned());
+            unit.copies.sort_by_key(|copy| (copy.at, copy.place));
+            unit.notices.extend(later.notices.iter().cloned());
+            unit.notices.sort_by_key(|notice| (notice.notification.at, notice.notification.place));
+            unit.queued = unit.queued.or(later.queued);
+            if matches!(later.fate, Accepted::No { .. }) {
+                unit.fate = later.fate;
+            }
+        }
+        mails
     }
 
     /// Whether a notification for the sender of a submission was issued although none came to a mailbox.

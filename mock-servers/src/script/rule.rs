@@ -185,6 +185,11 @@ pub enum Action {
     Tls(TlsAction),
     /// Whether the server keeps the mail. Without it: if and only if it wrote a final 2yz.
     Take(bool),
+    /// At the end of data: hands the mail, if the server kept it, to the relay under test once more, as a client of its.
+    Forward(HeaderChanges),
+    /// At a command: the server understands this line in place of the client's, once its placeholders are filled in. What
+    /// a middlebox between the two does.
+    Rewrite(String),
     /// Closes the connection in order.
     CloseFin,
     /// Resets the connection; once everything sent was acknowledged, unless at once.
@@ -194,6 +199,16 @@ pub enum Action {
     },
     /// Says nothing more and reads nothing more, with the connection open.
     Stall,
+}
+
+/// What is changed in the header of mail that is forwarded. The server's own Received field is put on top after it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HeaderChanges {
+    /// Names of fields that are taken out, every one of them; in either case.
+    pub drop: Vec<String>,
+    /// Fields by name: the first of that name gets this value, further ones are taken out; where there is none, it is
+    /// added at the end.
+    pub set: Vec<(String, String)>,
 }
 
 /// What raw bytes count as for the session's state.
@@ -206,7 +221,7 @@ pub enum MeansFor {
 }
 
 /// A reply's lines, each with its code, as written in the scenario; a single line or several.
-/// `{host}`, `{client}` and `{date}` are filled in.
+/// Placeholders are filled in: `{host}`, `{client}`, `{helo}`, `{from}`, `{to}`, `{date}`, `{id}`, `{message-id}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplyText {
     /// The reply code.

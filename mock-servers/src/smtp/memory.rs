@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use regex_lite::Regex;
 
+use super::forward::{Forwarded, Forwarder, MOST_FORWARDED};
 use crate::script::{Condition, Rule, Script};
 use crate::time::RunTime;
 
@@ -18,6 +19,7 @@ struct Shared {
     state: Mutex<State>,
     /// The script's regular expressions, compiled.
     patterns: BTreeMap<String, Regex>,
+    forwarder: Option<Forwarder>,
 }
 
 #[derive(Debug, Default)]
@@ -26,6 +28,7 @@ struct State {
     open: u64,
     senders: BTreeMap<String, RunTime>,
     pairs: BTreeMap<(String, String), Seen>,
+    forwarded: u64,
 }
 
 /// How often and since when a sender and a recipient came together.
@@ -40,9 +43,14 @@ pub(super) struct Seen {
 impl ServerMemory {
     /// The empty memory of a server with this script. An expression that is no regular expression fits nothing.
     pub fn new(script: &Script) -> Self {
+        Self::forwarding(script, None)
+    }
+
+    /// The same, with what carries the mail that the server forwards; without it such mail is kept.
+    pub fn forwarding(script: &Script, forwarder: Option<Forwarder>) -> Self {
         let rules = script.rules.iter().chain(&script.profile.habits).flat_map(|(_, rules)| rules);
         let patterns = rules.flat_map(expressions).filter_map(|p| Some((p.to_owned(), Regex::new(p).ok()?)));
-        Self(Arc::new(Shared { state: Mutex::default(), patterns: patterns.collect() }))
+        Self(Arc::new(Shared { state: Mutex::default(), patterns: patterns.collect(), forwarder }))
     }
 
     /// Begins a session.
@@ -94,6 +102,19 @@ impl Visit {
     /// How many sessions are open, this one included.
     pub(super) fn open_sessions(&self) -> u64 {
         self.memory.lock().open
+    }
+
+    /// Forwards what `mail` makes of the forwarded mail's number, from 1; not more than [`MOST_FORWARDED`] in all.
+    pub(super) fn forward(&self, mail: impl FnOnce(u64) -> Forwarded) {
+        let Some(forwarder) = &self.memory.0.forwarder else { return };
+        let number = {
+            let mut state = self.memory.lock();
+            state.forwarded += 1;
+            state.forwarded
+        };
+        if number <= MOST_FORWARDED {
+            forwarder.carry(mail(number));
+        }
     }
 
     /// Whether the text fits an expression of the script.

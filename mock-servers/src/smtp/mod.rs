@@ -3,6 +3,7 @@
 //! - [`session`]: a scripted server's session; [`memory`]: what the server remembers between them.
 //! - [`dialogue`]: exact lines in exact order, on either side.
 //! - [`client`]: the well-behaved client that submits a message.
+//! - [`forward`]: mail that a server hands to the relay once more.
 //! - [`server`]: accepts connections and gives each a session or a dialogue.
 //! - [`tls`]: certificates, good and bad.
 
@@ -11,6 +12,7 @@ mod command;
 mod content;
 pub mod conversation;
 pub mod dialogue;
+pub mod forward;
 mod ledger;
 pub mod memory;
 mod observer;

@@ -24,6 +24,12 @@ pub(super) struct Placeholders<'a> {
     pub(super) from: &'a str,
     /// `{to}`: the forward-path at hand.
     pub(super) to: &'a str,
+    /// `{argument}`: what follows the verb of the command at hand.
+    pub(super) argument: &'a str,
+    /// `{id}`: the server's own name for the mail at hand.
+    pub(super) id: &'a str,
+    /// `{message-id}`: the Message-ID of the content at hand, or one of the server's making.
+    pub(super) message_id: &'a str,
     /// When the run began, in the calendar.
     pub(super) epoch: SystemTime,
     /// The moment, for `{date}`.
@@ -34,6 +40,11 @@ impl Placeholders<'_> {
     /// The reply with its placeholders filled in. What is no placeholder stays as it is.
     pub(super) fn fill(&self, reply: &ReplyText) -> Reply {
         Reply { code: reply.code, lines: reply.lines.iter().map(|line| self.fill_line(line)).collect() }
+    }
+
+    /// A command line with its placeholders filled in.
+    pub(super) fn fill_command(&self, line: &str) -> String {
+        self.fill_line(line)
     }
 
     /// One pass, so that a name with braces in it is not filled in again.
@@ -59,6 +70,9 @@ impl Placeholders<'_> {
             "helo" => self.helo.to_owned(),
             "from" => self.from.to_owned(),
             "to" => self.to.to_owned(),
+            "argument" => self.argument.to_owned(),
+            "id" => self.id.to_owned(),
+            "message-id" => self.message_id.to_owned(),
             "date" => date(self.epoch, self.now),
             _ => return None,
         })
@@ -150,7 +164,7 @@ impl ReplyReader {
 }
 
 /// The moment in the form of RFC 5322 section 3.3, in UTC.
-fn date(epoch: SystemTime, now: RunTime) -> String {
+pub(super) fn date(epoch: SystemTime, now: RunTime) -> String {
     let since_1970 =
         epoch.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).saturating_add(now.since_start());
     let seconds = since_1970.as_secs();
@@ -197,6 +211,9 @@ mod tests {
             helo: "me",
             from: "a@x",
             to: "b@y",
+            argument: "",
+            id: "",
+            message_id: "",
             epoch: UNIX_EPOCH,
             now: RunTime::ZERO,
         };

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 
 use super::conversation::Conversation;
 use super::dialogue::DialogueRunner;
+use super::forward::Forwarder;
 use super::memory::ServerMemory;
 use super::session::{Limits, ServerSession};
 use super::shell::Shell;
@@ -25,6 +26,8 @@ pub struct Environment {
     pub recorder: Recorder,
     /// The run's certificates; its epoch is the run's start in the calendar.
     pub tls: Arc<TlsMaterial>,
+    /// What carries mail that servers forward to the relay; without it they keep it.
+    pub forwarder: Option<Forwarder>,
 }
 
 /// A scripted server. Clones are the same server at further addresses: they share its memory.
@@ -50,7 +53,7 @@ pub async fn serve(
 impl Server {
     /// A server that nobody has come to yet.
     pub fn new(script: Arc<Script>, environment: Environment) -> Self {
-        let memory = ServerMemory::new(&script);
+        let memory = ServerMemory::forwarding(&script, environment.forwarder.clone());
         Self { script, memory, limits: Limits::default(), environment }
     }
 
@@ -88,7 +91,7 @@ impl Server {
         client: SocketAddr,
         address: SocketAddr,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let Environment { clock, recorder, tls } = &self.environment;
+        let Environment { clock, recorder, tls, .. } = &self.environment;
         let record = recorder.open(&self.script.name, Side::Server, client, address, clock.now());
         let mut conversation: Box<dyn Conversation> = match &self.script.dialogue {
             Some(dialogue) => Box::new(DialogueRunner::new(dialogue, record.clone())),

@@ -10,6 +10,7 @@ mod intake;
 mod moments;
 mod parameters;
 mod plain;
+mod rewriting;
 mod rules;
 mod state;
 
@@ -74,6 +75,7 @@ pub struct ServerSession {
     over: bool,
     idle: Idle,
     watches_content: bool,
+    rewrites: bool,
 }
 
 /// One thing to do.
@@ -93,6 +95,8 @@ enum Step {
 #[derive(Debug)]
 struct Occasion {
     request: Request,
+    /// What the client said, where a rule put another command in its place.
+    said: Option<On>,
     at: RunTime,
     /// Whether it had its (first) reply; later ones change nothing.
     settled: bool,
@@ -117,6 +121,7 @@ impl ServerSession {
         limits: Limits,
     ) -> Self {
         let watches_content = rules::any_on(&script, &On::Data);
+        let rewrites = rules::any_rewrites(&script);
         let pace = script.pace;
         Self {
             script,
@@ -140,12 +145,14 @@ impl ServerSession {
             over: false,
             idle: Idle::default(),
             watches_content,
+            rewrites,
         }
     }
 
     /// Begins to answer what happened.
     fn begin(&mut self, mut request: Request, now: RunTime) {
         let mut steps = VecDeque::new();
+        let mut said = None;
         if request.early {
             self.count(&On::Early);
         }
@@ -153,7 +160,11 @@ impl ServerSession {
         if replied {
             request.on = On::Early;
         } else {
+            self.state.commands += u64::from(request.is_command());
             self.prepare(&request, now);
+            if let Some(understood) = self.rewritten(&request, now, &mut steps) {
+                said = Some(std::mem::replace(&mut request, understood).on);
+            }
             replied = self.add_rule(&request.on, &request, now, &mut steps)
                 // BDAT LAST is the end of data too (RFC 3030 section 2).
                 || ends_chunks(&request) && self.add_rule(&On::EndOfData, &request, now, &mut steps);
@@ -162,6 +173,7 @@ impl ServerSession {
             steps.push_back(Step::Answer);
         }
         self.start(steps, request, now);
+        self.occasion.said = said;
     }
 
     /// Adds what the rules do on an event. Whether that takes the place of the profile's answer.
@@ -247,6 +259,8 @@ impl ServerSession {
             }
             Action::Tls(tls) => self.occasion.tls = Some(tls),
             Action::Take(keep) => self.take(keep, now),
+            // The one was noted with the rule, the other was done before it.
+            Action::Forward(_) | Action::Rewrite(_) => {}
             Action::CloseFin => self.close(Output::CloseFin, now),
             Action::CloseReset { at_once } => self.close(Output::CloseReset { at_once }, now),
             Action::Stall => {
@@ -287,10 +301,28 @@ impl ServerSession {
     }
 
     fn fill(&self, text: &ReplyText, now: RunTime) -> Reply {
-        let request = &self.occasion.request;
+        self.with_placeholders(&self.occasion.request, now, |placeholders| placeholders.fill(text))
+    }
+
+    fn with_placeholders<T>(
+        &self,
+        request: &Request,
+        now: RunTime,
+        fill: impl FnOnce(Placeholders<'_>) -> T,
+    ) -> T {
         let address = request.path.as_ref().map_or("", |path| path.address.as_str());
         let mail = self.state.mail.as_ref();
-        Placeholders {
+        // A name that repeats in every run and is no other mail's of this server.
+        let id = format!("{:X}{:05X}", self.visit.ordinal, self.state.transactions);
+        let written = mail.and_then(|mail| {
+            let mut fields = mail.measure.header_fields();
+            fields.find_map(|field| {
+                let (name, value) = field.split_once(':')?;
+                name.trim_end().eq_ignore_ascii_case("Message-ID").then(|| value.trim().to_owned())
+            })
+        });
+        let message_id = written.unwrap_or_else(|| format!("<{id}@{}>", self.script.hostname));
+        fill(Placeholders {
             host: &self.script.hostname,
             client: &self.client.to_string(),
             helo: match request.on {
@@ -299,10 +331,12 @@ impl ServerSession {
             },
             from: mail.map_or(address, |mail| &mail.from),
             to: if request.on == On::Command(Verb::Rcpt) { address } else { "" },
+            argument: &request.argument,
+            id: &id,
+            message_id: &message_id,
             epoch: self.epoch,
             now,
-        }
-        .fill(text)
+        })
     }
 }
 
@@ -364,6 +398,15 @@ impl Conversation for ServerSession {
 
 impl Occasion {
     fn new(request: Request, at: RunTime) -> Self {
-        Self { request, at, settled: false, closes: false, tls: None, begins_tls: false, by_profile: false }
+        Self {
+            request,
+            said: None,
+            at,
+            settled: false,
+            closes: false,
+            tls: None,
+            begins_tls: false,
+            by_profile: false,
+        }
     }
 }

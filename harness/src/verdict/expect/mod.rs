@@ -185,7 +185,7 @@ impl<'a> Look<'a> {
         let in_scope = |unit: &&Unit<'_>| {
             only.is_none_or(|only| unit.submission == only) && message.is_none_or(|m| unit.of.message == m)
         };
-        let units: Vec<&Unit<'_>> = self.ledger.units.iter().filter(in_scope).collect();
+        let units: Vec<&Unit<'_>> = self.ledger.mails.iter().filter(in_scope).collect();
         if units.is_empty() {
             let what = message.unwrap_or("the message");
             return Err(Seen::not_applicable(format!("{what} was never submitted")));

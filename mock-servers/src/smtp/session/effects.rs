@@ -43,7 +43,6 @@ impl ServerSession {
     /// Counts the event, and writes down what it says, before any rule is asked.
     pub(super) fn prepare(&mut self, request: &Request, now: RunTime) {
         self.count(&request.on);
-        self.state.commands += u64::from(request.is_command());
         match &request.on {
             On::Command(Verb::Mail) if self.state.mail.is_none() => self.open_transaction(request, now),
             On::Command(Verb::Rcpt) => self.add_recipient(request, now),
@@ -97,6 +96,7 @@ impl ServerSession {
         }
         let request = self.occasion.request.clone();
         let positive = outcome == Outcome::Positive;
+        self.settle_rewritten(positive, reply);
         match &request.on {
             On::Connect | On::Early if !self.state.greeted() => {
                 self.state.greeting = if positive { Greeting::Given } else { Greeting::Refused };
@@ -184,7 +184,9 @@ impl ServerSession {
         if on == On::Connect && !self.state.greeted() {
             self.state.greeting = Greeting::Given; // in raw bytes, whatever they say
         }
-        let refused_mail = on == On::Command(Verb::Mail) && self.state.open_mail().is_none();
+        let mail = On::Command(Verb::Mail);
+        let was_mail = on == mail || self.occasion.said.as_ref() == Some(&mail);
+        let refused_mail = was_mail && self.state.open_mail().is_none();
         if ends || refused_mail {
             self.abort_transaction(now);
         }
@@ -224,6 +226,7 @@ impl ServerSession {
     pub(super) fn abort_transaction(&mut self, now: RunTime) {
         if let Some(mail) = self.state.mail.take() {
             self.ledger.transaction(mail.index, |t| t.finished.get_or_insert(now).to_owned());
+            self.forward(&mail, now);
         }
     }
 
@@ -259,6 +262,13 @@ impl ServerSession {
         });
         if let (Some(keep), Some(mail)) = (takes, &mut self.state.mail) {
             mail.take = Some(keep);
+        }
+        let forwards = steps.iter().find_map(|step| match step {
+            Step::Act(Action::Forward(changes)) => Some(changes.clone()),
+            _ => None,
+        });
+        if let (Some(changes), Some(mail)) = (forwards, &mut self.state.mail) {
+            mail.forward = Some(changes);
         }
     }
 
@@ -305,6 +315,7 @@ impl Mail {
             data_rules_fired: std::collections::BTreeSet::new(),
             answered_early: false,
             take: None,
+            forward: None,
         }
     }
 }

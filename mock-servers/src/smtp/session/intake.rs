@@ -140,6 +140,7 @@ impl ServerSession {
         if request.on == On::Command(Verb::Bdat)
             && self.offers("CHUNKING")
             && let Some((left, _)) = command::bdat(&request.argument)
+            && !self.is_rewritten(&request, now)
         {
             // The chunk is read first, whatever the reply will be (RFC 3030 section 2).
             self.mode = Mode::Chunk { left, request: Box::new(request) };

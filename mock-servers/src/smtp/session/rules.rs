@@ -25,6 +25,15 @@ pub(super) fn any_on(script: &Script, on: &On) -> bool {
     script.rules.iter().chain(&script.profile.habits).any(|(event, rules)| event == on && !rules.is_empty())
 }
 
+/// Whether any rule puts another line in place of the client's.
+pub(super) fn any_rewrites(script: &Script) -> bool {
+    script.rules.iter().chain(&script.profile.habits).any(|(_, rules)| rules.iter().any(rewrites))
+}
+
+fn rewrites(rule: &Rule) -> bool {
+    rule.actions.iter().any(|action| matches!(action, Action::Rewrite(_)))
+}
+
 impl ServerSession {
     /// The rule that fires on an event: the scenario's, those on any command behind the command's own, then the
     /// profile's likewise.
@@ -33,11 +42,36 @@ impl ServerSession {
         [false, true].into_iter().find_map(|habit| {
             let mut lists = std::iter::once(on).chain(&any);
             lists.find_map(|on| {
-                let mut rules = self.rules(habit, on);
+                let mut rules = self.rules(habit, on).filter(|(_, rule)| !rewrites(rule));
                 let (index, rule) = rules.find(|(_, rule)| self.holds(rule, on, request, now))?;
                 Some(self.fire(habit, on, index, rule, now))
             })
         })
+    }
+
+    /// The rule that puts another line in place of this command: the one that fires, if it does so.
+    pub(super) fn choose_rewriting(&self, request: &Request, now: RunTime) -> Option<Chosen> {
+        let (habit, on, index, rule) = self.rewriting_rule(request, now)?;
+        Some(self.fire(habit, on, index, rule, now))
+    }
+
+    /// The same, without its firing.
+    pub(super) fn rewriting_rule<'a>(
+        &'a self,
+        request: &'a Request,
+        now: RunTime,
+    ) -> Option<(bool, &'a On, usize, &'a Rule)> {
+        if !self.rewrites || !request.is_command() {
+            return None;
+        }
+        let first = [false, true].into_iter().find_map(|habit| {
+            [&request.on, &On::Any].into_iter().find_map(|on| {
+                let mut rules = self.rules(habit, on);
+                let (index, rule) = rules.find(|(_, rule)| self.holds(rule, on, request, now))?;
+                Some((habit, on, index, rule))
+            })
+        });
+        first.filter(|(.., rule)| rewrites(rule))
     }
 
     /// The rule on `data` that fires; each does so once in a transaction.

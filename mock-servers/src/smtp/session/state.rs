@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::ServerSession;
 use super::auth::Exchange;
-use crate::script::On;
+use crate::script::{HeaderChanges, On};
 use crate::smtp::content::Measure;
 use crate::smtp::memory::Seen;
 use crate::time::RunTime;
@@ -66,6 +66,8 @@ pub(super) struct Mail {
     pub(super) answered_early: bool,
     /// What a rule says about keeping the mail.
     pub(super) take: Option<bool>,
+    /// That it is forwarded once it was taken.
+    pub(super) forward: Option<HeaderChanges>,
 }
 
 impl State {

@@ -9,6 +9,7 @@ mod content;
 mod dialogues;
 mod fuzz;
 mod handshakes;
+mod rewriting;
 mod rules;
 mod sockets;
 mod timing;

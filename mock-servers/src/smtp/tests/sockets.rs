@@ -42,7 +42,7 @@ impl Standing {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let tls = Arc::new(TlsMaterial::new(epoch()));
-        let environment = Environment { clock, recorder: Recorder::default(), tls };
+        let environment = Environment { clock, recorder: Recorder::default(), tls, forwarder: None };
         let server = Server::new(Arc::new(script), environment.clone());
         let serving = tokio::spawn(server.serve(Box::new(listener), address));
         Self { address, environment, serving }
