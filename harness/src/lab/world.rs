@@ -135,7 +135,8 @@ impl World {
             tasks: JoinSet::new(),
             _directory: directory,
         };
-        world.start_dns(Arc::new(zone(scenario, &places, &hostname).map_err(LabError::Dns)?), &clock)?;
+        let zone = zone(scenario, &places, &hostname, &world.environment.tls).map_err(LabError::Dns)?;
+        world.start_dns(Arc::new(zone), &clock)?;
         for (server, placed) in scenario.servers.iter().zip(&places.0) {
             world.place(server.script.clone(), &placed.addresses)?;
         }

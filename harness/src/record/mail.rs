@@ -154,7 +154,7 @@ fn base64(encoded: &[u8]) -> Vec<u8> {
 }
 
 /// An address in the form in which two of them are compared: no source route (RFC 5321 section 3.6.1, appendix C), no
-/// needless quotes, no white space around it, the domain in lower case (section 2.4).
+/// needless quotes, no white space around it, the domain in lower case (section 2.4) and in A-labels.
 pub fn normal(address: &str) -> String {
     let address = address.trim().trim_start_matches('<').trim_end_matches('>').trim();
     let mailbox = match address.split_once(':') {
@@ -165,7 +165,17 @@ pub fn normal(address: &str) -> String {
     let bare = local.strip_prefix('"').and_then(|l| l.strip_suffix('"')).filter(|l| {
         !l.is_empty() && l.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~.".contains(&b))
     });
-    format!("{}@{}", bare.unwrap_or(local), domain.trim().trim_end_matches('.').to_lowercase())
+    format!("{}@{}", bare.unwrap_or(local), a_labels(domain.trim().trim_end_matches('.')))
+}
+
+/// A domain in lower case and A-labels: `münchen.example` and `xn--mnchen-3ya.example` are one (RFC 5890 section 2.3.2.1).
+/// What is no domain stays as it is.
+fn a_labels(domain: &str) -> String {
+    let lower = domain.to_lowercase();
+    if lower.is_ascii() {
+        return lower;
+    }
+    idna::domain_to_ascii(&lower).unwrap_or(lower)
 }
 
 /// The domain of an address, in lower case; empty without one.
@@ -176,6 +186,7 @@ pub fn domain(address: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use rstest::rstest;
 
     #[test]
@@ -218,7 +229,53 @@ mod tests {
     #[case("\"joe\"@hub.example", "joe@hub.example")]
     #[case("\"jo e\"@hub.example", "\"jo e\"@hub.example")]
     #[case("<Postmaster>", "postmaster")]
+    #[case("jürgen@MÜNCHEN.example", "jürgen@xn--mnchen-3ya.example")]
+    #[case("jürgen@XN--mnchen-3ya.example.", "jürgen@xn--mnchen-3ya.example")]
+    #[case("a@b\u{fffd}..c", "a@b\u{fffd}..c")]
     fn addresses_have_a_normal_form(#[case] address: &str, #[case] form: &str) {
         assert_eq!(normal(address), form);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(600))]
+
+        #[test]
+        fn no_content_makes_it_panic(content in mime_like()) {
+            let (fields, body) = split(&content);
+            prop_assert!(body.len() <= content.len());
+            let held: usize = leaves(&content).iter().map(Vec::len).sum();
+            // each octet of the content is in a few leaves at most: what is decoded is never longer than its code
+            prop_assert!(held <= content.len() * 10, "{held} octets out of {}", content.len());
+            for field in fields {
+                let _ = (normal(&field.value), parameter(&field.value, "boundary"));
+            }
+        }
+    }
+
+    /// Octets, and lines that readers of mail have stumbled over.
+    fn mime_like() -> impl Strategy<Value = Vec<u8>> {
+        const LINES: [&str; 16] = [
+            "Content-Type: multipart/mixed; boundary=b",
+            "Content-Type: multipart/report; report-type=delivery-status; boundary=\"b\"",
+            "Content-Type: message/rfc822",
+            "Content-Type: message/delivery-status",
+            "Content-Type: text/plain; charset=utf-8",
+            "Content-Transfer-Encoding: base64",
+            "Content-Transfer-Encoding: quoted-printable",
+            "MIME-Version: 1.0",
+            "",
+            "--b",
+            "--b--",
+            "=C3=B6=",
+            "U23DtnI=",
+            " folded",
+            "Final-Recipient: rfc822; x",
+            ":",
+        ];
+        let piece = prop_oneof![
+            6 => prop::sample::select(&LINES[..]).prop_map(|line| format!("{line}\r\n").into_bytes()),
+            1 => prop::collection::vec(any::<u8>(), 0..12),
+        ];
+        prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
     }
 }

@@ -5,6 +5,7 @@ mod attempts;
 pub mod conversation;
 mod dates;
 mod deliveries;
+pub mod dkim;
 mod known;
 pub mod mail;
 mod notification;

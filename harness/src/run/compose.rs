@@ -5,7 +5,9 @@ use std::time::SystemTime;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-use crate::scenario::{Envelope, Message};
+use super::mime::{self, Entity};
+use crate::record::dkim;
+use crate::scenario::{Body, Canonicalization, Envelope, Message};
 
 /// The header field that carries the token.
 const TOKEN_FIELD: &str = "X-Gauntlet-Token";
@@ -21,11 +23,14 @@ pub(super) struct Composed {
 
 /// The bytes of the `copy`-th submission of a message.
 pub(super) fn compose(message: &Message, copy: u32, now: SystemTime) -> Composed {
-    if let Some(raw) = &message.content.raw {
-        return Composed { token: None, content: raw.clone() };
+    if let Some(whole) = message.content.raw.as_ref().or(message.content.file.as_ref()) {
+        return Composed { token: None, content: whole.clone() };
     }
     let token = format!("{}-{copy}", message.name);
-    let body = body(message, &token);
+    let Entity { fields, mut body } = mime::entity(&message.content.body, &token);
+    if message.content.no_final_newline && body.ends_with(b"\r\n") {
+        body.truncate(body.len() - 2);
+    }
     let mut headers: Vec<(String, String)> = vec![
         ("From".into(), address(&message.from)),
         (
@@ -37,15 +42,30 @@ pub(super) fn compose(message: &Message, copy: u32, now: SystemTime) -> Composed
         ("Message-ID".into(), format!("<{token}@gauntlet.example>")),
         (TOKEN_FIELD.into(), token.clone()),
     ];
-    if !body.is_ascii() {
+    if !fields.is_empty() {
         headers.push(("MIME-Version".into(), "1.0".into()));
-        headers.push(("Content-Type".into(), "text/plain; charset=utf-8".into()));
-        headers.push(("Content-Transfer-Encoding".into(), "8bit".into()));
+        headers.extend(fields);
     }
+    replace(&mut headers, &message.headers);
+    let mut content = Vec::new();
+    for (name, value) in headers {
+        content.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+    }
+    content.extend_from_slice(b"\r\n");
+    content.extend_from_slice(&body);
+    if let Some(domain) = message.signing_domain() {
+        let simple = message.content.dkim == Some(Canonicalization::Simple);
+        content.splice(0..0, dkim::signature(&content, &domain, simple).into_bytes());
+    }
+    Composed { token: Some(token), content }
+}
+
+/// Puts the scenario's fields into a header: the first of a name takes the place of ours, a name given several times
+/// stands several times, and `None` leaves ours out.
+pub(super) fn replace(headers: &mut Vec<(String, String)>, scenario: &[(String, Option<String>)]) {
     let ours = headers.len();
     let mut replaced = vec![false; ours];
-    for (name, value) in &message.headers {
-        // The first of a name takes the place of ours; a name given several times stands several times.
+    for (name, value) in scenario {
         let place = (0..ours).find(|&i| headers[i].0.eq_ignore_ascii_case(name) && !replaced[i]);
         if let Some(place) = place {
             replaced[place] = true;
@@ -56,30 +76,8 @@ pub(super) fn compose(message: &Message, copy: u32, now: SystemTime) -> Composed
     }
     // A header that the scenario leaves out was emptied above.
     headers.retain(|(name, value)| {
-        !value.is_empty() || message.headers.iter().any(|(n, v)| n.eq_ignore_ascii_case(name) && v.is_some())
+        !value.is_empty() || scenario.iter().any(|(n, v)| n.eq_ignore_ascii_case(name) && v.is_some())
     });
-    let mut content = Vec::new();
-    for (name, value) in headers {
-        content.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
-    }
-    content.extend_from_slice(b"\r\n");
-    content.extend_from_slice(body.as_bytes());
-    Composed { token: Some(token), content }
-}
-
-fn body(message: &Message, token: &str) -> String {
-    let text = message.content.text.as_deref().unwrap_or("Nothing to see here.");
-    let mut body = format!("Token: {token}\r\n");
-    for _ in 0..message.content.lines.max(1) {
-        for line in text.lines() {
-            body += line;
-            body += "\r\n";
-        }
-    }
-    if message.content.no_final_newline {
-        body.truncate(body.len() - 2);
-    }
-    body
 }
 
 fn address(path: &str) -> String {
@@ -92,23 +90,51 @@ fn address(path: &str) -> String {
 
 /// MAIL's parameters. Which of them the relay offers is for the client to see.
 pub(super) fn sender_parameters(message: &Message) -> Vec<String> {
-    let Envelope { body_8bitmime, ret, envid, size, .. } = &message.envelope;
+    let Envelope { body, smtputf8, ret, envid, auth, size, .. } = &message.envelope;
     let mut parameters = Vec::new();
-    if *body_8bitmime {
-        parameters.push("BODY=8BITMIME".to_owned());
-    }
+    parameters.extend(body.map(|body| match body {
+        Body::SevenBit => "BODY=7BIT".to_owned(),
+        Body::EightBitMime => "BODY=8BITMIME".to_owned(),
+        Body::BinaryMime => "BODY=BINARYMIME".to_owned(),
+    }));
+    parameters.extend(smtputf8.then(|| "SMTPUTF8".to_owned()));
     parameters.extend(size.map(|size| format!("SIZE={size}")));
     parameters.extend(ret.as_ref().map(|ret| format!("RET={ret}")));
     parameters.extend(envid.as_ref().map(|envid| format!("ENVID={}", xtext(envid))));
+    parameters.extend(auth.as_ref().map(|auth| match auth.as_str() {
+        "<>" => "AUTH=<>".to_owned(),
+        address => format!("AUTH={}", xtext(address)),
+    }));
     parameters
+}
+
+/// What the relay must offer for the message to be sent at all: without it another message would be sent (RFC 6531
+/// section 3.4, RFC 3030 section 3).
+pub(super) fn needs(message: &Message) -> Vec<String> {
+    let binary = message.envelope.body == Some(Body::BinaryMime);
+    let keywords = [(message.envelope.smtputf8, "SMTPUTF8"), (binary, "BINARYMIME"), (binary, "CHUNKING")];
+    keywords.into_iter().filter(|(needed, _)| *needed).map(|(_, keyword)| keyword.to_owned()).collect()
 }
 
 /// RCPT's parameters.
 pub(super) fn recipient_parameters(message: &Message) -> Vec<String> {
-    match message.envelope.notify.as_slice() {
-        [] => Vec::new(),
-        notify => vec![format!("NOTIFY={}", notify.join(","))],
-    }
+    let Envelope { notify, orcpt, .. } = &message.envelope;
+    let notify = (!notify.is_empty()).then(|| format!("NOTIFY={}", notify.join(",")));
+    let orcpt = orcpt.as_ref().map(|(kind, address)| {
+        let encoded = if kind.eq_ignore_ascii_case("utf-8") { unitext(address) } else { xtext(address) };
+        format!("ORCPT={kind};{encoded}")
+    });
+    notify.into_iter().chain(orcpt).collect()
+}
+
+/// RFC 6533 section 3, the form that goes everywhere: anything but printable ASCII other than `+`, `=` and the backslash
+/// is `\x{…}`.
+fn unitext(text: &str) -> String {
+    let encode = |c: char| match c {
+        '!'..='~' if !matches!(c, '+' | '=' | '\\') => c.to_string(),
+        _ => format!("\\x{{{:X}}}", u32::from(c)),
+    };
+    text.chars().map(encode).collect()
 }
 
 /// RFC 3461 section 4: anything but printable ASCII other than `+` and `=` is `+` and two hexadecimal digits.
@@ -141,7 +167,7 @@ fn date(now: SystemTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::{Content, Message};
+    use crate::scenario::{Content, Inside, Message, Part, Text};
 
     fn text(message: &Message, copy: u32) -> String {
         String::from_utf8(compose(message, copy, SystemTime::UNIX_EPOCH).content).expect("our own text")
@@ -192,8 +218,12 @@ mod tests {
     #[test]
     fn text_beyond_ascii_is_labelled_and_the_last_line_end_can_be_left_out() {
         let mut message = note();
-        message.content =
-            Content { text: Some("Grüße".into()), lines: 2, no_final_newline: true, raw: None };
+        let text_of = Text { text: Some("Grüße".into()), lines: 2, width: None };
+        message.content = Content {
+            body: Part { inside: Inside::Text(text_of), ..Part::default() },
+            no_final_newline: true,
+            ..Content::default()
+        };
         let text = text(&message, 1);
         assert!(text.contains("Content-Transfer-Encoding: 8bit\r\n"), "{text}");
         assert!(text.ends_with("Grüße\r\nGrüße"), "{text}");

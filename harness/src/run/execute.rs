@@ -15,7 +15,7 @@ use crate::lab::{self, Factory, LabError, Owner, Sim, World};
 use crate::record::{self, End, Ending, Raw, Record, RelayIdentity, Sent, StepDone};
 use crate::relay::embedded::Embedded;
 use crate::relay::{StartError, Unsupported};
-use crate::scenario::{Message, Scenario, Step};
+use crate::scenario::{Bdat, Message, Scenario, Step};
 
 /// How a run is to be done.
 #[derive(Debug, Clone)]
@@ -147,7 +147,7 @@ impl Run<'_> {
                     let scenario = self.scenario;
                     if let Some(message) = scenario.message(name) {
                         for _ in 0..message.copies.max(1) {
-                            self.send(message).await;
+                            self.send(message).await?;
                         }
                     }
                 }
@@ -174,7 +174,7 @@ impl Run<'_> {
     }
 
     /// Submits one copy of a message.
-    async fn send(&mut self, message: &Message) {
+    async fn send(&mut self, message: &Message) -> Result<(), RunError> {
         let copy = self.copies.entry(message.name.clone()).and_modify(|n| *n += 1).or_insert(1);
         let copy = *copy;
         let at = self.sim.now();
@@ -188,16 +188,29 @@ impl Run<'_> {
             recipients: recipients.clone(),
             content: content.clone(),
             raw: message.content.raw.is_some(),
-            by: By::Data,
+            by: match message.envelope.bdat {
+                None => By::Data,
+                Some(Bdat::Whole) => By::Bdat { chunk: None },
+                Some(Bdat::Chunks(size)) => By::Bdat { chunk: Some(size) },
+            },
+            needs: compose::needs(message),
         };
         let client = if message.trusted { "client" } else { "stranger" };
         // A relay that takes no connection is told by the submission that has no session.
         let mut session = None;
+        let mut by_bdat = false;
         if let Ok((socket, record)) = self.world.dial(client, message.trusted).await {
             session = Some((client.to_owned(), record.with(|session| session.ordinal)));
-            client::submit(Box::new(socket), submission, self.world.environment().clock.clone(), record)
-                .await;
+            let clock = self.world.environment().clock.clone();
+            let outcome = client::submit(Box::new(socket), submission, clock, record).await;
+            if let Some(keyword) = outcome.missing {
+                let why = format!("the relay does not offer {keyword}, which `{}` needs", message.name);
+                return Err(RunError::Unsupported(Unsupported(why)));
+            }
+            by_bdat = outcome.by_bdat;
         }
+        // Chunks are taken as they are; after DATA dots have a meaning.
+        let as_it_stands = message.content.raw.is_some() && !by_bdat;
         self.sent.push(Sent {
             message: message.name.clone(),
             copy,
@@ -206,8 +219,9 @@ impl Run<'_> {
             at,
             from: message.from.clone(),
             recipients,
-            content: if message.content.raw.is_some() { compose::unstuffed(&content) } else { content },
+            content: if as_it_stands { compose::unstuffed(&content) } else { content },
         });
+        Ok(())
     }
 
     /// Runs a dialogue client.

@@ -4,6 +4,7 @@ mod cancel;
 mod compose;
 mod execute;
 mod matrix;
+mod mime;
 #[cfg(test)]
 mod tests;
 mod watch;

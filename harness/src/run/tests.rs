@@ -388,4 +388,69 @@ expect:
     assert_eq!(forwarded.len(), 1);
     assert!(forwarded[0].at.since_start() >= Duration::from_mins(30), "{:?}", forwarded[0].at);
     assert_eq!(record.deliveries.len(), 2);
+/// What the submitting client said of content, and what a server got, for `content:` like this.
+fn sent_and_got(content: &str) -> (Vec<u8>, Vec<u8>) {
+    let record = reference(&format!(
+        "
+title: One content
+servers:
+  hub: {{ serves: [hub.example] }}
+messages:
+  note: {{ from: a@origin.example, to: b@hub.example, envelope: {{ body: 8bitmime }}, content: {content} }}
+expect:
+  - delivered: {{}}
+"
+    ));
+    let delivery = record.deliveries.first().unwrap_or_else(|| panic!("{:?}", record.submissions));
+    let got = &record.sessions[delivery.place.session].transactions[delivery.place.transaction].content;
+    (record.submissions[0].content.clone(), got.clone())
+}
+
+#[test]
+fn dots_wide_lines_and_octets_of_all_kinds_go_end_to_end() {
+    let (sent, got) = sent_and_got(r#"{ text: ".\n..x\nsm\u00f6rg", newline at end: false }"#);
+    assert!(sent.ends_with(".\r\n..x\r\nsmörg".as_bytes()), "{}", sent.escape_ascii());
+    assert!(got.ends_with(".\r\n..x\r\nsmörg\r\n".as_bytes()), "{}", got.escape_ascii());
+    let (_, got) = sent_and_got("{ text: '.', width: 998, lines: 2 }");
+    assert_eq!(got.split(|b| *b == b'\n').filter(|line| line.len() == 999).count(), 2);
+    let (sent, _) = sent_and_got(r#"{ text: "a\0b" }"#);
+    assert!(sent.ends_with(b"a\0b\r\n"), "{}", sent.escape_ascii());
+}
+
+#[test]
+fn a_signed_message_is_delivered_intact_and_its_key_is_in_the_dns() {
+    let yaml = "
+title: Signed
+servers:
+  hub: { serves: [hub.example] }
+messages:
+  note: { from: a@origin.example, to: b@hub.example, content: { dkim: true, parts: [{ text: Hello }, { raw: \"\\xFF\", encoding: base64 }] } }
+expect:
+  - delivered: { dkim: intact }
+";
+    let scenario = scenario(yaml);
+    let mut record = reference(yaml);
+    assert!(crate::verdict::judge(&scenario, &record).outcome.is_pass());
+    let place = record.deliveries[0].place;
+    let content = &mut record.sessions[place.session].transactions[place.transaction].content;
+    let at = content.windows(5).position(|w| w == b"Hello").expect("the body");
+    content[at] = b'J';
+    let verdict = crate::verdict::judge(&scenario, &record);
+    assert!(
+        verdict.results[0].why.contains("the body is not the one that was signed"),
+        "{:?}",
+        verdict.results
+    );
+}
+
+#[test]
+fn what_the_relay_does_not_offer_and_cannot_be_left_out_is_unsupported() {
+    for (envelope, keyword) in [("smtputf8: true", "SMTPUTF8"), ("body: binarymime", "BINARYMIME")] {
+        let yaml =
+            ONE_NOTE.replace("b@hub.example }", &format!("b@hub.example, envelope: {{ {envelope} }} }}"));
+        // the oldest relay of all offers neither
+        let outcome = run(&scenario(&yaml), "exchange-5.5", &RunOptions::default());
+        let Err(RunError::Unsupported(why)) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(why.0, format!("the relay does not offer {keyword}, which `note` needs"));
+    }
 }

@@ -255,7 +255,8 @@ pub(super) fn cannot_fail(check: &Check) -> Option<&'static str> {
             let bare = check.by.is_none()
                 && check.attempt.is_none()
                 && check.octets.is_none()
-                && check.within.is_none();
+                && check.within.is_none()
+                && !check.dkim_intact;
             (bare && is_everything(&check.times)).then_some(TIMES)
         }
         Check::Returned(check) => {

@@ -282,8 +282,22 @@ fn delivered(node: &Node, scope: &Scope<'_>, cx: &Context<'_>) -> Option<Check> 
         problems.word(node, "a kind of content", &[("7bit", Octets::SevenBit), ("8bit", Octets::EightBit)])
     });
     let within = within(&mapping, cx);
+    let dkim_intact = mapping.take("dkim").is_some_and(|node| {
+        let wanted = problems.word(node, "what a signature can be", &[("intact", true)]).is_some();
+        let name = scope.each.or(of.as_ref().and_then(|of| of.message.as_deref())).unwrap_or_default();
+        let unsigned = scope.messages.iter().any(|m| m.name == name && m.content.dkim.is_none());
+        if wanted && unsigned {
+            problems.push(
+                Diagnostic::new(node.span.clone(), format!("`{name}` is not signed"))
+                    .because("there is no signature to stay intact")
+                    .help("sign it: `content: { dkim: true }`"),
+            );
+        }
+        wanted
+    });
     mapping.finish();
-    let check = of.zip(times).map(|(of, times)| Delivered { of, by, attempt, times, octets, within });
+    let check =
+        of.zip(times).map(|(of, times)| Delivered { of, by, attempt, times, octets, within, dkim_intact });
     unless_wrong(before, cx, check).map(Check::Delivered)
 }
 

@@ -58,8 +58,10 @@ fn scenario(root: &Node, path: &Path, name: &str, cx: &Context<'_>) -> Option<Sc
     let servers = mapping.take("servers").map(|node| servers::servers(node, cx)).unwrap_or_default();
     let clients = mapping.take("clients").map(|node| dialogue::clients(node, cx)).unwrap_or_default();
     let relay = mapping.take("relay").map(|node| relay::relay(node, cx)).unwrap_or_default();
-    let messages = mapping.take("messages").map(|node| messages::messages(node, cx)).unwrap_or_default();
-    let dns = mapping.take("dns").map(|node| dns::dns(node, cx)).unwrap_or_default();
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let messages =
+        mapping.take("messages").map(|node| messages::messages(node, folder, cx)).unwrap_or_default();
+    let dns = mapping.take("dns").map(|node| dns::dns(node, &servers, cx)).unwrap_or_default();
     let steps_node = mapping.take("steps");
     let steps = steps_node.map(|node| steps::steps(node, cx));
     let list = |key: &'static str, observe: bool| {

@@ -1,24 +1,26 @@
 //! `messages:` — envelope, headers and content.
 
+use std::path::Path;
+
 use super::context::{Context, entries};
 use super::diagnostic::Diagnostic;
-use super::model::{Content, Envelope, Message};
+use super::model::{Bdat, Body, Content, Envelope, Message};
 use super::read::{Mapping, one_or_more};
 use super::yaml::{Node, Value};
-use super::{replies, values};
+use super::{content, values};
 
 /// What an added `Received:` field says where the scenario does not.
 const RECEIVED: &str = "from elsewhere.example by before.example with ESMTP; Mon, 1 Jan 2024 00:00:00 +0000";
 
-/// The value of `messages:`.
-pub(super) fn messages(node: &Node, cx: &Context<'_>) -> Vec<Message> {
+/// The value of `messages:` in a scenario that stands in this folder.
+pub(super) fn messages(node: &Node, folder: &Path, cx: &Context<'_>) -> Vec<Message> {
     if !matches!(node.value, Value::Mapping(_)) {
         cx.problems.expected(node, "a mapping from names to messages");
     }
-    entries(node).filter_map(|(name, node)| message(name, node, cx)).collect()
+    entries(node).filter_map(|(name, node)| message(name, node, folder, cx)).collect()
 }
 
-fn message(name: &str, node: &Node, cx: &Context<'_>) -> Option<Message> {
+fn message(name: &str, node: &Node, folder: &Path, cx: &Context<'_>) -> Option<Message> {
     let problems = cx.problems;
     let mapping = Mapping::new(node, "a message", problems)?;
     let from = mapping.require("from").and_then(|node| {
@@ -31,14 +33,16 @@ fn message(name: &str, node: &Node, cx: &Context<'_>) -> Option<Message> {
         mapping.take("envelope").map_or_else(|| Some(Envelope::default()), |node| envelope(node, cx));
     let headers = mapping.take("headers").map(|node| headers(node, cx)).unwrap_or_default();
     let content = mapping.take("content");
-    let content =
-        content.map_or_else(|| Some(Content { lines: 1, ..Content::default() }), |node| content_of(node, cx));
+    let content = content.map_or_else(|| Some(Content::default()), |node| content::content(node, folder, cx));
     let trusted = mapping.take("trusted").map_or(Some(true), |node| problems.boolean(node));
-    if let (Some(entry), Some(Content { raw: Some(_), .. })) = (mapping.entry("headers"), &content) {
+    let whole = content.as_ref().and_then(|content| {
+        content.raw.as_ref().map(|_| "raw").or_else(|| content.file.as_ref().map(|_| "file"))
+    });
+    if let (Some(entry), Some(whole)) = (mapping.entry("headers"), whole) {
         problems.push(
-            Diagnostic::new(entry.key_span.clone(), "`headers:` beside `content: { raw: … }`")
-                .because("raw content is the whole message: nothing is added to it")
-                .help("write the header fields into `raw:`"),
+            Diagnostic::new(entry.key_span.clone(), format!("`headers:` beside `content: {{ {whole}: … }}`"))
+                .because(format!("`{whole}:` is the whole message: nothing is added to it"))
+                .help("write the header fields there"),
         );
     }
     mapping.finish();
@@ -92,7 +96,7 @@ fn address(node: &Node, text: String, cx: &Context<'_>) -> Option<String> {
     None
 }
 
-fn at_least_one(node: &Node, what: &str, cx: &Context<'_>) -> Option<u32> {
+pub(super) fn at_least_one(node: &Node, what: &str, cx: &Context<'_>) -> Option<u32> {
     let number = cx.problems.integer(node, what)?;
     let fits = u32::try_from(number).ok().filter(|number| (1..=10_000_000).contains(number));
     if fits.is_none() {
@@ -106,7 +110,9 @@ fn envelope(node: &Node, cx: &Context<'_>) -> Option<Envelope> {
     let mapping = Mapping::new(node, "an envelope", problems)?;
     let mut envelope = Envelope::default();
     if let Some(node) = mapping.take("body") {
-        envelope.body_8bitmime = problems.word(node, "a kind of body", &[("8bitmime", true)]).is_some();
+        let words =
+            [("7bit", Body::SevenBit), ("8bitmime", Body::EightBitMime), ("binarymime", Body::BinaryMime)];
+        envelope.body = problems.word(node, "a kind of body", &words);
     }
     if let Some(node) = mapping.take("notify") {
         envelope.notify = notify(node, cx);
@@ -125,9 +131,79 @@ fn envelope(node: &Node, cx: &Context<'_>) -> Option<Envelope> {
     if let Some(node) = mapping.take("size") {
         envelope.size = problems.parsed(node, "a size", values::size);
     }
-    mapping.later(&["smtputf8", "by", "orcpt", "auth"]);
+    if let Some(node) = mapping.take("smtputf8") {
+        envelope.smtputf8 = problems.boolean(node) == Some(true);
+    }
+    if let Some(node) = mapping.take("by") {
+        envelope.bdat = by(node, cx);
+    }
+    if let Some(node) = mapping.take("orcpt") {
+        envelope.orcpt = orcpt(node, cx);
+    }
+    if let Some(node) = mapping.take("auth") {
+        envelope.auth = problems
+            .some_text(node, "an address, or \"<>\"")
+            .and_then(|text| if text == "<>" { Some(text) } else { address(node, text, cx) });
+    }
+    // RFC 3030 section 3: BINARYMIME goes by BDAT, and by nothing else.
+    if envelope.body == Some(Body::BinaryMime) {
+        match (mapping.entry("by"), envelope.bdat) {
+            (None, _) => envelope.bdat = Some(Bdat::Whole),
+            (Some(entry), None) => problems.push(
+                Diagnostic::new(entry.value.span.clone(), "BINARYMIME by DATA")
+                    .because("binary content goes by BDAT alone (RFC 3030 section 3)")
+                    .help("`by: bdat`; to break this rule on purpose take a client with a `dialogue:`"),
+            ),
+            _ => {}
+        }
+    }
     mapping.finish();
     Some(envelope)
+}
+
+/// `data`, `bdat`, or `{ bdat: 1KiB }`.
+fn by(node: &Node, cx: &Context<'_>) -> Option<Bdat> {
+    if !matches!(node.value, Value::Mapping(_)) {
+        let words = [("data", None), ("bdat", Some(Bdat::Whole))];
+        return cx.problems.word(node, "a way to send content", &words).flatten();
+    }
+    let mapping = Mapping::new(node, "`by`", cx.problems)?;
+    let size = mapping.require("bdat").and_then(|node| {
+        let size = cx.problems.parsed(node, "a chunk's size", values::size)?;
+        if size == 0 {
+            cx.problems.expected(node, "a chunk of 1 octet at least");
+        }
+        (size > 0).then_some(Bdat::Chunks(size))
+    });
+    mapping.finish();
+    size
+}
+
+/// `rfc822;x@y.example` (RFC 3461 section 4.2): a type and an address.
+fn orcpt(node: &Node, cx: &Context<'_>) -> Option<(String, String)> {
+    let text = cx.problems.some_text(node, "an original recipient")?;
+    let mistake = |why: &str| {
+        cx.problems.push(
+            Diagnostic::new(node.span.clone(), format!("`{text}` is not an original recipient"))
+                .because(why)
+                .help("\"rfc822;x@y.example\"; for exact bytes take a client with a `dialogue:`"),
+        );
+        None
+    };
+    let Some((kind, address)) = text.split_once(';') else {
+        return mistake("an address type, a semicolon and an address (RFC 3461 section 4.2)");
+    };
+    let kind = kind.trim();
+    if kind.is_empty() || !kind.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+        return mistake("its type is not one: letters, digits and hyphens");
+    }
+    let fits = |c: char| matches!(c, ' '..='~') || kind.eq_ignore_ascii_case("utf-8") && c > '\u{a0}';
+    if !address.chars().all(fits) {
+        return mistake(
+            "beyond printable ASCII only the type `utf-8` goes (RFC 3461 section 4.2, RFC 6533 section 3)",
+        );
+    }
+    Some((kind.to_owned(), address.trim().to_owned()))
 }
 
 fn notify(node: &Node, cx: &Context<'_>) -> Vec<String> {
@@ -146,7 +222,7 @@ fn notify(node: &Node, cx: &Context<'_>) -> Vec<String> {
 }
 
 /// Header fields in order: a text, a list (the field several times), `{ times: 99 }`, or nothing: the field is left out.
-fn headers(node: &Node, cx: &Context<'_>) -> Vec<(String, Option<String>)> {
+pub(super) fn headers(node: &Node, cx: &Context<'_>) -> Vec<(String, Option<String>)> {
     let problems = cx.problems;
     let Value::Mapping(list) = &node.value else {
         problems.expected(node, "a mapping from field names to texts");
@@ -193,33 +269,4 @@ fn repeated(name: &str, node: &Node, cx: &Context<'_>) -> Vec<(String, Option<St
         }
         _ => Vec::new(),
     }
-}
-
-fn content_of(node: &Node, cx: &Context<'_>) -> Option<Content> {
-    let problems = cx.problems;
-    let mapping = Mapping::new(node, "content", problems)?;
-    let mut content = Content { lines: 1, ..Content::default() };
-    if let Some(node) = mapping.take("text") {
-        content.text = problems.text(node, "a text");
-    }
-    if let Some(node) = mapping.take("lines") {
-        content.lines = at_least_one(node, "a number of lines", cx)?;
-    }
-    if let Some(node) = mapping.take("newline at end") {
-        content.no_final_newline = problems.boolean(node) == Some(false);
-    }
-    if let Some(node) = mapping.take("raw") {
-        content.raw = replies::bytes(node, cx);
-        for key in ["text", "lines", "newline at end"] {
-            if let Some(entry) = mapping.entry(key) {
-                problems.push(
-                    Diagnostic::new(entry.key_span.clone(), format!("`{key}:` beside `raw:`"))
-                        .because("raw content is the whole message: nothing is added to it"),
-                );
-            }
-        }
-    }
-    mapping.later(&["parts", "file"]);
-    mapping.finish();
-    Some(content)
 }

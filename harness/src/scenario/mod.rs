@@ -9,6 +9,7 @@
 //! part of the language (`servers`, `rules`, `messages`, …) turns nodes into the model; `checks` looks at the whole.
 
 mod checks;
+mod content;
 mod context;
 mod diagnostic;
 mod dialogue;
@@ -36,9 +37,10 @@ pub use diagnostic::{Diagnostic, Diagnostics};
 pub use find::{FindError, find};
 pub use load::{load, parse};
 pub use model::{
-    Address, AuthSettings, Check, Client, Content, Decisive, Delivered, DnsEntry, DnsFault, Envelope,
-    Expectation, HistoricOutcome, Level, Message, Octets, Of, Reach, Refused, RelaySettings, Returned,
-    Scenario, Server, Serves, Step, Tls, Wire, WireThing,
+    Address, AuthSettings, Bdat, Body, Canonicalization, Check, Client, Content, Decisive, Delivered,
+    DnsEntry, DnsFault, DnsRecords, DnsTlsa, Envelope, Expectation, HistoricOutcome, Inside, Level, Message,
+    Octets, Of, Part, Reach, Refused, RelaySettings, Returned, Scenario, Server, Serves, Step, Text, Tls,
+    TransferEncoding, Wire, WireThing,
 };
 pub use origin::origin_mailbox;
 pub use profiles::{profile, profile_names};

@@ -203,51 +203,165 @@ pub struct Message {
 /// What is asked of the envelope beyond the paths.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Envelope {
-    /// `BODY=8BITMIME` (RFC 6152).
-    pub body_8bitmime: bool,
+    /// `BODY=`; `None`: absent.
+    pub body: Option<Body>,
+    /// `SMTPUTF8` (RFC 6531 section 3.4).
+    pub smtputf8: bool,
+    /// By BDAT in place of DATA (RFC 3030 section 2).
+    pub bdat: Option<Bdat>,
     /// `NOTIFY=` (RFC 3461 section 4.1), upper case; empty: absent.
     pub notify: Vec<String>,
+    /// `ORCPT=` (RFC 3461 section 4.2): the type and the address, before their encoding.
+    pub orcpt: Option<(String, String)>,
     /// `RET=` (RFC 3461 section 4.3): `FULL` or `HDRS`.
     pub ret: Option<String>,
     /// `ENVID=` (RFC 3461 section 4.4), before xtext encoding.
     pub envid: Option<String>,
+    /// `AUTH=` of MAIL (RFC 4954 section 5), before xtext encoding; `<>` is nobody.
+    pub auth: Option<String>,
     /// `SIZE=` (RFC 1870); `None`: absent.
     pub size: Option<u64>,
 }
 
-/// What the body is made of.
+/// What MAIL says of the content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Body {
+    /// `7BIT` (RFC 6152 section 2).
+    SevenBit,
+    /// `8BITMIME` (RFC 6152 section 2).
+    EightBitMime,
+    /// `BINARYMIME` (RFC 3030 section 3).
+    BinaryMime,
+}
+
+/// How content is cut for BDAT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bdat {
+    /// One chunk, the last.
+    Whole,
+    /// Chunks of so many octets, at least 1; the last one may be smaller.
+    Chunks(u64),
+}
+
+/// What the content is made of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Content {
-    /// The text; `None`: a short line.
-    pub text: Option<String>,
-    /// How many times the text is repeated, each on its own line; at least 1.
-    pub lines: u32,
+    /// What is in it; beside [`Content::raw`] and [`Content::file`] it has no meaning.
+    pub body: Part,
+    /// The whole message, headers included, as it stands on the wire: no dot-stuffing, nothing added.
+    pub raw: Option<Vec<u8>>,
+    /// The whole message, headers included, from a file; dots are stuffed on the way, nothing is added.
+    pub file: Option<Vec<u8>>,
     /// The body without its last CRLF.
     pub no_final_newline: bool,
-    /// The whole message, headers included, as it stands; nothing is added to it.
-    pub raw: Option<Vec<u8>>,
+    /// Signed by the senders' domain (RFC 6376, RFC 8463), in this canonicalization.
+    pub dkim: Option<Canonicalization>,
+}
+
+/// The canonicalization of header and body for a signature (RFC 6376 section 3.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Canonicalization {
+    /// `relaxed/relaxed`.
+    Relaxed,
+    /// `simple/simple`.
+    Simple,
+}
+
+/// A MIME entity (RFC 2045 section 2.4): the content's body, or a part of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Part {
+    /// The media type: `text/html`; `None`: by what is in it.
+    pub kind: Option<String>,
+    /// The charset parameter, and what the text is written in; `None`: UTF-8 where there is more than ASCII.
+    pub charset: Option<String>,
+    /// The transfer encoding; `None`: none is needed, or the least that the octets allow.
+    pub encoding: Option<TransferEncoding>,
+    /// The name of the file that it is.
+    pub name: Option<String>,
+    /// Header fields in place of its own, or added. `None` as the value: left out.
+    pub headers: Vec<(String, Option<String>)>,
+    /// What is in it.
+    pub inside: Inside,
+}
+
+/// What is in a MIME entity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Inside {
+    /// Lines of text.
+    Text(Text),
+    /// Octets, before they are encoded for the transfer.
+    Octets(Vec<u8>),
+    /// Further parts.
+    Parts(Vec<Part>),
+}
+
+impl Default for Inside {
+    fn default() -> Self {
+        Self::Text(Text::default())
+    }
+}
+
+/// Lines of text, or how to make them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Text {
+    /// The text; `None`: a short line.
+    pub text: Option<String>,
+    /// How many times it is repeated, each time on a line of its own; 0 is as 1.
+    pub lines: u32,
+    /// Each line is repeated until it has so many octets, its end not counted.
+    pub width: Option<u64>,
+}
+
+/// How octets are written for the way (RFC 2045 section 6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransferEncoding {
+    /// `7bit`: as they are.
+    SevenBit,
+    /// `8bit`: as they are.
+    EightBit,
+    /// `binary`: as they are.
+    Binary,
+    /// `quoted-printable`.
+    QuotedPrintable,
+    /// `base64`.
+    Base64,
+}
+
+impl TransferEncoding {
+    /// The value of Content-Transfer-Encoding.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::SevenBit => "7bit",
+            Self::EightBit => "8bit",
+            Self::Binary => "binary",
+            Self::QuotedPrintable => "quoted-printable",
+            Self::Base64 => "base64",
+        }
+    }
+}
+
+impl Message {
+    /// The domain that signs it (RFC 6376 section 3.5, `d=`): that of From, else of the reverse-path, else the senders'
+    /// own. `None`: it is not signed.
+    pub fn signing_domain(&self) -> Option<String> {
+        self.content.dkim?;
+        let from = self.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("From"));
+        let of = |address: &str| {
+            let domain = address.rsplit_once('@')?.1;
+            let domain: String =
+                domain.chars().take_while(|c| c.is_alphanumeric() || matches!(c, '.' | '-')).collect();
+            mock_servers::dns::canonical_name(&domain).ok().filter(|domain| !domain.is_empty())
+        };
+        let header = from.and_then(|(_, value)| value.as_deref()).and_then(of);
+        Some(header.or_else(|| of(&self.from)).unwrap_or_else(|| "origin.example".to_owned()))
+    }
 }
 
 /// A name in the DNS that the scenario sets itself.
 #[derive(Debug, Clone)]
 pub enum DnsEntry {
-    /// A node whose records name servers of the scenario or hosts; the lab fills addresses in.
-    Records {
-        /// The name.
-        name: String,
-        /// MX records: preference and host; the host `.` is the null MX (RFC 7505).
-        mx: Option<Vec<(u16, String)>>,
-        /// A records: addresses, or a server's name that stands for its addresses.
-        a: Option<Vec<String>>,
-        /// AAAA records, likewise.
-        aaaa: Option<Vec<String>>,
-        /// TXT records.
-        txt: Option<Vec<String>>,
-        /// A CNAME's target.
-        cname: Option<String>,
-        /// Types that fail, `MX: servfail`.
-        faults: Vec<(String, DnsFault)>,
-    },
+    /// A name with records, or with settings alone; the lab fills addresses in.
+    Records(Box<DnsRecords>),
     /// The name as a whole fails.
     Fault {
         /// The name.
@@ -266,6 +380,60 @@ pub enum DnsEntry {
     },
 }
 
+/// What stands at a name: `None` where the scenario does not speak of a type.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DnsRecords {
+    /// The name; for PTR records also an address, which stands for its reverse name.
+    pub name: String,
+    /// MX records: preference and host; the host `.` is the null MX (RFC 7505).
+    pub mx: Option<Vec<(u16, String)>>,
+    /// A records: addresses, or a server's name that stands for its addresses.
+    pub a: Option<Vec<String>>,
+    /// AAAA records, likewise.
+    pub aaaa: Option<Vec<String>>,
+    /// TXT records.
+    pub txt: Option<Vec<String>>,
+    /// A CNAME's target.
+    pub cname: Option<String>,
+    /// The names of an address.
+    pub ptr: Option<Vec<String>>,
+    /// TLSA records (RFC 6698).
+    pub tlsa: Option<Vec<DnsTlsa>>,
+    /// Types that fail, `MX: servfail`.
+    pub faults: Vec<(String, DnsFault)>,
+    /// How long an answer may be kept; `None`: five minutes.
+    pub ttl: Option<Duration>,
+    /// Whether answers about this name and those below it count as validated (AD); `None`: as the name above says.
+    pub secure: Option<bool>,
+    /// Each answer by UDP is cut short (TC).
+    pub truncated: bool,
+    /// Queries by TCP meet a reset.
+    pub tcp_refused: bool,
+}
+
+/// A TLSA record (RFC 6698 section 2.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DnsTlsa {
+    /// `3 1 1` and the digest of the public key in the certificate that this server shows.
+    Good {
+        /// The server's name in the scenario.
+        server: String,
+    },
+    /// `3 1 1` and a digest that no key has.
+    Wrong,
+    /// As written.
+    Given {
+        /// Certificate usage.
+        usage: u8,
+        /// Selector.
+        selector: u8,
+        /// Matching type.
+        matching: u8,
+        /// Certificate association data.
+        data: Vec<u8>,
+    },
+}
+
 /// How a DNS answer fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DnsFault {
@@ -275,10 +443,31 @@ pub enum DnsFault {
     Servfail,
     /// REFUSED.
     Refused,
+    /// NOTIMP.
+    NotImplemented,
     /// No answer.
     Timeout,
+    /// An answer that cannot be read.
+    Garbage,
+    /// An answer under another id.
+    WrongId,
     /// NOERROR without records of the type.
     Empty,
+}
+
+impl DnsRecords {
+    /// Whether it has settings alone (`ttl`, `secure`, …), and leaves the records as the servers gave them.
+    pub fn is_settings_alone(&self) -> bool {
+        let Self { mx, a, aaaa, txt, cname, ptr, tlsa, faults, .. } = self;
+        mx.is_none()
+            && a.is_none()
+            && aaaa.is_none()
+            && txt.is_none()
+            && cname.is_none()
+            && ptr.is_none()
+            && tlsa.is_none()
+            && faults.is_empty()
+    }
 }
 
 /// A scenario's step.
@@ -408,6 +597,8 @@ pub struct Delivered {
     pub octets: Option<Octets>,
     /// How long after the submission.
     pub within: Option<Range<Duration>>,
+    /// Whether its DKIM signature must still verify.
+    pub dkim_intact: bool,
 }
 
 /// Whether content has octets above 127.

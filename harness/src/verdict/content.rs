@@ -16,7 +16,7 @@ pub(super) fn judge(record: &Record) -> Vec<Finding> {
         let place = delivery.place;
         let got = &record.sessions[place.session].transactions[place.transaction].content;
         let mut breaches = Vec::new();
-        let converted = body(&submission.content, got, &mut breaches);
+        let converted = body(&submission.content, got, is_binary(record, submission), &mut breaches);
         header(record.relay.role, &submission.content, got, converted, &mut breaches);
         for breach in breaches {
             if told.insert((delivery.submission, format!("{}{}", breach.rule, breach.why))) {
@@ -48,14 +48,23 @@ impl Breach {
     }
 }
 
+/// Whether it was submitted as binary content: then each octet counts, and no line has an end (RFC 3030 section 3).
+fn is_binary(record: &Record, submission: &Submission) -> bool {
+    submission.place.is_some_and(|place| {
+        let submitted = &record.sessions[place.session].transactions[place.transaction];
+        submitted.parameters.iter().any(|p| p.eq_ignore_ascii_case("BODY=BINARYMIME"))
+    })
+}
+
 /// Whether the body was converted; a breach when it does not say the same.
-fn body(sent: &[u8], got: &[u8], breaches: &mut Vec<Breach>) -> bool {
+fn body(sent: &[u8], got: &[u8], binary: bool, breaches: &mut Vec<Breach>) -> bool {
     let (sent_body, got_body) = (trimmed(mail::split(sent).1), trimmed(mail::split(got).1));
     if sent_body == got_body {
         return false;
     }
     let (sent_leaves, got_leaves) = (mail::leaves(sent), mail::leaves(got));
-    let same = sent_leaves == got_leaves || excused(sent_body) && loose(&sent_leaves) == loose(&got_leaves);
+    let excused = !binary && excused(sent_body);
+    let same = sent_leaves == got_leaves || excused && loose(&sent_leaves) == loose(&got_leaves);
     let it = "passes the body on as it was, or encoded so that it decodes to the same";
     if !same {
         let conversion = sent_body.iter().any(|b| *b > 127) && !got_body.iter().any(|b| *b > 127);
@@ -65,7 +74,7 @@ fn body(sent: &[u8], got: &[u8], breaches: &mut Vec<Breach>) -> bool {
         return true;
     }
     // only what calls itself MIME is decoded by who reads it (RFC 2045 section 4)
-    if !excused(sent_body) && mail::first(&mail::split(got).0, "MIME-Version").is_none() {
+    if !excused && mail::first(&mail::split(got).0, "MIME-Version").is_none() {
         let why = "the body was encoded, and no MIME-Version says so".to_owned();
         breaches.push(Breach { rule: "conversion without MIME", it, clause: "RFC 6152 section 3", why });
     }

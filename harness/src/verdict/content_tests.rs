@@ -16,9 +16,13 @@ const MIME: &str =
     "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: ";
 
 fn passed_on(role: Role, sent: &str, got: &str) -> Record {
+    passed_on_as("BODY=8BITMIME", role, sent, got)
+}
+
+fn passed_on_as(body: &str, role: Role, sent: &str, got: &str) -> Record {
     let talk = Talk::client("sender", 1, minutes(0))
-        .hello(&["8BITMIME"])
-        .mail(ALICE, &["BODY=8BITMIME"], "250 OK")
+        .hello(&["8BITMIME", "BINARYMIME", "CHUNKING"])
+        .mail(ALICE, &[body], "250 OK")
         .rcpt(BOB, &[], "250 OK")
         .data(sent.as_bytes(), "250 OK")
         .quit();
@@ -124,4 +128,53 @@ fn bare_line_ends_may_be_mended() {
     let sent = format!("{HEADER}\r\none\ntwo\r\n");
     let got = format!("{RECEIVED}{}", sent.replace("one\n", "one\r\n"));
     assert_eq!(judged(&sent, &got), INNOCENT);
+}
+
+#[rstest]
+#[case("BODY=8BITMIME", INNOCENT)]
+#[case("BODY=BINARYMIME", &["invariant: content changed"])]
+fn binary_content_keeps_each_octet(#[case] body: &str, #[case] broken: &[&str]) {
+    let sent = format!("{HEADER}{MIME}binary\r\n\r\none\ntwo\0\r\n");
+    let mended = sent.replace("one\n", "one\r\n");
+    assert_eq!(rules(&passed_on_as(body, Role::Relay, &sent, &format!("{RECEIVED}{mended}"))), broken);
+    // T25lCnR3b wA: the same octets
+    let encoded = sent.replace("binary\r\n\r\none\ntwo\0", "base64\r\n\r\nb25lCnR3bwA=");
+    assert_eq!(rules(&passed_on_as(body, Role::Relay, &sent, &format!("{RECEIVED}{encoded}"))), INNOCENT);
+}
+
+/// Parts of parts, and a message in a part: each part is encoded in its own way, and says the same.
+#[test]
+fn nested_parts_are_compared_one_by_one() {
+    let sent = format!(
+        "{HEADER}MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=a\r\nContent-Transfer-Encoding: 8bit\r\n\r\n\
+         --a\r\nContent-Type: multipart/alternative; boundary=b\r\nContent-Transfer-Encoding: 8bit\r\n\r\n\
+         --b\r\nContent-Transfer-Encoding: 8bit\r\n\r\nGrüße\r\n--b\r\nContent-Type: text/html\r\n\
+         Content-Transfer-Encoding: 8bit\r\n\r\n<b>ü</b>\r\n--b--\r\n\r\n\
+         --a\r\nContent-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n\r\n\
+         Subject: in\r\nContent-Transfer-Encoding: 8bit\r\n\r\nß\r\n--a--\r\n"
+    );
+    let seven = sent
+        .replace(
+            "Content-Transfer-Encoding: 8bit\r\n\r\nGrüße",
+            "Content-Transfer-Encoding: base64\r\n\r\nR3LDvMOfZQ==",
+        )
+        .replace(
+            "Content-Transfer-Encoding: 8bit\r\n\r\n<b>ü",
+            "Content-Transfer-Encoding: quoted-printable\r\n\r\n<b>=C3=BC",
+        )
+        .replace(
+            "Content-Transfer-Encoding: 8bit\r\n\r\nß",
+            "Content-Transfer-Encoding: quoted-printable\r\n\r\n=C3=9F",
+        )
+        .replace("8bit", "7bit");
+    assert!(seven.is_ascii());
+    assert_eq!(judged(&sent, &format!("{RECEIVED}{seven}")), INNOCENT);
+    for (part, other) in [("R3LDvMOfZQ==", "R3LDvMOfZg=="), ("<b>=C3=BC", "<b>=C3=BD"), ("=C3=9F", "=C3=9E")]
+    {
+        assert_ne!(seven.replace(part, other), seven);
+        assert_eq!(
+            judged(&sent, &format!("{RECEIVED}{}", seven.replace(part, other))),
+            ["invariant: content changed"]
+        );
+    }
 }

@@ -75,6 +75,7 @@ pub(crate) fn delivered(message: &str) -> Delivered {
         times: Range::exactly(1),
         octets: None,
         within: None,
+        dkim_intact: false,
     }
 }
 

@@ -34,6 +34,9 @@ pub struct Submission {
     pub raw: bool,
     /// How the content is sent.
     pub by: By,
+    /// Keywords without which the message cannot be sent as it is meant: where the relay's EHLO reply lacks one, there is
+    /// no MAIL.
+    pub needs: Vec<String>,
 }
 
 /// How content is sent.
@@ -42,8 +45,11 @@ pub enum By {
     /// DATA.
     #[default]
     Data,
-    /// One BDAT LAST (RFC 3030), where the relay offers CHUNKING; DATA where it does not.
-    Bdat,
+    /// BDAT (RFC 3030), where the relay offers CHUNKING; DATA where it does not.
+    Bdat {
+        /// Octets of each chunk but the last; `None`: the last is the only one.
+        chunk: Option<u64>,
+    },
 }
 
 /// How a submission ended.
@@ -55,6 +61,10 @@ pub struct Outcome {
     pub greetings: Vec<Reply>,
     /// Parameters that were left out, since the relay does not offer them.
     pub dropped: Vec<String>,
+    /// The keyword of [`Submission::needs`] that the relay does not offer.
+    pub missing: Option<String>,
+    /// Whether the content, if it came to that, went by BDAT.
+    pub by_bdat: bool,
     /// What cut the session short, if anything did.
     pub broken: Option<Broken>,
 }
@@ -100,6 +110,8 @@ pub struct Submitter {
     accepted: usize,
     greetings: Vec<Reply>,
     dropped: Vec<String>,
+    missing: Option<String>,
+    by_bdat: bool,
     broken: Option<Broken>,
     over: bool,
     out: Vec<Output>,
@@ -114,6 +126,8 @@ enum Stage {
     Mail,
     Rcpt(usize),
     Data,
+    /// The reply to a chunk that is not the last.
+    Chunk,
     EndOfData,
     Quit,
 }
@@ -132,6 +146,8 @@ impl Submitter {
             accepted: 0,
             greetings: Vec::new(),
             dropped: Vec::new(),
+            missing: None,
+            by_bdat: false,
             broken: None,
             over: false,
             out: Vec::new(),
@@ -141,7 +157,14 @@ impl Submitter {
     /// How it ended.
     pub fn outcome(self) -> Outcome {
         let transaction = self.record.with(|session| session.transactions.first().cloned());
-        Outcome { transaction, greetings: self.greetings, dropped: self.dropped, broken: self.broken }
+        Outcome {
+            transaction,
+            greetings: self.greetings,
+            dropped: self.dropped,
+            missing: self.missing,
+            by_bdat: self.by_bdat,
+            broken: self.broken,
+        }
     }
 
     fn reply(&mut self, reply: &Reply, now: RunTime) {
@@ -172,12 +195,17 @@ impl Submitter {
                 self.rcpt(at + 1);
             }
             Stage::Data if reply.code / 100 == 3 => self.data(),
+            Stage::Chunk if good => self.chunk(),
             Stage::Quit => self.close(),
             _ => self.ask(Stage::Quit, "QUIT"),
         }
     }
 
     fn mail(&mut self) {
+        self.missing = self.submission.needs.iter().find(|keyword| self.offer_of(keyword).is_none()).cloned();
+        if self.missing.is_some() {
+            return self.ask(Stage::Quit, "QUIT");
+        }
         let parameters = self.offered(self.submission.from_parameters.clone());
         self.ask(Stage::Mail, &format!("MAIL FROM:<{}>{parameters}", self.submission.from));
     }
@@ -189,15 +217,30 @@ impl Submitter {
                 self.ask(Stage::Rcpt(at), &format!("RCPT TO:<{to}>{parameters}"));
             }
             None if self.accepted == 0 => self.ask(Stage::Quit, "QUIT"),
-            None if self.submission.by == By::Bdat && self.offer_of("CHUNKING").is_some() => {
-                let content = std::mem::take(&mut self.submission.content);
-                let mut chunk = format!("BDAT {} LAST\r\n", content.len()).into_bytes();
-                chunk.extend_from_slice(&content);
-                self.out.push(Output::Send(chunk));
-                self.stage = Stage::EndOfData;
+            None if self.submission.by != By::Data && self.offer_of("CHUNKING").is_some() => {
+                self.by_bdat = true;
+                self.chunk();
             }
             None => self.ask(Stage::Data, "DATA"),
         }
+    }
+
+    /// RFC 3030 section 2: the next one goes when this one was taken.
+    fn chunk(&mut self) {
+        let left = self.submission.content.len();
+        let size = match self.submission.by {
+            By::Bdat { chunk: Some(size) } => {
+                usize::try_from(size).unwrap_or(usize::MAX).clamp(1, left.max(1))
+            }
+            _ => left,
+        };
+        let last = size >= left;
+        let rest = self.submission.content.split_off(size.min(left));
+        let content = std::mem::replace(&mut self.submission.content, rest);
+        let mut chunk = format!("BDAT {}{}\r\n", content.len(), if last { " LAST" } else { "" }).into_bytes();
+        chunk.extend_from_slice(&content);
+        self.out.push(Output::Send(chunk));
+        self.stage = if last { Stage::EndOfData } else { Stage::Chunk };
     }
 
     fn data(&mut self) {

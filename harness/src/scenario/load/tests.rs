@@ -4,7 +4,10 @@ use mock_servers::script::{Action, Condition, Glob, On, Range, ReplyText, Rule, 
 use proptest::prelude::*;
 
 use super::*;
-use crate::scenario::model::{Check, Decisive, DnsEntry, DnsFault, Level, Octets, Reach, WireThing};
+use crate::scenario::model::{
+    Bdat, Body, Canonicalization, Check, Decisive, DnsEntry, DnsFault, DnsRecords, DnsTlsa, Inside, Level,
+    Message, Octets, Reach, Text, TransferEncoding, WireThing,
+};
 
 const SMALL: &str = "
 title: Small
@@ -205,7 +208,8 @@ expect:
     assert_eq!(message.to.len(), 3);
     assert_eq!(message.headers.iter().filter(|(name, _)| name == "Received").count(), 9);
     assert!(message.headers.contains(&("Date".to_owned(), None)));
-    assert_eq!((message.content.lines, message.content.no_final_newline), (10_000, true));
+    let Inside::Text(text) = &message.content.body.inside else { panic!() };
+    assert_eq!((text.lines, message.content.no_final_newline), (10_000, true));
     let Check::Delivered(delivered) = &scenario.expect[0].check else { panic!() };
     assert_eq!(delivered.octets, Some(Octets::SevenBit));
     assert_eq!(delivered.within, Some(Range { from: None, to: Some(Duration::from_mins(10)) }));
@@ -249,7 +253,8 @@ messages: { note: { from: a@origin.example, to: b@shop.example } }
 expect: [{ delivered: {} }]
 "#,
     );
-    let DnsEntry::Records { a, faults, .. } = &scenario.dns[1] else { panic!() };
+    let DnsEntry::Records(records) = &scenario.dns[1] else { panic!() };
+    let DnsRecords { a, faults, .. } = &**records;
     assert_eq!(a.as_deref(), Some(["hub".to_owned()].as_slice()));
     assert_eq!(faults, &[("AAAA".to_owned(), DnsFault::Servfail)]);
     assert!(matches!(&scenario.dns[4], DnsEntry::Until { until, .. } if *until == Duration::from_mins(20)));
@@ -319,4 +324,102 @@ proptest! {
         text.replace_range(start..end, &put);
         let _ = parse(&text, Path::new("x.yaml"), "x").map_err(|diagnostics| diagnostics.to_string());
     }
+}
+
+#[test]
+fn envelopes_and_parts_are_read_as_written() {
+    let scenario = read(
+        r#"
+title: Parts
+servers: { hub: { serves: [hub.example] } }
+messages:
+  parts:
+    from: "jürgen@origin.example"
+    to: b@hub.example
+    envelope: { smtputf8: true, body: binarymime, by: { bdat: 1KiB }, orcpt: "rfc822; x+y@z.example", auth: "<>" }
+    content:
+      multipart: alternative
+      dkim: simple
+      parts:
+        - { text: "Gr\u00fc\u00dfe", charset: iso-8859-1, encoding: quoted-printable }
+        - { raw: "\0\xFF", type: image/png, name: "a b.png", headers: { Content-ID: "<1@x>" } }
+        - parts: [{ text: x, width: 1200, lines: 3 }]
+expect:
+  - delivered: { dkim: intact }
+"#,
+    );
+    let Message { from, envelope, content, .. } = &scenario.messages[0];
+    assert_eq!(from, "jürgen@origin.example");
+    assert!(envelope.smtputf8);
+    assert_eq!((envelope.body, envelope.bdat), (Some(Body::BinaryMime), Some(Bdat::Chunks(1024))));
+    assert_eq!(envelope.orcpt, Some(("rfc822".to_owned(), "x+y@z.example".to_owned())));
+    assert_eq!(envelope.auth.as_deref(), Some("<>"));
+    assert_eq!(
+        (content.dkim, content.body.kind.as_deref()),
+        (Some(Canonicalization::Simple), Some("multipart/alternative"))
+    );
+    let Inside::Parts(parts) = &content.body.inside else { panic!() };
+    assert_eq!(parts[0].encoding, Some(TransferEncoding::QuotedPrintable));
+    assert_eq!(parts[1].inside, Inside::Octets(vec![0, 0xff]));
+    assert_eq!((parts[1].name.as_deref(), parts[1].headers.len()), (Some("a b.png"), 1));
+    let Inside::Parts(inner) = &parts[2].inside else { panic!() };
+    assert_eq!(
+        inner[0].inside,
+        Inside::Text(Text { text: Some("x".to_owned()), lines: 3, width: Some(1200) })
+    );
+    let Check::Delivered(delivered) = &scenario.expect[0].check else { panic!() };
+    assert!(delivered.dkim_intact);
+}
+
+#[test]
+fn a_file_is_read_beside_the_scenario_and_its_lines_get_crlf() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("lf.eml"), "Subject: a\n\nb\n").unwrap();
+    std::fs::write(folder.path().join("mixed.eml"), "Subject: a\r\n\nb\n").unwrap();
+    let scenario = folder.path().join("case.yaml");
+    let yaml = "title: Files
+servers: { hub: { serves: [hub.example] } }
+messages:
+  lf: { from: a@origin.example, to: b@hub.example, content: { file: lf.eml } }
+  mixed: { from: a@origin.example, to: b@hub.example, content: { file: mixed.eml } }
+  part: { from: a@origin.example, to: b@hub.example, content: { parts: [{ file: lf.eml }] } }
+expect: [untouched: hub]
+";
+    std::fs::write(&scenario, yaml).unwrap();
+    let messages = load(&scenario, folder.path()).unwrap_or_else(|bad| panic!("{bad}")).messages;
+    assert_eq!(messages[0].content.file.as_deref(), Some(&b"Subject: a\r\n\r\nb\r\n"[..]));
+    assert_eq!(messages[1].content.file.as_deref(), Some(&b"Subject: a\r\n\nb\n"[..]));
+    let Inside::Parts(parts) = &messages[2].content.body.inside else { panic!() };
+    assert_eq!(parts[0].inside, Inside::Octets(b"Subject: a\n\nb\n".to_vec()));
+}
+
+#[test]
+fn dns_words_are_read_as_written() {
+    let scenario = read(
+        r#"
+title: DNS
+servers: { hub: { serves: [hub.example] } }
+messages: { note: { from: a@origin.example, to: b@hub.example } }
+dns:
+  hub.example: { ttl: 1m, secure: true, truncated: true, tcp: refused }
+  mx1.shop.example: { A: hub, AAAA: not-implemented, MX: garbage, TXT: wrong-id }
+  _25._tcp.mx1.shop.example: { TLSA: [good, "2 1 2 00 fF"] }
+  _25._tcp.MX.hub.example: { TLSA: wrong }
+  198.51.100.10: { PTR: other.example }
+expect: [delivered: {}]
+"#,
+    );
+    let records: Vec<&DnsRecords> = scenario
+        .dns
+        .iter()
+        .map(|entry| if let DnsEntry::Records(records) = entry { &**records } else { panic!() })
+        .collect();
+    assert!(records[0].is_settings_alone() && records[0].truncated && records[0].tcp_refused);
+    assert_eq!((records[0].ttl, records[0].secure), (Some(Duration::from_mins(1)), Some(true)));
+    let faults = [DnsFault::Garbage, DnsFault::NotImplemented, DnsFault::WrongId];
+    assert_eq!(records[1].faults.iter().map(|(_, fault)| *fault).collect::<Vec<_>>(), faults);
+    let given = DnsTlsa::Given { usage: 2, selector: 1, matching: 2, data: vec![0, 0xff] };
+    assert_eq!(records[2].tlsa, Some(vec![DnsTlsa::Good { server: "hub".to_owned() }, given]));
+    assert_eq!(records[3].tlsa, Some(vec![DnsTlsa::Wrong]));
+    assert_eq!(records[4].ptr, Some(vec!["other.example".to_owned()]));
 }

@@ -4,6 +4,7 @@ use mock_servers::time::human;
 use mock_servers::transcript::{Side, Transaction};
 
 use super::{Breach, Look, Seen};
+use crate::record::dkim;
 use crate::record::mail::normal;
 use crate::record::{Accepted, Delivery};
 use crate::scenario::phrases::{self, count, counted, duration};
@@ -69,6 +70,15 @@ impl Look<'_> {
             let after = copy.at.since(unit.of.at);
             if let Some(within) = wanted.within.filter(|range| !range.contains(after)) {
                 return off(format!("{} after the submission", duration(&within)));
+            }
+            if wanted.dkim_intact
+                && let Some(domain) =
+                    self.scenario.message(&unit.of.message).and_then(crate::scenario::Message::signing_domain)
+            {
+                let content = &self.record.sessions[place.session].transactions[place.transaction].content;
+                if let Err(why) = dkim::verify(content, &domain) {
+                    return off(format!("a DKIM signature of {domain} that verifies: {why}"));
+                }
             }
         }
         None

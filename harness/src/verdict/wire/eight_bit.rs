@@ -37,11 +37,15 @@ fn eight_bit(
     events: std::ops::Range<usize>,
     breaches: &mut Vec<Breach>,
 ) {
-    let labelled_here = transaction.parameters.iter().any(|p| p.eq_ignore_ascii_case("BODY=8BITMIME"));
-    let labelled = submission.and_then(|s| s.place).map(|place| {
-        let submitted = &record.sessions[place.session].transactions[place.transaction];
-        submitted.parameters.iter().any(|p| p.eq_ignore_ascii_case("BODY=8BITMIME"))
-    });
+    let label = |t: &Transaction| {
+        // binary content is 8-bit content and more (RFC 3030 section 3)
+        let labels = ["BODY=8BITMIME", "BODY=BINARYMIME"];
+        labels.into_iter().find(|label| t.parameters.iter().any(|p| p.eq_ignore_ascii_case(label)))
+    };
+    let labelled_here = label(transaction);
+    let labelled = submission
+        .and_then(|s| s.place)
+        .map(|place| label(&record.sessions[place.session].transactions[place.transaction]));
     let line = transaction.content.split(|b| *b == b'\n').find(|line| line.iter().any(|b| *b > 127));
     let line = String::from_utf8_lossy(line.unwrap_or_default()).trim_end().to_owned();
     let it = "never sends 8-bit content to a server that does not offer 8BITMIME";
@@ -51,12 +55,12 @@ fn eight_bit(
             let why = format!("a mail of its own has `{line}`");
             breaches.push(Breach::must("8-bit content", it, "RFC 6152 section 3", why, events));
         }
-        Some(true) => {
-            let why = format!("`{line}`, which it had received as BODY=8BITMIME");
+        Some(Some(label)) => {
+            let why = format!("`{line}`, which it had received as {label}");
             breaches.push(Breach::must("8-bit content", it, "RFC 6152 section 3", why, events));
         }
-        _ if labelled_here => {
-            let why = format!("`{line}`, which it calls BODY=8BITMIME itself");
+        _ if labelled_here.is_some() => {
+            let why = format!("`{line}`, which it calls {} itself", labelled_here.unwrap_or_default());
             breaches.push(Breach::must("8-bit content", it, "RFC 6152 section 3", why, events));
         }
         _ => {

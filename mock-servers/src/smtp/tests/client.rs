@@ -136,14 +136,14 @@ fn a_refusal_ends_in_quit(#[case] replies: &[&str], #[case] said: &[&str]) {
 #[case::not_offered(&["220 x\n", "250 x\n", "250 a\n", "250 b\n"], "DATA\r\n")]
 #[case::offered(&GOOD[..4], "BDAT 7 LAST\r\nx\r\n.y\r\n")]
 fn bdat_is_used_where_it_is_offered(#[case] replies: &[&str], #[case] said: &str) {
-    let (actually, _) = submit(Submission { by: By::Bdat, ..submission() }, replies);
+    let (actually, _) = submit(Submission { by: By::Bdat { chunk: None }, ..submission() }, replies);
     assert_eq!(actually.last().map(String::as_str), Some(said));
 }
 
 #[test]
 fn a_bdat_submission_ends_like_any_other() {
     let replies = [&GOOD[..4], &["250 taken\n", "221 x\n"]].concat();
-    let (said, outcome) = submit(Submission { by: By::Bdat, ..submission() }, &replies);
+    let (said, outcome) = submit(Submission { by: By::Bdat { chunk: None }, ..submission() }, &replies);
     assert_eq!(said.last().map(String::as_str), Some("QUIT\r\n"));
     assert!(outcome.is_accepted());
     assert_eq!(outcome.transaction.unwrap().content, b"x\r\n.y\r\n");
@@ -169,4 +169,35 @@ fn what_cuts_it_short_is_told(#[case] replies: &[&str], #[case] seconds: u64, #[
     if let Some(transaction) = outcome.transaction {
         assert_eq!(transaction.finished, Some(RunTime::ZERO + Duration::from_secs(seconds)));
     }
+}
+
+#[test]
+fn chunks_go_one_after_the_other_as_they_are_taken() {
+    let chunked = Submission { by: By::Bdat { chunk: Some(3) }, ..submission() };
+    let replies = [&GOOD[..4], &["250 one\n", "250 two\n", "250 taken\n", "221 x\n"]].concat();
+    let (said, outcome) = submit(chunked.clone(), &replies);
+    assert_eq!(said[3..], ["BDAT 3\r\nx\r\n", "BDAT 3\r\n.y\r", "BDAT 1 LAST\r\n\n", "QUIT\r\n"]);
+    assert!(outcome.is_accepted() && outcome.by_bdat);
+    assert_eq!(outcome.transaction.unwrap().content, b"x\r\n.y\r\n");
+    // a chunk that is not taken is the end of it
+    let replies = [&GOOD[..4], &["250 one\n", "552 full\n", "221 x\n"]].concat();
+    let (said, outcome) = submit(chunked, &replies);
+    assert_eq!(said.last().map(String::as_str), Some("QUIT\r\n"));
+    assert!(!outcome.is_accepted());
+    assert_eq!(outcome.transaction.unwrap().final_reply.map(|r| r.text()).as_deref(), Some("552 full"));
+}
+
+#[test]
+fn content_of_no_octets_is_one_empty_chunk() {
+    let empty = Submission { content: Vec::new(), by: By::Bdat { chunk: Some(3) }, ..submission() };
+    let (said, _) = submit(empty, &GOOD[..4]);
+    assert_eq!(said.last().map(String::as_str), Some("BDAT 0 LAST\r\n"));
+}
+
+#[test]
+fn what_cannot_be_left_out_is_not_sent_without() {
+    let needy = Submission { needs: vec!["CHUNKING".to_owned(), "SMTPUTF8".to_owned()], ..submission() };
+    let (said, outcome) = submit(needy, &GOOD[..2]);
+    assert_eq!(said[1..], ["QUIT\r\n"]);
+    assert_eq!((outcome.missing.as_deref(), outcome.transaction), (Some("SMTPUTF8"), None));
 }
