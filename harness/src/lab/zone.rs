@@ -291,6 +291,23 @@ mod tests {
     }
 
     #[test]
+    fn the_key_of_a_signing_domain_is_published() {
+        let signed = "  two: { from: a@sender.example, to: b@hub.example, content: { dkim: true } }\n\
+                      steps: [send: [note, two], settle]\nobserve: [delivered: { message: note }]";
+        let yaml = signed.replace("observe", "expect");
+        let scenario = format!(
+            "title: t\nservers: {{ hub: {{ serves: [hub.example] }} }}\nmessages:\n  note: {{ from: a@o.example, to: b@hub.example }}\n{yaml}\n"
+        );
+        let scenario =
+            scenario::parse(&scenario, Path::new("t.yaml"), "t").unwrap_or_else(|bad| panic!("{bad}"));
+        let tls = TlsMaterial::new(super::super::world::epoch());
+        let zone = zone(&scenario, &Places::new(&scenario), "relay.origin.example", &tls).expect("a zone");
+        let key = records(&at(&zone, "gauntlet._domainkey.sender.example", 0));
+        assert_eq!(key, [format!("TXT \"{}\"", dkim::key_record())]);
+        assert!(zone.get("gauntlet._domainkey.o.example").is_none());
+    }
+
+    #[test]
     fn an_address_stands_for_its_reverse_name() {
         let (zone, _) =
             of("dns: { 203.0.113.25: { PTR: [one.example, two.example] }, 198.51.100.10: { ttl: 1s } }");

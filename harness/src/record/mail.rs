@@ -185,6 +185,7 @@ pub fn domain(address: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::mime_like;
     use super::*;
     use proptest::prelude::*;
     use rstest::rstest;
@@ -250,32 +251,5 @@ mod tests {
                 let _ = (normal(&field.value), parameter(&field.value, "boundary"));
             }
         }
-    }
-
-    /// Octets, and lines that readers of mail have stumbled over.
-    fn mime_like() -> impl Strategy<Value = Vec<u8>> {
-        const LINES: [&str; 16] = [
-            "Content-Type: multipart/mixed; boundary=b",
-            "Content-Type: multipart/report; report-type=delivery-status; boundary=\"b\"",
-            "Content-Type: message/rfc822",
-            "Content-Type: message/delivery-status",
-            "Content-Type: text/plain; charset=utf-8",
-            "Content-Transfer-Encoding: base64",
-            "Content-Transfer-Encoding: quoted-printable",
-            "MIME-Version: 1.0",
-            "",
-            "--b",
-            "--b--",
-            "=C3=B6=",
-            "U23DtnI=",
-            " folded",
-            "Final-Recipient: rfc822; x",
-            ":",
-        ];
-        let piece = prop_oneof![
-            6 => prop::sample::select(&LINES[..]).prop_map(|line| format!("{line}\r\n").into_bytes()),
-            1 => prop::collection::vec(any::<u8>(), 0..12),
-        ];
-        prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
     }
 }

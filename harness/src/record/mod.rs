@@ -200,6 +200,8 @@ pub struct Notification {
     pub subject: String,
     /// The text for people.
     pub text: String,
+    /// Whether it returns the body of the mail that it is about, not the header alone.
+    pub returns_body: bool,
     /// Header fields of the notification itself, unfolded, in order.
     pub headers: Vec<(String, String)>,
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use mail_parser::{MessageParser, MimeHeaders, PartType};
+use mail_parser::{Encoding, MessageParser, MimeHeaders, PartType};
 use mock_servers::transcript::{Session, Transaction};
 
 use super::mail::{self, Field};
@@ -22,12 +22,18 @@ pub(super) fn read(place: Place, session: &Session, mail: &Transaction, to: Vec<
     let (fields, body) = mail::split(&mail.content);
     let report = is_report(&fields);
     let mut groups: Vec<Vec<(String, String)>> = Vec::new();
-    let mut text = None;
+    let (mut text, mut returns_body) = (None, false);
     if let Some(message) = MessageParser::default().parse(&mail.content) {
         for part in &message.parts {
             let kind = part.content_type().map_or_else(String::new, |kind| {
                 format!("{}/{}", kind.ctype(), kind.subtype().unwrap_or_default()).to_ascii_lowercase()
             });
+            if matches!(kind.as_str(), "message/rfc822" | "message/global")
+                && matches!(part.encoding, Encoding::None)
+            {
+                let returned = mail.content.get(part.offset_body as usize..part.offset_end as usize);
+                returns_body |= !mail::split(returned.unwrap_or_default()).1.trim_ascii().is_empty();
+            }
             match &part.body {
                 PartType::Binary(bytes) | PartType::InlineBinary(bytes)
                     if matches!(
@@ -59,6 +65,7 @@ pub(super) fn read(place: Place, session: &Session, mail: &Transaction, to: Vec<
         recipients: groups.map(recipient).collect(),
         subject: mail::first(&fields, "Subject").unwrap_or_default().to_owned(),
         text: text.unwrap_or_else(|| String::from_utf8_lossy(body).trim_end().replace("\r\n", "\n")),
+        returns_body,
         headers: fields.into_iter().map(|f| (f.name, f.value)).collect(),
     }
 }
@@ -162,4 +169,32 @@ fn only_one_that_fits(notification: &Notification, submissions: &[Submission]) -
     let mut fitting = submissions.iter().enumerate().filter(|(_, s)| fits(s)).map(|(at, _)| at);
     let first = fitting.next();
     if fitting.next().is_some() { None } else { first }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::testing::{Run, mime_like, minutes};
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        /// Whatever comes from the null reverse-path is read, and what it says is no longer than itself.
+        #[test]
+        fn no_notification_makes_it_panic(body in mime_like(), report in any::<bool>()) {
+            let kind = if report { "multipart/report; report-type=delivery-status" } else { "multipart/mixed" };
+            let head = format!("Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: {kind}; boundary=b\r\n\r\n");
+            let content = [head.as_bytes(), &body].concat();
+            let record =
+                Run::new().sent("note", &["bob@hub.example"]).notified(1, minutes(1), &content).record();
+            for notification in &record.notifications {
+                let fields = notification.message_fields.len() + notification.recipients.len();
+                prop_assert!(fields <= content.len());
+                // what is no UTF-8 is replaced by three octets each
+                prop_assert!(notification.text.len() <= 3 * content.len());
+            }
+            prop_assert!(record.notifications.len() + record.strays.len() + record.deliveries.len() == 1);
+        }
+    }
 }

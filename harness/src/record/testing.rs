@@ -7,6 +7,7 @@ use mock_servers::RunTime;
 use mock_servers::transcript::{
     Close, Event, Offer, Part, Recipient, Reply, Session, Side, Transaction, What,
 };
+use proptest::prelude::*;
 
 use super::{
     End, Ending, LogLine, QueueEntry, QueueState, Raw, Record, RelayIdentity, Role, Sent, StepDone, assemble,
@@ -206,8 +207,15 @@ pub(crate) fn notice(token: &str, to: &str, action: &str, status: &str) -> Vec<u
     notice_with(token, &format!("Final-Recipient: rfc822; {to}\r\nAction: {action}\r\nStatus: {status}\r\n"))
 }
 
-/// A notification with these recipient fields.
+/// A notification with these recipient fields. One that tells of no failure returns the header alone (RFC 3461 section
+/// 6.2).
 pub(crate) fn notice_with(token: &str, recipients: &str) -> Vec<u8> {
+    let whole = String::from_utf8(content(token)).unwrap();
+    let header = whole.split_once("\r\n\r\n").map_or("", |(header, _)| header);
+    let (kind, returned) = match recipients.contains("Action: failed") {
+        true => ("message/rfc822", whole.as_str()),
+        false => ("text/rfc822-headers", header),
+    };
     format!(
         "From: <postmaster@relay.origin.example>\r\nTo: <alice@origin.example>\r\nSubject: Undeliverable\r\n\
          Date: Mon, 11 Jun 2001 12:15:00 +0000\r\nMessage-ID: <20010611.9@relay.origin.example>\r\n\
@@ -217,8 +225,7 @@ pub(crate) fn notice_with(token: &str, recipients: &str) -> Vec<u8> {
          --rb81\r\nContent-Type: message/delivery-status\r\n\r\n\
          Reporting-MTA: dns; relay.origin.example\r\nArrival-Date: Mon, 11 Jun 2001 12:00:00 +0000\r\n\r\n\
          {recipients}\r\n\
-         --rb81\r\nContent-Type: message/rfc822\r\n\r\n{}\r\n--rb81--\r\n",
-        String::from_utf8_lossy(&content(token))
+         --rb81\r\nContent-Type: {kind}\r\n\r\n{returned}\r\n--rb81--\r\n"
     )
     .into_bytes()
 }
@@ -381,4 +388,31 @@ pub(crate) fn deferral(server: &str, ordinal: u32, at: RunTime, to: &str, answer
         .mail("alice@origin.example", &[], "250 OK")
         .rcpt(to, &[], answer)
         .quit()
+}
+
+/// Octets, and lines that readers of mail have stumbled over.
+pub(crate) fn mime_like() -> impl Strategy<Value = Vec<u8>> {
+    const LINES: [&str; 16] = [
+        "Content-Type: multipart/mixed; boundary=b",
+        "Content-Type: multipart/report; report-type=delivery-status; boundary=\"b\"",
+        "Content-Type: message/rfc822",
+        "Content-Type: message/delivery-status",
+        "Content-Type: text/plain; charset=utf-8",
+        "Content-Transfer-Encoding: base64",
+        "Content-Transfer-Encoding: quoted-printable",
+        "MIME-Version: 1.0",
+        "",
+        "--b",
+        "--b--",
+        "=C3=B6=",
+        "U23DtnI=",
+        " folded",
+        "Final-Recipient: rfc822; x",
+        ":",
+    ];
+    let piece = prop_oneof![
+        6 => prop::sample::select(&LINES[..]).prop_map(|line| format!("{line}\r\n").into_bytes()),
+        1 => prop::collection::vec(any::<u8>(), 0..12),
+    ];
+    prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
 }

@@ -242,3 +242,36 @@ fn may_be_added(role: Role, name: &str, converted: bool) -> bool {
         || converted && is_mime(name)
         || role == Role::Submission && submitted.contains(&lower.as_str())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::record::testing::mime_like;
+
+    fn breaches(sent: &[u8], got: &[u8], binary: bool) -> Vec<Breach> {
+        let mut breaches = Vec::new();
+        let converted = body(sent, got, binary, &mut breaches);
+        header(Role::Relay, sent, got, converted, &mut breaches);
+        breaches
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        #[test]
+        fn no_pair_of_contents_makes_it_panic(sent in mime_like(), got in mime_like(), binary in any::<bool>()) {
+            // each field and each part is told at most once
+            prop_assert!(breaches(&sent, &got, binary).len() <= sent.len() + got.len() + 1);
+        }
+
+        #[test]
+        fn a_trace_field_on_top_convicts_nobody(rest in mime_like(), binary in any::<bool>()) {
+            let sent = [b"From: <a@origin.example>\r\n", &rest[..]].concat();
+            let got = [b"Received: from a by b; Mon, 5 Jan 2026 00:00:00 +0000\r\n", &sent[..]].concat();
+            let told = breaches(&sent, &got, binary);
+            prop_assert!(told.is_empty(), "{:?}", told.iter().map(|breach| &breach.why).collect::<Vec<_>>());
+        }
+    }
+}

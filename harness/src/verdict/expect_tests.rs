@@ -8,9 +8,12 @@ use mock_servers::transcript::{RuleFired, What};
 
 use super::testing::{delivered, expecting, judge_with, of, returned, scenario};
 use super::{Outcome, State, judge};
-use crate::record::testing::{Run, Talk, content, deferral, delivery, minutes, notice};
-use crate::record::{Ending, Record};
-use crate::scenario::{Check, Decisive, Delivered, Level, Octets, Of, Refused, Returned, Wire, WireThing};
+use crate::record::testing::{Run, Talk, content, deferral, delivery, minutes, notice, relayed};
+use crate::record::{Ending, Record, dkim};
+use crate::scenario::{
+    Canonicalization, Check, Decisive, Delivered, Level, Message, Octets, Of, Refused, Returned, Wire,
+    WireThing,
+};
 
 const ALICE: &str = "alice@origin.example";
 const BOB: &str = "bob@hub.example";
@@ -81,6 +84,37 @@ fn a_delivery_is_looked_at_with_all_that_is_said_of_it() {
         check(Delivered { times: Range::exactly(0), ..wanted() }),
         &record,
         "note to bob@hub.example got 1 copy (by hub at attempt 2 (+45m), 7-bit); required no copy",
+    );
+}
+
+#[test]
+fn a_signature_is_looked_at_as_each_copy_has_it() {
+    let signed = {
+        let content = content("note-1");
+        [dkim::signature(&content, "origin.example", false).as_bytes(), &content].concat()
+    };
+    let came = |got: Vec<u8>| {
+        let talk = Talk::client("sender", 1, minutes(0)).hello(&[]).mail(ALICE, &[], "250 OK");
+        let talk = talk.rcpt(BOB, &[], "250 OK").data(&signed, "250 OK").quit();
+        let hub = Talk::server("hub", 1, minutes(0)).hello(&[]).mail(ALICE, &[], "250 OK");
+        let hub = hub.rcpt(BOB, &[], "250 OK").data(&got, "250 OK").taken(true).quit();
+        Run::new().sent_by("note", ALICE, &[(BOB, &[])], talk, signed.clone()).talk(hub).record()
+    };
+    let check = Check::Delivered(Delivered { dkim_intact: true, ..delivered("note") });
+    let mut scenario = expecting(Level::Must, check);
+    let mut note = Message { name: "note".to_owned(), from: ALICE.to_owned(), ..Message::default() };
+    note.content.dkim = Some(Canonicalization::Relaxed);
+    scenario.messages.push(note);
+    let result = |got| judge(&scenario, &came(got)).results.remove(0);
+    assert_eq!(result(relayed(&signed)).state, State::Held);
+    let changed = String::from_utf8(relayed(&signed)).unwrap().replace("Subject:", "Subject: [list]");
+    assert_ne!(changed.as_bytes(), relayed(&signed));
+    let broken = result(changed.into_bytes());
+    assert_eq!(broken.state, State::Broken);
+    assert_eq!(
+        broken.why,
+        "note to bob@hub.example was delivered by hub at attempt 1 (+0s), 7-bit; required a DKIM signature of \
+         origin.example that verifies: the header is not the one that was signed"
     );
 }
 

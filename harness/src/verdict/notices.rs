@@ -154,17 +154,39 @@ impl Judging<'_> {
         }
         if self.dsn_offered() {
             self.envelope_id(findings);
+            findings.extend(self.return_of_content());
         }
+    }
+
+    /// RET=HDRS is honoured, and what tells of no failure returns the header alone (RFC 3461 section 4.3, 6.2). RET=FULL
+    /// leaves the header alone to a relay that finds the mail too long, so that nothing can be held against it.
+    fn return_of_content(&self) -> Option<Finding> {
+        let failed = self.notification.recipients.iter().any(|recipient| recipient.action == "failed");
+        let headers_only = self.parameter("RET").is_some_and(|ret| ret.eq_ignore_ascii_case("HDRS"));
+        if !self.notification.returns_body || failed && !headers_only {
+            return None;
+        }
+        let (clause, why) = if failed {
+            ("RFC 3461 section 4.3", "returns the body, and the sender had asked with RET=HDRS")
+        } else {
+            ("RFC 3461 section 6.2", "returns the body, and tells of no failure")
+        };
+        let it = "returns the header alone where no more is asked for";
+        Some(self.finding(Severity::Deviates, "RET", it, clause, why))
+    }
+
+    /// The value of a parameter of MAIL as the mail that it is about was submitted.
+    fn parameter(&self, name: &str) -> Option<&str> {
+        let place = self.about()?.place?;
+        let given = &self.record.sessions[place.session].transactions[place.transaction].parameters;
+        given
+            .iter()
+            .find_map(|p| p.split_once('=').filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, v)| v))
     }
 
     /// RFC 3461 section 6.3 (a): the ENVID that was given, decoded; none where none was.
     fn envelope_id(&self, findings: &mut Vec<Finding>) {
-        let Some(place) = self.about().and_then(|about| about.place) else { return };
-        let parameters = &self.record.sessions[place.session].transactions[place.transaction].parameters;
-        let given = parameters.iter().find_map(|p| {
-            let (key, value) = p.split_once('=')?;
-            key.eq_ignore_ascii_case("ENVID").then(|| from_xtext(value).trim().to_owned())
-        });
+        let given = self.parameter("ENVID").map(|id| from_xtext(id).trim().to_owned());
         let fields = &self.notification.message_fields;
         let told = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("Original-Envelope-Id"));
         let told = told.map(|(_, value)| value.trim().to_owned());

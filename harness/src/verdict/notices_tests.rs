@@ -116,3 +116,30 @@ fn after_a_refusal_it_says_who_refused_and_how() {
         Remote-MTA: dns; mx.hub.example\r\nDiagnostic-Code: smtp; 550 no\r\n";
     assert_innocent(&refused().notified(1, minutes(1), &notice_with("note-1", fields)).record());
 }
+
+#[test]
+fn no_more_of_the_mail_comes_back_than_was_asked_for() {
+    let sent = |ret: &'static [&str]| {
+        let talk = Talk::client("sender", 1, minutes(0)).hello(&["DSN"]).mail(ALICE, ret, "250 OK");
+        let talk =
+            talk.rcpt(BOB, &["NOTIFY=SUCCESS,FAILURE"], "250 OK").data(&content("note-1"), "250 OK").quit();
+        Run::new().sent_by("note", ALICE, &[(BOB, &["NOTIFY=SUCCESS,FAILURE"])], talk, content("note-1"))
+    };
+    let whole = failed();
+    let header =
+        whole.replace("message/rfc822", "text/rfc822-headers").replace("Hello.\r\nToken: note-1\r\n", "");
+    let empty = whole.replace("Hello.\r\nToken: note-1\r\n", "");
+    let told = |ret: &'static [&str], notice: &str| {
+        rules(&sent(ret).notified(1, minutes(1), notice.as_bytes()).record())
+    };
+    let innocent = Vec::<String>::new();
+    assert_eq!(told(&["RET=hdrs"], &whole), ["notification: RET"]);
+    assert_eq!(told(&["RET=hdrs"], &header), innocent);
+    assert_eq!(told(&["RET=hdrs"], &empty), innocent);
+    assert_eq!(told(&["RET=FULL"], &whole), innocent);
+    assert_eq!(told(&["RET=FULL"], &header), innocent);
+    assert_eq!(told(&[], &whole), innocent);
+    let relayed = whole.replace("Action: failed\r\nStatus: 5.1.1", "Action: relayed\r\nStatus: 2.0.0");
+    let record = sent(&[]).notified(1, minutes(1), relayed.as_bytes()).record();
+    assert!(rules(&record).contains(&"notification: RET".to_owned()));
+}
