@@ -3,7 +3,9 @@
 use mock_servers::time::human;
 
 use super::page::{Page, and, quoted};
-use crate::scenario::{Content, Message, RelaySettings, Scenario, Step, Tls};
+use crate::scenario::{
+    Bdat, Canonicalization, Content, Inside, Message, Part, RelaySettings, Scenario, Step, Text, Tls,
+};
 
 /// How many recipients are named.
 const FEW: usize = 4;
@@ -85,21 +87,27 @@ fn message(message: &Message, page: &mut Page) {
     page.line(2, &format!("{}: from {from} to {to}{copies}{whose}.", message.name));
     let envelope = &message.envelope;
     let mut asked = Vec::new();
-    asked.extend(envelope.body_8bitmime.then(|| "BODY=8BITMIME".to_owned()));
+    asked.extend(envelope.body.map(|body| format!("BODY={}", body.word())));
+    asked.extend(envelope.smtputf8.then(|| "SMTPUTF8".to_owned()));
     asked.extend((!envelope.notify.is_empty()).then(|| format!("NOTIFY={}", envelope.notify.join(","))));
     asked.extend(envelope.ret.as_ref().map(|ret| format!("RET={ret}")));
     asked.extend(envelope.envid.as_ref().map(|id| format!("ENVID {id}")));
+    asked.extend(envelope.orcpt.as_ref().map(|(kind, address)| format!("ORCPT {kind};{address}")));
+    asked.extend(envelope.auth.as_ref().map(|auth| format!("AUTH {auth}")));
     asked.extend(envelope.size.map(|size| format!("SIZE={size}")));
     if !asked.is_empty() {
         page.line(4, &format!("Its envelope asks for {}.", and(&asked)));
+    }
+    match envelope.bdat {
+        None => {}
+        Some(Bdat::Whole) => page.line(4, "It is sent by BDAT, in one chunk."),
+        Some(Bdat::Chunks(size)) => page.line(4, &format!("It is sent by BDAT, in chunks of {size} octets.")),
     }
     let fields = fields(&message.headers);
     if !fields.is_empty() {
         page.line(4, &format!("Its header: {}.", fields.join("; ")));
     }
-    if let Some(told) = content(&message.content) {
-        page.line(4, &told);
-    }
+    content(&message.content, page);
 }
 
 /// An address; in quotes where its spaces would not be seen.
@@ -125,18 +133,52 @@ fn fields(headers: &[(String, Option<String>)]) -> Vec<String> {
     told.into_iter().map(shown).collect()
 }
 
-fn content(content: &Content) -> Option<String> {
-    if let Some(raw) = &content.raw {
-        return Some(format!("The whole message, as it stands: {}.", start(raw)));
+fn content(content: &Content, page: &mut Page) {
+    if let Some(whole) = content.raw.as_ref().or(content.file.as_ref()) {
+        return page.line(4, &format!("The whole message, as it stands: {}.", start(whole)));
     }
-    let text = content.text.as_ref()?;
-    let lines = if content.lines > 1 {
-        format!(", {} times, each on its own line", content.lines)
-    } else {
-        String::new()
-    };
-    let end = if content.no_final_newline { ", without a line end at the end" } else { "" };
-    Some(format!("Its text: {}{lines}{end}.", start(text.as_bytes())))
+    part(&content.body, "Its content", 4, page);
+    if content.no_final_newline {
+        page.line(4, "Its last line has no end.");
+    }
+    if let Some(canonicalization) = content.dkim {
+        let how = match canonicalization {
+            Canonicalization::Relaxed => "relaxed",
+            Canonicalization::Simple => "simple",
+        };
+        page.line(4, &format!("It is signed by the sender's domain (DKIM, {how})."));
+    }
+}
+
+/// A MIME entity and what is in it; nothing of a plain short line.
+fn part(part: &Part, what: &str, indent: usize, page: &mut Page) {
+    let mut about = Vec::new();
+    about.extend(part.kind.clone());
+    about.extend(part.charset.as_ref().map(|charset| format!("in {charset}")));
+    about.extend(part.encoding.map(|encoding| encoding.word().to_owned()));
+    about.extend(part.name.as_ref().map(|name| format!("named {name:?}")));
+    about.extend(fields(&part.headers));
+    let about = if about.is_empty() { String::new() } else { format!(" ({})", about.join(", ")) };
+    match &part.inside {
+        Inside::Text(Text { text: None, lines: 0 | 1, width: None }) if about.is_empty() => {}
+        Inside::Text(Text { text, lines, width }) => {
+            let text = text.as_ref().map_or_else(|| "a short line".to_owned(), |text| start(text.as_bytes()));
+            let lines = if *lines > 1 {
+                format!(", {lines} times, each on a line of its own")
+            } else {
+                String::new()
+            };
+            let width = width.map_or_else(String::new, |width| format!(", each line {width} octets wide"));
+            page.line(indent, &format!("{what}{about}: {text}{lines}{width}."));
+        }
+        Inside::Octets(octets) => page.line(indent, &format!("{what}{about}: {}.", start(octets))),
+        Inside::Parts(parts) => {
+            page.line(indent, &format!("{what}{about}, of {} parts:", parts.len()));
+            for (n, inner) in parts.iter().enumerate() {
+                self::part(inner, &format!("Part {}", n + 1), indent + 2, page);
+            }
+        }
+    }
 }
 
 /// The beginning of a long text.

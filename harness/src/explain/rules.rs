@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mock_servers::script::{
-    Action, Certificate, Condition, MeansFor, On, Range, ReplyText, Rule, TlsAction, TlsFault,
+    Action, Certificate, Condition, HeaderChanges, MeansFor, On, Range, ReplyText, Rule, TlsAction, TlsFault,
 };
 use mock_servers::time::human;
 
@@ -115,6 +115,8 @@ fn action(action: &Action) -> String {
         }
         Action::Pace(size) => format!("cuts what it sends into segments of {size} octets"),
         Action::Tls(action) => tls(action),
+        Action::Rewrite(line) => format!("understands {line:?} in its place"),
+        Action::Forward(changes) => format!("submits the mail to the relay once more{}", header(changes)),
         Action::Take(true) => "keeps the mail".to_owned(),
         Action::Take(false) => "does not keep the mail".to_owned(),
         Action::CloseFin => "closes".to_owned(),
@@ -122,6 +124,13 @@ fn action(action: &Action) -> String {
         Action::CloseReset { at_once: true } => "resets the connection at once".to_owned(),
         Action::Stall => "says and reads nothing more".to_owned(),
     }
+}
+
+fn header(changes: &HeaderChanges) -> String {
+    let mut told = Vec::new();
+    told.extend(changes.drop.iter().map(|name| format!("without {name}")));
+    told.extend(changes.set.iter().map(|(name, value)| format!("with {name}: {value}")));
+    if told.is_empty() { String::new() } else { format!(", {}", and(&told)) }
 }
 
 fn tls(action: &TlsAction) -> String {

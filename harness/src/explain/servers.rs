@@ -6,7 +6,7 @@ use mock_servers::transcript::Side;
 
 use super::page::{Page, and, quoted};
 use super::rules;
-use crate::scenario::{DnsEntry, DnsFault, Reach, Scenario, Server};
+use crate::scenario::{DnsEntry, DnsFault, DnsRecords, DnsTlsa, Reach, Scenario, Server};
 
 pub(super) fn tell(scenario: &Scenario, page: &mut Page) {
     page.heading("Who is there");
@@ -120,7 +120,8 @@ fn lines(list: &[Line], own: &str, other: &str, indent: usize, page: &mut Page) 
 
 fn name(entry: &DnsEntry) -> &str {
     match entry {
-        DnsEntry::Records { name, .. } | DnsEntry::Fault { name, .. } => name,
+        DnsEntry::Records(records) => &records.name,
+        DnsEntry::Fault { name, .. } => name,
         DnsEntry::Until { first, .. } => name(first),
     }
 }
@@ -131,15 +132,37 @@ fn answers(entry: &DnsEntry) -> String {
         DnsEntry::Until { until, first, then } => {
             format!("{}; from {} on {}", answers(first), human(*until), answers(then))
         }
-        DnsEntry::Records { mx, a, aaaa, txt, cname, faults, .. } => {
+        DnsEntry::Records(records) => {
+            let DnsRecords { mx, a, aaaa, txt, cname, ptr, tlsa, faults, .. } = &**records;
             let mut told = Vec::new();
             told.extend(mx.iter().flatten().map(|(preference, host)| format!("MX {preference} {host}")));
             told.extend(a.iter().flatten().map(|host| format!("A {host}")));
             told.extend(aaaa.iter().flatten().map(|host| format!("AAAA {host}")));
             told.extend(txt.iter().flatten().map(|text| format!("TXT {text:?}")));
             told.extend(cname.iter().map(|host| format!("CNAME {host}")));
+            told.extend(ptr.iter().flatten().map(|host| format!("PTR {host}")));
+            told.extend(tlsa.iter().flatten().map(|record| format!("TLSA {}", association(record))));
             told.extend(faults.iter().map(|(kind, how)| format!("{kind}: {}", fault(*how))));
+            told.extend(records.ttl.map(|ttl| format!("to be kept for {}", human(ttl))));
+            told.extend(
+                records
+                    .secure
+                    .map(|secure| if secure { "validated (AD)" } else { "not validated" }.to_owned()),
+            );
+            told.extend(records.truncated.then(|| "cut short over UDP (TC)".to_owned()));
+            told.extend(records.tcp_refused.then(|| "refused over TCP".to_owned()));
             if told.is_empty() { "no records".to_owned() } else { told.join(", ") }
+        }
+    }
+}
+
+fn association(record: &DnsTlsa) -> String {
+    match record {
+        DnsTlsa::Good { server } => format!("of the key of {server}"),
+        DnsTlsa::Wrong => "of a key that nobody has".to_owned(),
+        DnsTlsa::Given { usage, selector, matching, data } => {
+            let hex: String = data.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("{usage} {selector} {matching} {hex}")
         }
     }
 }
@@ -149,7 +172,10 @@ fn fault(fault: DnsFault) -> &'static str {
         DnsFault::NxDomain => "does not exist (NXDOMAIN)",
         DnsFault::Servfail => "SERVFAIL",
         DnsFault::Refused => "REFUSED",
+        DnsFault::NotImplemented => "NOTIMP",
         DnsFault::Timeout => "no answer",
+        DnsFault::Garbage => "an answer that is none",
+        DnsFault::WrongId => "an answer with another id",
         DnsFault::Empty => "no records",
     }
 }

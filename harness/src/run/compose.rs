@@ -92,11 +92,7 @@ fn address(path: &str) -> String {
 pub(super) fn sender_parameters(message: &Message) -> Vec<String> {
     let Envelope { body, smtputf8, ret, envid, auth, size, .. } = &message.envelope;
     let mut parameters = Vec::new();
-    parameters.extend(body.map(|body| match body {
-        Body::SevenBit => "BODY=7BIT".to_owned(),
-        Body::EightBitMime => "BODY=8BITMIME".to_owned(),
-        Body::BinaryMime => "BODY=BINARYMIME".to_owned(),
-    }));
+    parameters.extend(body.map(|body| format!("BODY={}", body.word())));
     parameters.extend(smtputf8.then(|| "SMTPUTF8".to_owned()));
     parameters.extend(size.map(|size| format!("SIZE={size}")));
     parameters.extend(ret.as_ref().map(|ret| format!("RET={ret}")));

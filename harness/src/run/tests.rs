@@ -9,10 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::execute::run_with;
 use super::{Cancel, RunError, RunOptions, run};
 use crate::lab::Factory;
-use crate::record::{Accepted, Ending, LogLine, QueueEntry, Record, Role};
-use crate::relay::{BoxFuture, Clock, Driver, Fault, Network, Settings, StartError, Unsupported};
 use crate::record::{Accepted, Ending, LogLine, QueueEntry, Record, Role, dkim};
-use crate::relay::{BoxFuture, Clock, Driver, Network, Settings, StartError};
+use crate::relay::{BoxFuture, Clock, Driver, Fault, Network, Settings, StartError, Unsupported};
 use crate::scenario::{self, Scenario};
 
 const ONE_NOTE: &str = "
@@ -390,6 +388,8 @@ expect:
     assert_eq!(forwarded.len(), 1);
     assert!(forwarded[0].at.since_start() >= Duration::from_mins(30), "{:?}", forwarded[0].at);
     assert_eq!(record.deliveries.len(), 2);
+}
+
 /// What the submitting client said of content, and what a server got, for `content:` like this.
 fn sent_and_got(content: &str) -> (Vec<u8>, Vec<u8>) {
     let record = reference(&format!(

@@ -234,6 +234,17 @@ pub enum Body {
     BinaryMime,
 }
 
+impl Body {
+    /// The value of `BODY=`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::SevenBit => "7BIT",
+            Self::EightBitMime => "8BITMIME",
+            Self::BinaryMime => "BINARYMIME",
+        }
+    }
+}
+
 /// How content is cut for BDAT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bdat {

@@ -65,7 +65,10 @@ pub(super) struct Taken<'a> {
 
 /// The same envelope, the same content but for its header.
 pub(super) fn forwarded(taken: Taken<'_>, changes: &HeaderChanges) -> Forwarded {
-    let binary = |parameter: &String| parameter.eq_ignore_ascii_case("BODY=BINARYMIME");
+    let asks = |parameter: &str| taken.from_parameters.iter().any(|one| one.eq_ignore_ascii_case(parameter));
+    let (binary, utf8) = (asks("BODY=BINARYMIME"), asks("SMTPUTF8"));
+    // Left out, either would make another message of it.
+    let needs = [(binary, "BINARYMIME"), (utf8, "SMTPUTF8")];
     // The size is another one now, and who submitted the mail to the server (AUTH=) is not for it to say.
     let goes_on = |parameter: &&String| {
         let name = parameter.split('=').next().unwrap_or_default();
@@ -82,7 +85,12 @@ pub(super) fn forwarded(taken: Taken<'_>, changes: &HeaderChanges) -> Forwarded 
             recipients: taken.recipients,
             content,
             raw: false,
-            by: if taken.from_parameters.iter().any(binary) { By::Bdat } else { By::Data },
+            by: if binary { By::Bdat { chunk: None } } else { By::Data },
+            needs: needs
+                .into_iter()
+                .filter(|(asked, _)| *asked)
+                .map(|(_, keyword)| keyword.to_owned())
+                .collect(),
         },
     }
 }
