@@ -43,6 +43,9 @@ pub struct Config {
     pub size_limit: Option<u64>,
     /// Whether one session carries several messages to the same host.
     pub reuse: bool,
+    /// Whether mail goes by BDAT (RFC 3030) to hosts that offer CHUNKING. Binary mail does in any case, for DATA cannot carry
+    /// it.
+    pub chunking: bool,
     /// How long to wait for each kind of reply.
     pub timeouts: Timeouts,
     /// Historic behaviour; all off in the reference relay.
@@ -114,6 +117,8 @@ pub enum Mechanism {
     Plain,
     /// The old two-challenge LOGIN; no RFC, but what many smart hosts want.
     Login,
+    /// RFC 2195: the password itself does not go over the wire.
+    CramMd5,
 }
 
 /// A certificate and its key.
@@ -142,6 +147,9 @@ pub enum TlsPolicy {
     Opportunistic,
     /// Always, with a certificate that is valid for the host's name; the mail waits otherwise.
     Required,
+    /// By TLSA records, where DNS vouches for them: always, with the certificate that they stand for, or the mail waits
+    /// (RFC 7672). Elsewhere as [`TlsPolicy::Opportunistic`]. The resolver's AD bit is trusted, and so is the way to it.
+    Dane,
 }
 
 /// How long mail is kept and how often it is tried.

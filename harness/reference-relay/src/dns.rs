@@ -34,6 +34,52 @@ pub struct Exchanger {
     pub host: String,
 }
 
+/// The hosts that take mail for a domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exchangers {
+    /// The most preferred first.
+    pub hosts: Vec<Exchanger>,
+    /// Whether there are MX records; without, the domain is its own exchanger.
+    pub explicit: bool,
+    /// Whether DNS vouches for all of it (the AD bit, RFC 4035 section 3.2.3).
+    pub secure: bool,
+    /// The domain, or what it is an alias of.
+    pub canonical: String,
+}
+
+/// Where a host is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addresses {
+    /// AAAA before A, each kind in the server's order.
+    pub addresses: Vec<IpAddr>,
+    /// Whether DNS vouches for all of them, and for the aliases on the way.
+    pub secure: bool,
+    /// The host, or what it is an alias of.
+    pub canonical: String,
+}
+
+/// The data of a TLSA record (RFC 6698 section 2.1), as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tlsa {
+    /// Certificate usage.
+    pub usage: u8,
+    /// Selector.
+    pub selector: u8,
+    /// Matching type.
+    pub matching: u8,
+    /// Certificate association data.
+    pub data: Vec<u8>,
+}
+
+/// The records of one type, and what is known of them.
+struct Answer {
+    /// The name at the end of all aliases: it owns the records, or would.
+    name: Name,
+    records: Vec<RData>,
+    /// Every reply on the way had the AD bit.
+    secure: bool,
+}
+
 /// Why there is no answer that mail could be sent by.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DnsError {
@@ -78,10 +124,12 @@ impl Resolver {
     /// [`Resolver::addresses`] then shows whether it is any good. Equal preferences come in the order of their names:
     /// the section wants them in random order, to spread load; a relay in a harness stays the same on purpose.
     /// Whether any of the hosts has an address, and whether one of them is the relay itself, is for the caller to see.
-    pub async fn exchangers(&self, domain: &str) -> Result<Vec<Exchanger>, DnsError> {
-        let (name, records) = self.find(domain, RecordType::MX).await?;
+    pub async fn exchangers(&self, domain: &str) -> Result<Exchangers, DnsError> {
+        let Answer { name, records, secure } = self.find(domain, RecordType::MX).await?;
+        let canonical = host(&name);
         if records.is_empty() {
-            return Ok(vec![Exchanger { preference: 0, host: host(&name) }]);
+            let hosts = vec![Exchanger { preference: 0, host: canonical.clone() }];
+            return Ok(Exchangers { hosts, explicit: false, secure, canonical });
         }
         let mut exchangers: Vec<Exchanger> = records
             .iter()
@@ -97,33 +145,86 @@ impl Resolver {
             return Err(DnsError::NoMail);
         }
         exchangers.sort_by(|a, b| (a.preference, &a.host).cmp(&(b.preference, &b.host)));
-        Ok(exchangers)
+        Ok(Exchangers { hosts: exchangers, explicit: true, secure, canonical })
     }
 
     /// A host's addresses, AAAA before A, each kind in the server's order. RFC 5321 section 5.2 leaves the choice
     /// between the two free. If one kind cannot be had, the other will do.
     ///
     /// An alias is followed, though an exchanger may be none (RFC 2181 section 10.3, RFC 5321 section 5.1).
-    pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, DnsError> {
+    pub async fn addresses(&self, name: &str) -> Result<Addresses, DnsError> {
         let mut addresses = Vec::new();
+        let (mut all_secure, mut canonical) = (true, String::new());
         let mut trouble = DnsError::NoAddress;
         for kind in [RecordType::AAAA, RecordType::A] {
-            match self.find(host, kind).await {
-                Ok((_, records)) => addresses.extend(records.iter().filter_map(RData::ip_addr)),
+            match self.find(name, kind).await {
+                Ok(Answer { records, .. }) if records.is_empty() => {}
+                Ok(Answer { name, records, secure }) => {
+                    addresses.extend(records.iter().filter_map(RData::ip_addr));
+                    all_secure &= secure;
+                    canonical = host(&name);
+                }
                 // holds for all types (RFC 8020 section 2)
                 Err(DnsError::NoSuchDomain) => return Err(DnsError::NoSuchDomain),
                 Err(e) => trouble = e,
             }
         }
-        if addresses.is_empty() { Err(trouble) } else { Ok(addresses) }
+        if addresses.is_empty() {
+            return Err(trouble);
+        }
+        Ok(Addresses { addresses, secure: all_secure, canonical })
     }
 
-    /// The records of one type, and the name at the end of all aliases that owns them, or would.
-    async fn find(&self, domain: &str, kind: RecordType) -> Result<(Name, Vec<RData>), DnsError> {
+    /// The TLSA records of a host that listens at `port`, if DNS vouches for them, and their base domain (RFC 7672 sections
+    /// 2.2.2 and 2.2.3). `None`: there are none, and DANE does not apply. Every error is one that the host is not to be
+    /// spoken to for (section 2.1.2).
+    pub async fn tlsa(
+        &self,
+        name: &str,
+        port: u16,
+        found: &Addresses,
+    ) -> Result<Option<(String, Vec<Tlsa>)>, DnsError> {
+        let original = host(&parse(name)?);
+        let is_alias = original != found.canonical;
+        let mut candidates = Vec::new();
+        if found.secure && is_alias {
+            candidates.push(found.canonical.clone());
+        }
+        if found.secure || (is_alias && self.is_secure_alias(&original).await?) {
+            candidates.push(original);
+        }
+        for base in candidates {
+            let answer = match self.find(&format!("_{port}._tcp.{base}"), RecordType::TLSA).await {
+                Ok(answer) => answer,
+                // That it is not there is an answer, and no error (section 2.1.1).
+                Err(DnsError::NoSuchDomain) => continue,
+                Err(error) => return Err(error),
+            };
+            if answer.secure && !answer.records.is_empty() {
+                return Ok(Some((base, answer.records.iter().filter_map(tlsa).collect())));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether DNS vouches for the alias itself, wherever it leads (section 2.1.3: that takes a question of its own).
+    async fn is_secure_alias(&self, name: &str) -> Result<bool, DnsError> {
+        let reply = self.ask(&parse(name)?, RecordType::CNAME).await?;
+        match reply.metadata.response_code {
+            ResponseCode::NoError | ResponseCode::NXDomain => Ok(reply.metadata.authentic_data),
+            code => Err(DnsError::Temporary(format!("the DNS server answers \"{code}\" to CNAME {name}"))),
+        }
+    }
+
+    /// The records of one type, behind all aliases.
+    async fn find(&self, domain: &str, kind: RecordType) -> Result<Answer, DnsError> {
         let mut name = parse(domain)?;
+        let mut secure = true;
         let mut aliases = 0;
         loop {
             let reply = self.ask(&name, kind).await?;
+            // RFC 7672 section 2.1.3: one alias that nobody vouches for, and nothing after it counts as secure.
+            secure &= reply.metadata.authentic_data;
             let asked = name.clone();
             // RFC 1034 section 4.3.2: a server puts as much of the chain into its answer as it knows
             while let Some(target) = alias(&reply, &name) {
@@ -151,7 +252,7 @@ impl Resolver {
                 .map(|record| record.data)
                 .collect();
             if !records.is_empty() || name == asked {
-                return Ok((name, records));
+                return Ok(Answer { name, records, secure });
             }
         }
     }
@@ -192,6 +293,8 @@ impl Resolver {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let mut message = Message::new(id, MessageType::Query, OpCode::Query);
         message.metadata.recursion_desired = true;
+        // RFC 6840 section 5.7 (from memory): whoever sets AD understands it in the answer.
+        message.metadata.authentic_data = true;
         message.add_query(Query::query(name.clone(), kind));
         message
     }
@@ -261,6 +364,16 @@ fn alias(reply: &Message, name: &Name) -> Option<Name> {
     reply.answers.iter().find_map(|record| match &record.data {
         RData::CNAME(target) if record.name == *name => Some(target.0.clone()),
         _ => None,
+    })
+}
+
+fn tlsa(record: &RData) -> Option<Tlsa> {
+    let RData::TLSA(tlsa) = record else { return None };
+    Some(Tlsa {
+        usage: tlsa.cert_usage.into(),
+        selector: tlsa.selector.into(),
+        matching: tlsa.matching.into(),
+        data: tlsa.cert_data.clone(),
     })
 }
 

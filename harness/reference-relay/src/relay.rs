@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::Config;
+use crate::delivery::Memory;
 use crate::dns::Resolver;
 use crate::environment::{Clock, Network};
 use crate::log::{Log, LogLine};
@@ -65,6 +66,7 @@ pub(crate) struct Context {
     pub(crate) log: Arc<Log>,
     pub(crate) queue: Queue,
     pub(crate) lanes: Lanes,
+    pub(crate) memory: Memory,
     pub(crate) tasks: Arc<Tasks>,
     stopping: watch::Receiver<bool>,
 }
@@ -103,6 +105,7 @@ impl Relay {
             log,
             queue,
             lanes: Lanes::default(),
+            memory: Memory::default(),
             tasks,
             stopping,
         });

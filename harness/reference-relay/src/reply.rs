@@ -52,6 +52,11 @@ impl ReplyReader {
         std::mem::take(&mut self.octets)
     }
 
+    /// Whether the octets that wait begin so.
+    pub(crate) fn begins_with(&self, octets: &[u8]) -> bool {
+        self.octets.starts_with(octets)
+    }
+
     /// True when octets have arrived that belong to no reply yet read.
     pub(crate) fn has_leftovers(&self) -> bool {
         !self.octets.is_empty() || self.code.is_some()

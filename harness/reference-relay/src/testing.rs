@@ -45,6 +45,7 @@ pub(crate) fn config() -> Config {
         queue: Queue::default(),
         size_limit: Some(1_000_000),
         reuse: true,
+        chunking: true,
         timeouts: Timeouts::default(),
         vintage: Vintage::default(),
     }

@@ -1,4 +1,6 @@
-//! STARTTLS (RFC 3207): as a client, with two ways of looking at a certificate, and as a server.
+//! STARTTLS (RFC 3207): as a client, with three ways of looking at a certificate, and as a server.
+
+mod dane;
 
 use std::sync::Arc;
 
@@ -13,6 +15,8 @@ use tokio_rustls::rustls::{
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+pub(crate) use dane::{Association, Dane};
+
 use crate::config::Certificate;
 use crate::environment::Clock;
 
@@ -23,6 +27,8 @@ pub(crate) struct Tls {
     pub(crate) opportunistic: TlsConnector,
     /// The certificate must be valid for the host's name, now, and come from one of the configured roots.
     pub(crate) verified: TlsConnector,
+    provider: Arc<CryptoProvider>,
+    time: Arc<dyn TimeProvider>,
 }
 
 /// What is wrong with the configured roots.
@@ -83,7 +89,28 @@ impl Tls {
         Ok(Self {
             opportunistic: TlsConnector::from(Arc::new(opportunistic)),
             verified: TlsConnector::from(Arc::new(verified)),
+            provider,
+            time,
         })
+    }
+
+    /// The certificate must be the one that the host's TLSA records stand for; any will do if none of them can be used
+    /// (RFC 7672 section 2.2).
+    ///
+    /// # Errors
+    /// When the library cannot be set up so.
+    pub(crate) fn dane(&self, dane: &Dane) -> Result<TlsConnector, Error> {
+        if dane.records.is_empty() {
+            return Ok(self.opportunistic.clone());
+        }
+        let verifier = dane::Verifier { dane: dane.clone(), provider: self.provider.clone() };
+        let mut config = ClientConfig::builder_with_details(self.provider.clone(), self.time.clone())
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth();
+        config.resumption = Resumption::disabled();
+        Ok(TlsConnector::from(Arc::new(config)))
     }
 }
 

@@ -213,9 +213,7 @@ fn configure(settings: &Settings, vintage: Vintage) -> Result<Config, Unsupporte
             Tls::Off => TlsPolicy::Off,
             Tls::Opportunistic => TlsPolicy::Opportunistic,
             Tls::Required => TlsPolicy::Required,
-            Tls::Dane => {
-                return Err(Unsupported("the embedded relay does not do DANE (RFC 7672)".to_owned()));
-            }
+            Tls::Dane => TlsPolicy::Dane,
         },
         certificate: settings
             .certificate
@@ -230,6 +228,7 @@ fn configure(settings: &Settings, vintage: Vintage) -> Result<Config, Unsupporte
         },
         size_limit: settings.size_limit,
         reuse: settings.reuse.unwrap_or(true),
+        chunking: true,
         timeouts: Timeouts {
             greeting: settings.greeting_timeout.unwrap_or(timeouts.greeting),
             command: settings.command_timeout.unwrap_or(timeouts.command),
@@ -242,7 +241,7 @@ fn configure(settings: &Settings, vintage: Vintage) -> Result<Config, Unsupporte
 
 fn auth(settings: &super::AuthSettings) -> Result<Auth, Unsupported> {
     let mechanisms = if settings.mechanisms.is_empty() {
-        vec![Mechanism::Plain, Mechanism::Login]
+        vec![Mechanism::CramMd5, Mechanism::Plain, Mechanism::Login]
     } else {
         settings
             .mechanisms
@@ -250,6 +249,7 @@ fn auth(settings: &super::AuthSettings) -> Result<Auth, Unsupported> {
             .map(|name| match name.to_ascii_uppercase().as_str() {
                 "PLAIN" => Ok(Mechanism::Plain),
                 "LOGIN" => Ok(Mechanism::Login),
+                "CRAM-MD5" => Ok(Mechanism::CramMd5),
                 other => Err(Unsupported(format!("the embedded relay does not speak AUTH {other}"))),
             })
             .collect::<Result<_, _>>()?

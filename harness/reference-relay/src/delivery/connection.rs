@@ -44,6 +44,12 @@ pub(super) enum Broken {
     Closed,
     #[error("there was no answer in time")]
     TimedOut,
+    /// Which reply is to which command can no longer be told.
+    #[error("it said more than it was asked")]
+    OutOfStep,
+    /// Challenge after challenge, even when told that this is over.
+    #[error("its challenges do not end")]
+    Endless,
     #[error("{0}")]
     Garbled(#[from] BadReply),
 }
@@ -248,6 +254,33 @@ impl Connection {
     /// Octets that nobody asked for.
     pub(super) fn has_leftovers(&self) -> bool {
         self.replies.has_leftovers()
+    }
+
+    /// An error if the peer has said more than it was asked: its next reply would be taken for that to another command. 421 may
+    /// come at any time (RFC 5321 section 3.8). The connection is of no use then, and a QUIT might be anything.
+    pub(super) fn in_step(&mut self) -> Result<(), Broken> {
+        if !self.replies.has_leftovers() || self.replies.begins_with(b"421") {
+            return Ok(());
+        }
+        self.over = true;
+        Err(Broken::OutOfStep)
+    }
+
+    /// Whether the peer has spoken unasked, or closed, while the connection was idle.
+    pub(super) async fn is_spoilt(&mut self) -> bool {
+        let heard = poll_fn(|cx| {
+            let mut octets = [0; 4096];
+            let mut buffer = ReadBuf::new(&mut octets);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => self.replies.push(buffer.filled()),
+                Poll::Ready(_) => self.ended = true,
+            }
+            Poll::Ready(())
+        });
+        heard.await;
+        self.over |= self.ended;
+        self.ended || self.replies.has_leftovers()
     }
 
     /// Begins TLS. Nothing read before it is kept (RFC 3207 section 4.2).

@@ -4,9 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::destination::{Destination, NamedHost};
 use super::problem;
-use crate::dns::Exchanger;
+use crate::config::TlsPolicy;
+use crate::dns::{Exchanger, Exchangers};
 use crate::envelope::Problem;
 use crate::relay::Context;
+use crate::tls::{Association, Dane};
 
 /// RFC 5321 section 4.5.4.2.
 const SMTP_PORT: u16 = 25;
@@ -17,13 +19,24 @@ pub(super) struct Host {
     pub(super) name: String,
     /// When it needs no looking up.
     address: Option<SocketAddr>,
+    /// Whether DNS, or the operator, vouches that this is the host for the mail.
+    secure: bool,
+    /// The other names that stand for it in a certificate (RFC 7672 section 3.2.2): the domain's.
+    domains: Vec<String>,
+}
+
+/// Where to reach a host, and what is known of its certificate.
+pub(super) struct Place {
+    pub(super) addresses: Vec<SocketAddr>,
+    /// Secure TLSA records, if there are any and they are to be heeded.
+    pub(super) dane: Option<Dane>,
 }
 
 /// The hosts of a destination, best first.
 pub(super) async fn of(context: &Context, destination: &Destination) -> Result<Vec<Host>, Problem> {
     let domain = match destination {
         Destination::Named { host: NamedHost::Name(name), .. } => {
-            return Ok(vec![Host { name: name.clone(), address: None }]);
+            return Ok(vec![Host { name: name.clone(), address: None, secure: true, domains: Vec::new() }]);
         }
         Destination::Named { host: NamedHost::Address(address), .. } => return Ok(vec![at(*address)]),
         // Kept, and not sent anywhere.
@@ -33,14 +46,22 @@ pub(super) async fn of(context: &Context, destination: &Destination) -> Result<V
     };
     let exchangers = context.resolver.exchangers(domain).await;
     let exchangers = exchangers.map_err(|error| problem::of_domain(context, domain, &error))?;
-    let better = better_than(exchangers, &context.config.hostname);
+    let Exchangers { hosts, explicit, secure, canonical } = exchangers;
+    let better = better_than(hosts, &context.config.hostname);
     if better.is_empty() {
         // Section 5.1: then the message must be returned; RFC 3463's X.4.6 is what happened.
         let explanation =
             format!("The mail for {domain} would come back here: this relay is its mail exchanger.");
         return Err(problem::own(context, "5.4.6", explanation));
     }
-    Ok(better.into_iter().map(|name| Host { name, address: None }).collect())
+    let mut domains = vec![domain.clone()];
+    domains.extend((canonical != *domain).then_some(canonical));
+    // RFC 7672 section 2.2.1: not for hosts that anybody may have put there. A domain without MX is its own host.
+    let secure = secure || !explicit;
+    Ok(better
+        .into_iter()
+        .map(|name| Host { name, address: None, secure, domains: domains.clone() })
+        .collect())
 }
 
 /// Section 5.1: the exchangers that are to be preferred to this relay, if it is one of them; all others would pass the
@@ -52,22 +73,38 @@ fn better_than(exchangers: Vec<Exchanger>, own_name: &str) -> Vec<String> {
     better.map(|exchanger| exchanger.host).collect()
 }
 
-/// The addresses of a host, in the order in which the resolver gives them.
-pub(super) async fn addresses(
+/// The addresses of a host, in the order in which the resolver gives them, and its TLSA records after them, as RFC 7672
+/// section 2.2.2 asks.
+pub(super) async fn place(
     context: &Context,
     destination: &Destination,
     host: &Host,
-) -> Result<Vec<SocketAddr>, Problem> {
+) -> Result<Place, Problem> {
     if let Some(address) = host.address {
-        return Ok(vec![address]);
+        return Ok(Place { addresses: vec![address], dane: None });
     }
-    match context.resolver.addresses(&host.name).await {
-        Ok(addresses) => Ok(addresses.into_iter().map(|ip| SocketAddr::new(ip, SMTP_PORT)).collect()),
+    let found = match context.resolver.addresses(&host.name).await {
+        Ok(found) => found,
         Err(error) if matches!(destination, Destination::Named { .. }) => {
-            Err(problem::of_named_host(context, &host.name, &error))
+            return Err(problem::of_named_host(context, &host.name, &error));
         }
-        Err(error) => Err(problem::of_exchanger(context, &host.name, &error)),
+        Err(error) => return Err(problem::of_exchanger(context, &host.name, &error)),
+    };
+    let mut dane = None;
+    if context.config.tls == TlsPolicy::Dane && host.secure {
+        let records = context.resolver.tlsa(&host.name, SMTP_PORT, &found).await;
+        let records = records.map_err(|error| problem::of_tlsa(context, &host.name, &error))?;
+        dane = records.map(|(base, records)| {
+            let others = host.domains.iter().filter(|&domain| *domain != base).cloned();
+            let names = std::iter::once(base.clone()).chain(others).collect();
+            let usable = |record: &crate::dns::Tlsa| {
+                Association::usable(record.usage, record.selector, record.matching, &record.data)
+            };
+            Dane { records: records.iter().filter_map(usable).collect(), names }
+        });
     }
+    let addresses = found.addresses.into_iter().map(|ip| SocketAddr::new(ip, SMTP_PORT)).collect();
+    Ok(Place { addresses, dane })
 }
 
 fn at(address: SocketAddr) -> Host {
@@ -75,7 +112,7 @@ fn at(address: SocketAddr) -> Host {
         IpAddr::V4(ip) => format!("[{ip}]"),
         IpAddr::V6(ip) => format!("[IPv6:{ip}]"),
     };
-    Host { name, address: Some(address) }
+    Host { name, address: Some(address), secure: false, domains: Vec::new() }
 }
 
 #[cfg(test)]

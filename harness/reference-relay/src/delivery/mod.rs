@@ -8,8 +8,10 @@
 
 mod auth;
 mod connection;
+mod content;
 mod destination;
 mod hosts;
+mod memory;
 mod problem;
 mod session;
 mod transaction;
@@ -20,11 +22,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub(crate) use destination::Destination;
+pub(crate) use memory::Memory;
 pub(crate) use session::Session;
 
 use crate::envelope::{Envelope, Problem};
 use crate::queue::{Job, Outcome};
 use crate::relay::Context;
+use hosts::Place;
 use transaction::{Done, Fate, Verdict};
 
 /// Tries a job on every host of its next hop, the open `session` first, until nothing is left to try. Outcomes go to the
@@ -115,8 +119,8 @@ impl<'a> Walk<'a> {
             }
         };
         for host in hosts {
-            let addresses = match hosts::addresses(self.context, destination, &host).await {
-                Ok(addresses) => addresses,
+            let Place { addresses, dane } = match hosts::place(self.context, destination, &host).await {
+                Ok(place) => place,
                 Err(problem) => {
                     self.note("none", &problem);
                     continue;
@@ -129,7 +133,8 @@ impl<'a> Walk<'a> {
                 self.asked.push(address);
                 // Again only after a session that has delivered something, and so not for ever.
                 loop {
-                    let session = match Session::open(self.context, destination, &host.name, address).await {
+                    let opened = Session::open(self.context, destination, &host.name, address, dane.as_ref());
+                    let session = match opened.await {
                         Ok(session) => self.transact(content, session).await,
                         Err(problem) => {
                             self.note(&session::relay_name(&host.name, address), &problem);
@@ -157,16 +162,20 @@ impl<'a> Walk<'a> {
         let relay = session::relay_name(session.host(), session.address());
         let mut asked = std::mem::take(&mut self.pending);
         loop {
+            // What the host has no room for follows in the next transaction.
+            let rest = asked.split_off(session.most_recipients().min(asked.len()));
             let Done { verdicts, fate } =
                 transaction::run(&mut session, &self.job.envelope, content, &asked).await;
             let mut settled = Vec::new();
             let mut left_over = Vec::new();
+            let mut last_problem = None;
             for (index, verdict) in verdicts {
                 match verdict {
                     Verdict::Settled(outcome) => settled.push((index, outcome)),
                     // It is the session's fault.
                     Verdict::PutOff(_) if fate == Fate::Stale => self.pending.push(index),
                     Verdict::PutOff(problem) => {
+                        last_problem = Some(problem.clone());
                         self.blame(index, &relay, problem);
                         self.pending.push(index);
                     }
@@ -178,14 +187,27 @@ impl<'a> Walk<'a> {
             }
             let delivered = settled.iter().any(|(_, outcome)| matches!(outcome, Outcome::Delivered { .. }));
             self.context.queue.settle(self.job, &relay, settled);
+            if fate == Fate::Open && !rest.is_empty() {
+                // With each transaction there are fewer.
+                self.pending.extend(if delivered { Vec::new() } else { std::mem::take(&mut left_over) });
+                asked = left_over.into_iter().chain(rest).collect();
+                continue;
+            }
             if fate == Fate::Open && delivered && !left_over.is_empty() {
                 asked = left_over;
                 continue;
             }
+            if let Some(problem) = last_problem {
+                // They were not asked about: what ended the session is what they wait for.
+                rest.iter().for_each(|&index| self.blame(index, &relay, problem.clone()));
+            }
+            // The host has closed, and was willing until then.
+            let willing = fate == Fate::Closed && delivered && !rest.is_empty();
             self.pending.extend(left_over);
+            self.pending.extend(rest);
             self.pending.sort_unstable();
             self.in_doubt |= fate == Fate::InDoubt;
-            self.stale = fate == Fate::Stale;
+            self.stale = fate == Fate::Stale || willing;
             return matches!(fate, Fate::Open | Fate::Stale).then_some(session);
         }
     }

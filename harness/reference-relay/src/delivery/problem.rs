@@ -43,12 +43,14 @@ pub(super) fn broken(context: &Context, host: &str, broken: &Broken, when: &str)
     let status = match broken {
         Broken::Connect(_) => "4.4.1",
         Broken::Closed | Broken::TimedOut => "4.4.2",
-        Broken::Garbled(_) => "4.5.0",
+        Broken::Garbled(_) | Broken::OutOfStep | Broken::Endless => "4.5.0",
     };
     let explanation = match broken {
         Broken::Connect(why) => format!("{host} could not be reached: {why}."),
         Broken::Closed => format!("{host} closed the connection {when}."),
         Broken::TimedOut => format!("{host} did not answer in time {when}."),
+        Broken::OutOfStep => format!("{host} said more than it was asked {when}."),
+        Broken::Endless => format!("{host} did not stop asking {when}."),
         Broken::Garbled(why) => format!("{host} did not speak SMTP {when}: {why}."),
     };
     Problem { host: Some(host.to_owned()), ..own(context, status, explanation) }
@@ -80,6 +82,12 @@ pub(super) fn of_exchanger(context: &Context, host: &str, error: &DnsError) -> P
         host: Some(host.to_owned()),
         ..own(context, status, format!("The mail exchanger {host} has no known address: {error}."))
     }
+}
+
+/// What DNS said instead of a host's TLSA records. RFC 7672 section 2.1.2: the host is as good as unreachable.
+pub(super) fn of_tlsa(context: &Context, host: &str, error: &DnsError) -> Problem {
+    let explanation = format!("The TLSA records of {host} could not be looked up: {error}.");
+    Problem { host: Some(host.to_owned()), ..own(context, "4.7.5", explanation) }
 }
 
 /// What DNS said of a host that the operator named. The mistake is the operator's, who may mend it: the mail waits.

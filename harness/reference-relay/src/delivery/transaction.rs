@@ -1,9 +1,10 @@
-//! One mail transaction: MAIL, RCPT, DATA, and a verdict on each recipient (RFC 5321 section 3.3).
+//! One mail transaction: MAIL, RCPT, DATA or BDAT, and a verdict on each recipient (RFC 5321 section 3.3).
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use super::connection::{AwaitsContent, Broken};
+use super::memory::Trouble;
 use super::problem;
 use super::session::Session;
 use super::utf8::{Needs, Passage};
@@ -58,6 +59,14 @@ struct Replies {
     broken: Option<Problem>,
 }
 
+/// What kind of content the next hop is told of (RFC 6152 section 2, RFC 3030 section 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Body {
+    SevenBit,
+    EightBit,
+    Binary,
+}
+
 /// Runs a transaction for those recipients at `indexes` whose addresses the host can be given; the others are put off to the
 /// next host, which may take them.
 pub(super) async fn run(
@@ -100,8 +109,8 @@ async fn for_all(
         verdicts: indexes.iter().map(|&index| (index, verdict.clone())).collect(),
         fate,
     };
-    let message = match prepare(session, content) {
-        Ok(message) => message,
+    let (message, body) = match prepare(session, content) {
+        Ok(prepared) => prepared,
         Err(Unfit { status, explanation, given_up }) => {
             let problem = problem::own(&session.connection.context, status, explanation);
             let problem = Problem { host: Some(session.host().to_owned()), ..problem };
@@ -115,18 +124,32 @@ async fn for_all(
             return all(fate(session), Verdict::Settled(Outcome::Failed(problem)));
         }
     };
+    if session.used && !session.takes_more_mail() {
+        let problem =
+            problem::own(&session.connection.context, "4.5.0", "The session has carried enough.".to_owned());
+        return all(Fate::Stale, Verdict::PutOff(problem));
+    }
+    if session.used && session.connection.is_spoilt().await {
+        // It has closed, or said what nobody asked for: either is about the mail before this one, or about none.
+        let context = &session.connection.context;
+        let problem = problem::broken(context, session.host(), &Broken::OutOfStep, "between two messages");
+        return all(Fate::Stale, Verdict::PutOff(problem));
+    }
     if let Err(problem) = reset(session).await {
         // It is about the mail before this one; a session of its own is owed to the next.
         return all(if session.used { Fate::Stale } else { fate(session) }, Verdict::PutOff(problem));
     }
     let used = session.used;
-    let mut transaction = Transaction { session, envelope, indexes, passage };
+    let chunked = session.takes_chunks(body == Body::Binary);
+    let mut transaction = Transaction { session, envelope, indexes, passage, body, chunked };
     let replies = transaction.up_to_data(&message).await;
+    transaction.session.mails += 1;
     // RFC 5321 section 4.1.4: 503 is about the order of commands, and a MAIL that follows a finished transaction is in order.
     // It is so about the session that was used before, and neither about the sender nor about the recipients.
     let stale = used && replies.mail.as_ref().is_some_and(|mail| mail.code == 503);
     transaction.session.used |= replies.mail.as_ref().is_some_and(Reply::is_positive);
     let mut done = transaction.finish(replies, &message).await;
+    learn(transaction.session, &done.verdicts);
     if stale {
         done.fate = Fate::Stale;
         for (_, verdict) in &mut done.verdicts {
@@ -138,6 +161,16 @@ async fn for_all(
     done
 }
 
+/// How many recipients a host has room for, when it took some and then none: to name the others again and again would take
+/// the square of their number.
+fn learn(session: &mut Session, verdicts: &[(usize, Verdict)]) {
+    let is_left_over = |(_, verdict): &(usize, Verdict)| matches!(verdict, Verdict::LeftOver(_));
+    let before = verdicts.iter().position(is_left_over);
+    if let Some(before) = before.filter(|&before| before > 0 && verdicts[before..].iter().all(is_left_over)) {
+        session.room = Some(before);
+    }
+}
+
 /// Why this host cannot take a message.
 struct Unfit {
     status: &'static str,
@@ -147,11 +180,13 @@ struct Unfit {
 }
 
 /// The message as this host can take it.
-fn prepare<'a>(session: &Session, content: &'a [u8]) -> Result<Cow<'a, [u8]>, Unfit> {
+fn prepare<'a>(session: &Session, content: &'a [u8]) -> Result<(Cow<'a, [u8]>, Body), Unfit> {
     let vintage = &session.connection.context.config.vintage;
     let host = session.host();
-    let binary = mime::is_binary(content);
-    let message = if !binary && (session.offer("8BITMIME").is_some() || !mime::has_8bit(content)) {
+    let (binary, eight_bit) = (mime::is_binary(content), mime::has_8bit(content));
+    let as_it_is =
+        if binary { session.takes_binary() } else { !eight_bit || session.offer("8BITMIME").is_some() };
+    let message = if as_it_is {
         Cow::Borrowed(content)
     } else if vintage.returns_8bit_mail && !binary {
         // Vintage, KB Q295734: EHLO, RSET, and the mail goes back.
@@ -159,11 +194,21 @@ fn prepare<'a>(session: &Session, content: &'a [u8]) -> Result<Cow<'a, [u8]>, Un
         return Err(Unfit { status: "5.6.3", explanation, given_up: true });
     } else {
         // RFC 6152 and RFC 3030, section 3 of each: convert it, or return it; to send it as it is is not among the choices.
-        Cow::Owned(mime::to_7bit(content).map_err(|why| {
-            let kind = if binary { "binary" } else { "8-bit" };
+        let kind = if binary { "binary" } else { "8-bit" };
+        let unfit = |why: &str| {
             let explanation = format!("{host} does not take {kind} mail, and it cannot be converted: {why}.");
             Unfit { status: "5.6.3", explanation, given_up: false }
-        })?)
+        };
+        let converted = mime::to_7bit(content).map_err(|why| unfit(&why.to_string()))?;
+        if mime::is_binary(&converted) {
+            return Err(unfit("it has NUL, or CR or LF alone, where no encoding can be declared"));
+        }
+        Cow::Owned(converted)
+    };
+    let body = match &message {
+        Cow::Borrowed(_) if binary => Body::Binary,
+        Cow::Borrowed(_) if eight_bit => Body::EightBit,
+        _ => Body::SevenBit,
     };
     // RFC 1870 section 3: no number, or zero, is no fixed limit.
     let limit = session.offer("SIZE").and_then(|size| size.parse::<usize>().ok()).filter(|&limit| limit > 0);
@@ -172,10 +217,11 @@ fn prepare<'a>(session: &Session, content: &'a [u8]) -> Result<Cow<'a, [u8]>, Un
         let explanation = format!("The message has {size} octets, and {host} takes no more than {limit}.");
         return Err(Unfit { status: "5.3.4", explanation, given_up: false });
     }
-    Ok(message)
+    Ok((message, body))
 }
 
-fn fate(session: &Session) -> Fate {
+/// Whether the session can be used again.
+pub(super) fn fate(session: &Session) -> Fate {
     if session.connection.is_over() { Fate::Closed } else { Fate::Open }
 }
 
@@ -188,6 +234,7 @@ async fn reset(session: &mut Session) -> Result<(), Problem> {
     let reply = session.connection.ask("RSET", context.config.timeouts.command).await;
     let reply = reply.map_err(|broken| problem::broken(&context, session.host(), &broken, "after RSET"))?;
     session.mid_transaction = !reply.is_positive();
+    session.chunk_failed &= session.mid_transaction;
     if session.mid_transaction {
         // Whatever its code, nothing was said of this mail yet.
         let refusal = problem::refusal(&context, session.host(), &reply, "refused RSET");
@@ -199,37 +246,53 @@ async fn reset(session: &mut Session) -> Result<(), Problem> {
 /// What is said and heard, or how and when that came to an end.
 type Talk<T = ()> = Result<T, (Broken, &'static str)>;
 
-struct Transaction<'a> {
-    session: &'a mut Session,
+/// A transaction under way.
+pub(super) struct Transaction<'a> {
+    pub(super) session: &'a mut Session,
     envelope: &'a Envelope,
     indexes: &'a [usize],
     passage: Passage,
+    body: Body,
+    /// By BDAT in place of DATA.
+    chunked: bool,
 }
 
 impl Transaction<'_> {
-    /// MAIL, RCPT, DATA, and the replies to them.
+    /// MAIL, RCPT, DATA unless BDAT is to come, and the replies to them.
     async fn up_to_data(&mut self, content: &[u8]) -> Replies {
         let mut replies = Replies::default();
         self.session.mid_transaction = true;
         let mail = self.mail_command(content);
         let rcpt = self.indexes.iter().map(|&index| self.rcpt_command(index)).collect();
-        let outcome = if self.session.offer("PIPELINING").is_some() {
-            self.pipelined(mail, rcpt, &mut replies).await
+        let outcome = if self.session.pipelines() {
+            let outcome = self.pipelined(mail, rcpt, &mut replies).await;
+            if matches!(outcome, Err((Broken::TimedOut | Broken::OutOfStep | Broken::Garbled(_), _))) {
+                // RFC 2920 section 3.2 asks of a server not to lose what has come. One that does may do better one by one.
+                self.session.note(Trouble::Pipelining);
+            }
+            outcome
         } else {
             self.in_lock_step(&mail, rcpt, &mut replies).await
         };
         if let Err((broken, when)) = outcome {
+            if matches!(broken, Broken::OutOfStep) {
+                // Nobody can tell any more which of them is to which command.
+                replies = Replies::default();
+            }
             replies.broken = Some(self.broken(&broken, when));
         }
         replies
     }
 
-    /// RFC 2920 section 3.1: all of it in one group, DATA last.
+    /// RFC 2920 section 3.1: all of it in one group, DATA last. BDAT waits for the replies (RFC 3030 section 2).
     async fn pipelined(&mut self, mail: String, rcpt: Vec<String>, replies: &mut Replies) -> Talk {
         let mut commands = vec![mail];
         commands.extend(rcpt);
-        commands.push("DATA".to_owned());
-        let (first, last) = (0, commands.len() - 1);
+        if !self.chunked {
+            commands.push("DATA".to_owned());
+        }
+        let data = (!self.chunked).then(|| commands.len() - 1);
+        let first = 0;
         let limits = self.limits();
         let mut next = first;
         for group in groups(&commands) {
@@ -239,11 +302,12 @@ impl Transaction<'_> {
             for (number, _) in group.iter().enumerate() {
                 // With the last group DATA is on its way.
                 let to_come = group.len() - number;
+                let with_data = data.is_some_and(|data| next + to_come > data);
                 self.session.connection.awaits_content =
-                    if next + to_come > last { content_after(to_come) } else { AwaitsContent::No };
+                    if with_data { content_after(to_come) } else { AwaitsContent::No };
                 if next == first {
                     replies.mail = Some(self.reply(limits.command, "after MAIL").await?);
-                } else if next == last {
+                } else if data == Some(next) {
                     let data = self.reply(limits.data, "after DATA").await?;
                     self.session.connection.awaits_content = AwaitsContent::No;
                     replies.data = Some(data);
@@ -256,7 +320,7 @@ impl Transaction<'_> {
                 next += 1;
             }
         }
-        Ok(())
+        self.session.connection.in_step().map_err(|broken| (broken, "after RCPT"))
     }
 
     /// One command, one reply; and no further than makes sense.
@@ -274,7 +338,7 @@ impl Transaction<'_> {
                 return Ok(());
             }
         }
-        if replies.rcpt.iter().any(Reply::is_positive) {
+        if !self.chunked && replies.rcpt.iter().any(Reply::is_positive) {
             self.session.connection.awaits_content = content_after(1);
             replies.data = Some(self.ask("DATA", limits.data, "after DATA").await?);
             self.session.connection.awaits_content = AwaitsContent::No;
@@ -294,8 +358,11 @@ impl Transaction<'_> {
     async fn finish(&mut self, replies: Replies, content: &[u8]) -> Done {
         let mut verdicts = self.before_data(&replies);
         let anyone = verdicts.iter().any(|(_, verdict)| verdict.is_none());
+        let goes_on = self.chunked && replies.broken.is_none() && !self.session.connection.is_over();
         let (verdict, fate) = match &replies.data {
-            Some(data) if data.code == 354 => self.after_content(content, anyone).await,
+            // RFC 3030 section 2 has BDAT where a recipient was accepted; for nobody there is nothing to send.
+            None if goes_on && anyone => self.in_chunks(content).await,
+            Some(data) if data.code == 354 => self.after_data(content, anyone).await,
             Some(data) => (self.refused(data, "refused DATA"), fate(self.session)),
             None => (Verdict::PutOff(self.unanswered(&replies)), fate(self.session)),
         };
@@ -325,51 +392,22 @@ impl Transaction<'_> {
         self.indexes.iter().enumerate().map(verdict).collect()
     }
 
-    /// Sends the content, or nothing of it when it is for nobody: a server that answers 354 all the same gets a lone dot
-    /// (RFC 2920 section 3.1).
-    async fn after_content(&mut self, content: &[u8], for_anyone: bool) -> (Verdict, Fate) {
-        let octets = if for_anyone { stuffed(content) } else { b".\r\n".to_vec() };
-        let limit = self.limits().end_of_data;
-        let reply = match self.session.connection.send_content(&octets).await {
-            Ok(()) => self.session.connection.reply(limit).await,
-            Err(broken) => Err(broken),
-        };
-        match reply {
-            Ok(reply) => {
-                // Taken or refused, the transaction is over (section 4.1.1.4).
-                self.session.mid_transaction = false;
-                let cut_off = !self.session.connection.has_sent_all();
-                let verdict = if reply.is_positive() && cut_off {
-                    // It is about something else: the host cannot have the message.
-                    Verdict::PutOff(self.broken(&Broken::Closed, "during the message"))
-                } else if reply.is_positive() {
-                    Verdict::Settled(Outcome::Delivered {
-                        host: self.session.host().to_owned(),
-                        reply: reply.on_one_line(),
-                        speaks_dsn: self.session.offer("DSN").is_some(),
-                    })
-                } else {
-                    self.refused(&reply, "refused the message")
-                };
-                (verdict, fate(self.session))
-            }
-            Err(broken) => {
-                let sent_whole = for_anyone && self.session.connection.has_sent_all();
-                let fate = if sent_whole { Fate::InDoubt } else { Fate::Closed };
-                (Verdict::PutOff(self.broken(&broken, "after the message")), fate)
-            }
-        }
-    }
-
     /// A refusal of the whole transaction.
-    fn refused(&self, reply: &Reply, what: &str) -> Verdict {
-        let context = &self.session.connection.context;
-        let problem = problem::refusal(context, self.session.host(), reply, what);
-        if reply.code == 530 && self.session.unauthenticated {
-            // RFC 4954 section 6: authentication is required. Ours was refused, which the operator can mend.
+    pub(super) fn refused(&self, reply: &Reply, what: &str) -> Verdict {
+        let problem = self.refusal(reply, what);
+        let told = reply.status();
+        let unsaid = self.session.auth_refused && told.is_none_or(|status| status.starts_with("5.7."));
+        if reply.is_permanent() && self.session.unauthenticated && (reply.code == 530 || unsaid) {
+            // RFC 4954 section 6: authentication is required. Ours was refused, or not asked for, which the operator can
+            // mend. Hosts say so in many ways, "relaying denied" above all; only a status code that speaks of something
+            // else than security is taken to be about the mail.
             return Verdict::PutOff(Problem { permanent: false, status: "4.7.0".to_owned(), ..problem });
         }
         if problem.permanent { Verdict::Settled(Outcome::Failed(problem)) } else { Verdict::PutOff(problem) }
+    }
+
+    pub(super) fn refusal(&self, reply: &Reply, what: &str) -> Problem {
+        problem::refusal(&self.session.connection.context, self.session.host(), reply, what)
     }
 
     /// A refusal of one recipient, after `accepted` others.
@@ -402,11 +440,11 @@ impl Transaction<'_> {
         }
     }
 
-    fn broken(&self, broken: &Broken, when: &str) -> Problem {
+    pub(super) fn broken(&self, broken: &Broken, when: &str) -> Problem {
         problem::broken(&self.session.connection.context, self.session.host(), broken, when)
     }
 
-    fn limits(&self) -> Timeouts {
+    pub(super) fn limits(&self) -> Timeouts {
         self.session.connection.context.config.timeouts.clone()
     }
 
@@ -416,8 +454,10 @@ impl Transaction<'_> {
         if self.session.offer("SIZE").is_some() {
             words.push(format!("SIZE={}", message.len()));
         }
-        if self.session.offer("8BITMIME").is_some() && mime::has_8bit(message) {
-            words.push("BODY=8BITMIME".to_owned());
+        match self.body {
+            Body::SevenBit => {}
+            Body::EightBit => words.push("BODY=8BITMIME".to_owned()),
+            Body::Binary => words.push("BODY=BINARYMIME".to_owned()),
         }
         if self.passage == Passage::Utf8 {
             words.push("SMTPUTF8".to_owned());
@@ -468,22 +508,6 @@ fn groups(commands: &[String]) -> Vec<&[String]> {
     groups
 }
 
-/// The content as it goes over the wire: dots doubled at the start of lines, and the end (section 4.5.2).
-fn stuffed(content: &[u8]) -> Vec<u8> {
-    let mut octets = Vec::with_capacity(content.len() + 64);
-    for line in content.split_inclusive(|&octet| octet == b'\n') {
-        if line.starts_with(b".") {
-            octets.push(b'.');
-        }
-        octets.extend_from_slice(line);
-    }
-    if !octets.is_empty() && !octets.ends_with(b"\r\n") {
-        octets.extend_from_slice(b"\r\n");
-    }
-    octets.extend_from_slice(b".\r\n");
-    octets
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -496,12 +520,5 @@ mod tests {
         assert!(groups(&many).iter().all(|group| group.len() <= 40));
         assert_eq!(groups(&many).concat(), many);
         assert_eq!(groups(&["x".repeat(5000), "y".to_owned()]).len(), 2);
-    }
-
-    #[test]
-    fn dots_are_doubled_at_the_start_of_lines_and_the_end_is_marked() {
-        assert_eq!(stuffed(b"a.\r\n.b\r\n..\r\n"), b"a.\r\n..b\r\n...\r\n.\r\n");
-        assert_eq!(stuffed(b"a"), b"a\r\n.\r\n");
-        assert_eq!(stuffed(b""), b".\r\n");
     }
 }

@@ -1,7 +1,10 @@
 //! The whole relay, in a small world: each test says what hosts do, and looks at what comes of it.
 
+mod chunks;
+mod dane;
 mod delivers;
 mod full_disk;
+mod remembers;
 mod returns;
 mod secures;
 mod survives;

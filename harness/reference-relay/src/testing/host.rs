@@ -86,8 +86,13 @@ impl Host {
     }
 
     pub(super) async fn visit(&self, world: &World, stream: impl Stream) {
-        let mut visit =
-            Visit { stream: Box::new(stream), octets: Vec::new(), sender: None, recipients: vec![] };
+        let mut visit = Visit {
+            stream: Box::new(stream),
+            octets: Vec::new(),
+            chunks: Vec::new(),
+            sender: None,
+            recipients: vec![],
+        };
         let mut heard = String::new();
         let mut in_data = false;
         loop {
@@ -141,9 +146,19 @@ impl Host {
             }
             let Some(next) = next else { return world.note(&self.name, "closed") };
             if in_data {
-                self.take(world, &mut visit);
+                let content = std::mem::take(&mut visit.octets);
+                self.take(world, &mut visit, &next, content);
             } else {
                 world.note(&self.name, next.clone());
+            }
+            if let Some((size, last)) = self.bdat(&next) {
+                if visit.chunk(size).await.is_none() {
+                    return world.note(&self.name, "closed");
+                }
+                if last {
+                    let content = std::mem::take(&mut visit.chunks);
+                    self.take(world, &mut visit, &next, content);
+                }
             }
             heard = next;
         }
@@ -180,33 +195,41 @@ impl Host {
         }
     }
 
+    /// The size of a chunk, and whether it is the last; a host without CHUNKING knows no BDAT.
+    fn bdat(&self, heard: &str) -> Option<(usize, bool)> {
+        let words: Vec<&str> = heard.strip_prefix("BDAT ")?.split(' ').collect();
+        let size = words[0].parse().ok()?;
+        self.offers.iter().any(|offer| offer == "CHUNKING").then_some((size, words.get(1) == Some(&"LAST")))
+    }
+
     /// Keeps the message if the script takes it.
-    fn take(&self, world: &World, visit: &mut Visit) {
-        let taken = match (self.script)(".") {
+    fn take(&self, world: &World, visit: &mut Visit, heard: &str, content: Vec<u8>) {
+        let taken = match (self.script)(heard) {
             Say::This(line) => line.starts_with('2'),
             // A host that closes has taken it all the same: the reply never arrives.
             Say::Usual | Say::Close => true,
             Say::Nothing => false,
         };
+        if visit.recipients.is_empty() && !content.is_empty() {
+            world.note(&self.name, "content for nobody");
+        }
         if taken && !visit.recipients.is_empty() {
             world.inner.delivered.lock().expect("delivered").push(Delivered {
                 minute: world.minute(),
                 host: self.name.clone(),
                 sender: visit.sender.take().unwrap_or_default(),
                 recipients: visit.recipients.clone(),
-                content: visit.octets.drain(..).map(char::from).collect(),
+                content: content.into_iter().map(char::from).collect(),
             });
         }
-        if visit.recipients.is_empty() && !visit.octets.is_empty() {
-            world.note(&self.name, "content for nobody");
-        }
-        visit.octets.clear();
     }
 }
 
 struct Visit {
     stream: Box<dyn Stream>,
     octets: Vec<u8>,
+    /// What BDAT has brought.
+    chunks: Vec<u8>,
     /// Of the transaction that is open.
     sender: Option<String>,
     recipients: Vec<String>,
@@ -220,6 +243,7 @@ impl Visit {
         if heard.starts_with("MAIL") {
             self.sender = path(heard).filter(|_| said.starts_with('2'));
             self.recipients.clear();
+            self.chunks.clear();
         } else if heard.starts_with("RCPT") && said.starts_with('2') && self.sender.is_some() {
             self.recipients.extend(path(heard));
         }
@@ -233,6 +257,14 @@ impl Visit {
             }
             self.read().await?;
         }
+    }
+
+    async fn chunk(&mut self, size: usize) -> Option<()> {
+        while self.octets.len() < size {
+            self.read().await?;
+        }
+        self.chunks.extend(self.octets.drain(..size));
+        Some(())
     }
 
     /// Reads content, and leaves it in `octets` without its end. Nothing may follow it, as RFC 2920 has it.

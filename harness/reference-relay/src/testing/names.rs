@@ -1,11 +1,11 @@
 //! The world's DNS.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::str::FromStr;
 
 use hickory_proto::op::{Message, MessageType, OpCode, ResponseCode};
-use hickory_proto::rr::rdata::{A, MX};
+use hickory_proto::rr::rdata::{A, CNAME, MX, TLSA};
 use hickory_proto::rr::{Name, RData, Record};
 
 use crate::environment::{BoxFuture, Datagrams};
@@ -16,6 +16,10 @@ pub(crate) struct Zone {
     records: BTreeMap<String, Vec<RData>>,
     /// Every question gets SERVFAIL.
     pub(crate) fails: bool,
+    /// Questions about these names get SERVFAIL.
+    pub(crate) broken: BTreeSet<String>,
+    /// The names that the server vouches for (AD).
+    pub(crate) secure: BTreeSet<String>,
 }
 
 fn name(text: &str) -> Name {
@@ -32,6 +36,20 @@ impl Zone {
         self.records.entry(host.into()).or_default().push(RData::A(A::new(a, b, c, d)));
     }
 
+    pub(crate) fn cname(&mut self, alias: &str, target: &str) {
+        self.records.entry(alias.into()).or_default().push(RData::CNAME(CNAME(name(target))));
+    }
+
+    pub(crate) fn tlsa(&mut self, host: &str, [usage, selector, matching]: [u8; 3], data: &[u8]) {
+        let tlsa = TLSA::new(usage.into(), selector.into(), matching.into(), data.to_vec());
+        self.records.entry(format!("_25._tcp.{host}")).or_default().push(RData::TLSA(tlsa));
+    }
+
+    /// Vouches for names.
+    pub(crate) fn sign(&mut self, names: &[&str]) {
+        self.secure.extend(names.iter().map(|&name| name.to_owned()));
+    }
+
     /// A name that exists and has no records.
     pub(crate) fn nothing(&mut self, domain: &str) {
         self.records.entry(domain.into()).or_default();
@@ -43,11 +61,17 @@ impl Zone {
         let mut reply = Message::new(question.metadata.id, MessageType::Response, OpCode::Query);
         reply.metadata.recursion_available = true;
         let asked = query.name().to_lowercase().to_ascii();
-        match self.records.get(asked.trim_end_matches('.')) {
-            _ if self.fails => reply.metadata.response_code = ResponseCode::ServFail,
+        let asked = asked.trim_end_matches('.');
+        reply.metadata.authentic_data = self.secure.contains(asked);
+        match self.records.get(asked) {
+            _ if self.fails || self.broken.contains(asked) => {
+                reply.metadata.response_code = ResponseCode::ServFail
+            }
             None => reply.metadata.response_code = ResponseCode::NXDomain,
             Some(records) => {
-                let wanted = records.iter().filter(|data| data.record_type() == query.query_type());
+                let wanted = records.iter().filter(|data| {
+                    data.record_type() == query.query_type() || matches!(data, RData::CNAME(_))
+                });
                 for data in wanted {
                     reply.add_answer(Record::from_rdata(query.name().clone(), 300, data.clone()));
                 }

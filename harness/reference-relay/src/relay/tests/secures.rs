@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, PublicKeyData as _};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
@@ -14,6 +14,21 @@ use super::*;
 
 /// A certificate for `name` from an authority of its own: what the host needs, and the authority in PEM.
 fn certified(name: &str) -> (TlsAcceptor, String) {
+    let Certified { tls, authority, .. } = certify(name);
+    (tls, pem(&authority))
+}
+
+/// What [`certify`] makes, in DER.
+pub(super) struct Certified {
+    pub(super) tls: TlsAcceptor,
+    pub(super) certificate: Vec<u8>,
+    /// The SubjectPublicKeyInfo.
+    pub(super) key: Vec<u8>,
+    pub(super) authority: Vec<u8>,
+}
+
+/// A host with a certificate for `name` from an authority of its own, which it sends along.
+pub(super) fn certify(name: &str) -> Certified {
     let mut authority = CertificateParams::new(Vec::new()).expect("parameters");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority =
@@ -26,11 +41,16 @@ fn certified(name: &str) -> (TlsAcceptor, String) {
         .expect("versions")
         .with_no_client_auth()
         .with_single_cert(
-            vec![certificate.der().clone()],
+            vec![certificate.der().clone(), authority.der().clone()],
             PrivateKeyDer::try_from(key.serialize_der()).expect("a key"),
         )
         .expect("a configuration");
-    (TlsAcceptor::from(Arc::new(config)), pem(authority.der()))
+    Certified {
+        tls: TlsAcceptor::from(Arc::new(config)),
+        certificate: certificate.der().to_vec(),
+        key: key.subject_public_key_info(),
+        authority: authority.der().to_vec(),
+    }
 }
 
 fn pem(der: &[u8]) -> String {
@@ -253,4 +273,90 @@ async fn octets_after_the_reply_to_starttls_are_not_taken_for_encrypted_ones() {
     world.settle().await;
     assert!(log(&relay).contains("there were octets after the reply to STARTTLS"), "{}", log(&relay));
     assert_eq!(recipients(&world, "mx.x.example"), ["bob@x.example"], "in the clear, on a second connection");
+}
+
+/// RFC 5321 section 3.8: it is about the session, and says nothing of TLS.
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn a_session_that_ends_at_starttls_is_not_a_matter_of_tls(
+    #[values(TlsPolicy::Opportunistic, TlsPolicy::Required)] policy: TlsPolicy,
+) {
+    let (tls, _) = certified("mx.x.example");
+    let world = world(plain().with_tls(tls).saying("STARTTLS", "421 4.3.2 Closing"));
+    let relay = world.relay_with(|config| config.tls = policy).await;
+    world.submit(&["bob@x.example"]).await;
+    world.settle().await;
+    assert_eq!(reason(&relay), "421 4.3.2 Closing");
+    assert_eq!(world.when("mx.x.example", "QUIT"), [0; 0]);
+}
+
+#[rstest]
+#[case::challenge("334 PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+", &["AUTH CRAM-MD5", "dXNlciA3MzNiYTg3ZTY0ZWQ3ZTQ0MWYwNjJjNGFjNmRiMDEwMw=="])]
+#[case::no_base64("334 CRAM-MD5 supported", &["AUTH CRAM-MD5", "*", "AUTH PLAIN AHVzZXIAc2VjcmV0"])]
+#[tokio::test(start_paused = true)]
+async fn cram_md5_answers_the_challenge_if_it_is_one(#[case] challenge: &'static str, #[case] said: &[&str]) {
+    let world = world(plain().offering(&["AUTH PLAIN CRAM-MD5"]).scripted(move |heard| match heard {
+        "AUTH CRAM-MD5" => challenge.into(),
+        "*" => "501 5.7.0 Cancelled".into(),
+        heard if heard.starts_with("AUTH") || heard.starts_with("dXN") => "235 2.7.0 Welcome".into(),
+        _ => Say::Usual,
+    }));
+    let mechanisms = vec![Mechanism::CramMd5, Mechanism::Plain];
+    let auth = Auth { mechanisms, ..credentials(AuthScope::Any) };
+    let _relay = world.relay_with(|config| config.auth = Some(auth)).await;
+    world.submit(&["bob@x.example"]).await;
+    world.settle().await;
+    let heard = commands(&world, "mx.x.example");
+    assert_eq!(heard[1..=said.len()], *said);
+    assert!(heard[said.len() + 1].starts_with("MAIL"), "no second EHLO: {heard:?}");
+    assert_eq!(recipients(&world, "mx.x.example"), ["bob@x.example"]);
+}
+
+/// Catalogue: auth-3xx-not-334 (Mercury 1.48).
+#[tokio::test(start_paused = true)]
+async fn another_code_of_its_class_is_as_good_as_334() {
+    let world = world(plain().offering(&["AUTH LOGIN"]).scripted(|heard| match heard {
+        "AUTH LOGIN" => "350 VXNlcm5hbWU6".into(),
+        "dXNlcg==" => "350 UGFzc3dvcmQ6".into(),
+        "c2VjcmV0" => "235 2.7.0 Welcome".into(),
+        heard if heard.starts_with("MAIL") => "250 OK".into(),
+        _ => Say::Usual,
+    }));
+    let _relay = world.relay_with(|config| config.auth = Some(credentials(AuthScope::Any))).await;
+    world.submit(&["bob@x.example"]).await;
+    world.settle().await;
+    assert_eq!(commands(&world, "mx.x.example")[1..4], ["AUTH LOGIN", "dXNlcg==", "c2VjcmV0"]);
+    assert_eq!(recipients(&world, "mx.x.example"), ["bob@x.example"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn challenges_without_end_defer() {
+    let world = world(plain().offering(&["AUTH LOGIN"]).scripted(|heard| {
+        let asks = heard.starts_with("AUTH") || ["dXNlcg==", "c2VjcmV0", "*"].contains(&heard);
+        if asks { "334 TW9yZTo=".into() } else { Say::Usual }
+    }));
+    let relay = world.relay_with(|config| config.auth = Some(credentials(AuthScope::Any))).await;
+    world.submit(&["bob@x.example"]).await;
+    world.settle().await;
+    assert_eq!(commands(&world, "mx.x.example").last().map(String::as_str), Some("closed"));
+    assert_eq!(reason(&relay), "mx.x.example did not stop asking during AUTH.");
+}
+
+/// Catalogue: auth-535-temporary. What a host says to those whom it does not know is not about the mail, unless it says so.
+#[rstest]
+#[case::relaying_denied("550 5.7.1 Relaying denied", false)]
+#[case::without_status("550 relay not permitted", false)]
+#[case::about_the_recipient("550 5.1.1 No such user", true)]
+#[tokio::test(start_paused = true)]
+async fn rejected_credentials_do_not_make_mail_bounce(#[case] reply: &'static str, #[case] returned: bool) {
+    let world = world(plain().offering(&["AUTH PLAIN"]).scripted(move |heard| match heard {
+        heard if heard.starts_with("AUTH") => "535 5.7.8 No".into(),
+        heard if heard.starts_with("RCPT") => reply.into(),
+        _ => Say::Usual,
+    }));
+    let relay = world.relay_with(|config| config.auth = Some(credentials(AuthScope::Any))).await;
+    world.submit(&["bob@x.example"]).await;
+    world.settle().await;
+    assert_eq!(world.notifications().len(), usize::from(returned));
+    assert_eq!(relay.queue().len(), usize::from(!returned), "{}", log(&relay));
 }
