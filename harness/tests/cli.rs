@@ -152,7 +152,9 @@ fn check_reads_everything_and_runs_nothing() {
 #[test]
 fn the_relays_are_listed() {
     let printed = stdout(&gauntlet(&["relays"]));
-    for name in ["reference", "iis-5", "mcis", "exchange-2000", "exchange-5.5", "exchange-2000-auth"] {
+    for name in
+        ["reference", "iis-5", "mcis", "exchange-2000", "exchange-5.5", "exchange-2000-auth", "haraka-2.0"]
+    {
         assert!(printed.lines().any(|line| line.starts_with(name)), "{name} is missing in\n{printed}");
     }
 }

@@ -238,6 +238,9 @@ pub struct Vintage {
     /// CVE-2011-0411, Postfix before 2.7.3: commands that came in the clear after STARTTLS are carried out as if they had
     /// come encrypted.
     pub keeps_plaintext: bool,
+    /// Haraka before 2.3.0 (its pull request 360): a host that refuses EHLO for good is told QUIT and never HELO, and the mail
+    /// is returned at once.
+    pub never_says_helo: bool,
     /// The wording of Exchange 2000's notifications (KB Q329636, Q301401) in place of our own.
     pub exchange_notices: bool,
 }

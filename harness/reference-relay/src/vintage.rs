@@ -14,7 +14,7 @@ pub struct VintageRelay {
 }
 
 /// Every vintage relay, in the order of the articles' numbers, and then those that no article tells of.
-pub const VINTAGES: [VintageRelay; 6] = [
+pub const VINTAGES: [VintageRelay; 7] = [
     VintageRelay {
         name: "mcis",
         description: "introduces itself as `sub2.`, and refuses others that do the same",
@@ -45,6 +45,11 @@ pub const VINTAGES: [VintageRelay; 6] = [
         description: "carries out what came in the clear after STARTTLS as if it had come encrypted",
         source: "postfix.org/CVE-2011-0411.html (Postfix before 2.7.3)",
     },
+    VintageRelay {
+        name: "haraka-2.0",
+        description: "returns mail when the next hop refuses EHLO, without trying HELO",
+        source: "haraka/Haraka pull request 360 (Haraka before 2.3.0)",
+    },
 ];
 
 /// The switches of the vintage relay of that name; `None` when there is none.
@@ -59,6 +64,7 @@ pub fn vintage(name: &str) -> Option<Vintage> {
         }
         "exchange-2000" => Vintage { distrusts_short_banners: true, exchange_notices: true, ..none },
         "postfix-2.7" => Vintage { keeps_plaintext: true, ..none },
+        "haraka-2.0" => Vintage { never_says_helo: true, ..none },
         "exchange-2000-auth" => Vintage { insists_on_auth: true, exchange_notices: true, ..none },
         _ => return None,
     })

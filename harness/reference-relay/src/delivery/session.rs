@@ -259,6 +259,10 @@ impl Opening<'_> {
         if ehlo.is_positive() {
             return Ok(Offers::read(&ehlo));
         }
+        // Vintage, Haraka: a 5yz is a 5yz, whatever it is to.
+        if self.context.config.vintage.never_says_helo && ehlo.is_permanent() {
+            return Err(Failure::Host(self.refusal(&ehlo, "refused EHLO")));
+        }
         // Section 3.2 asks for HELO where the command is not recognized (500, 502). A host that dislikes the argument or
         // for want of a better code says 501, 504 or 550 is given the same chance, as KB Q240832 advises.
         if !matches!(ehlo.code, 500 | 501 | 502 | 504 | 550) {

@@ -125,3 +125,27 @@ async fn the_reference_relay_reports_it_each_time() {
     assert_eq!(world.notifications().len(), 2);
     assert_eq!(relay.archived(), []);
 }
+
+/// Haraka's pull request 360.
+#[tokio::test(start_paused = true)]
+async fn haraka_returned_mail_at_once_where_ehlo_was_refused() {
+    let world = world(plain().saying("EHLO", "500 Command unrecognized"));
+    let relay = relay_of("haraka-2.0", &world).await;
+    world.submit(&["bob@x.example"]).await;
+    world.settle().await;
+    assert_eq!(commands(&world, "mx.x.example"), ["EHLO relay.example", "QUIT"]);
+    assert_fields(
+        &notification(&world).content,
+        &["Action: failed", "Diagnostic-Code: smtp; 500 Command unrecognized"],
+    );
+    assert_eq!(relay.queue(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn haraka_waited_where_ehlo_was_refused_for_now() {
+    let world = world(plain().saying("EHLO", "450 Not now"));
+    let relay = relay_of("haraka-2.0", &world).await;
+    world.submit(&["bob@x.example"]).await;
+    world.settle().await;
+    assert_eq!(reason(&relay), "450 Not now");
+}
