@@ -232,6 +232,8 @@ fn configure(settings: &Settings, vintage: Vintage) -> Result<Config, Unsupporte
         timeouts: Timeouts {
             greeting: settings.greeting_timeout.unwrap_or(timeouts.greeting),
             command: settings.command_timeout.unwrap_or(timeouts.command),
+            rcpt: settings.command_timeout.unwrap_or(timeouts.rcpt),
+            data: settings.command_timeout.unwrap_or(timeouts.data),
             end_of_data: settings.end_of_data_timeout.unwrap_or(timeouts.end_of_data),
             ..timeouts
         },

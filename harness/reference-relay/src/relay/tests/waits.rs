@@ -17,7 +17,7 @@ use super::*;
 #[case::mailbox_full("RCPT", "452 4.2.2 Full", "452 4.2.2 Full")]
 #[case::six_hundred("RCPT", "600 Who knows", "mx.x.example did not speak SMTP after RCPT")]
 #[case::mixed_codes("EHLO", "250-a\r\n550 b", "mx.x.example did not speak SMTP after EHLO")]
-#[case::bare_line_feed("MAIL", "250 OK\n", "mx.x.example did not speak SMTP after MAIL")]
+#[case::http("MAIL", "HTTP/1.1 400 Bad Request", "mx.x.example did not speak SMTP after MAIL")]
 #[case::data_250("DATA", "250 OK", "250 OK")]
 #[tokio::test(start_paused = true)]
 async fn a_temporary_failure_is_tried_again(
