@@ -51,8 +51,8 @@ fn addresses_beyond_ascii_go_to_servers_with_smtputf8_and_say_so() {
     let a_label =
         hub().hello(&[]).mail(ALICE, &[], "250 OK").rcpt("bob@xn--bcher-kva.example", &[], "250 OK").quit();
     assert_innocent(&run(a_label));
-    let from = |offers: &[&str]| run(hub().hello(offers).mail(JOSE, &["SMTPUTF8"], "250 OK").quit());
-    assert_innocent(&from(&["SMTPUTF8"]));
+    let from = |offers: &[&str]| run(hub().hello(offers).mail(JOSE, &offers[1..], "250 OK").quit());
+    assert_innocent(&from(&["8BITMIME", "SMTPUTF8"]));
     assert_found(&from(&["8BITMIME"]), "wire: UTF-8 address");
 }
 
