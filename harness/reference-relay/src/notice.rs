@@ -9,6 +9,9 @@ use crate::dsn::{Ret, decoded_original_recipient};
 use crate::envelope::{Addressee, Announcement, Envelope, State, Submission};
 use crate::notification::{Action, Notification, RecipientReport, ReturnContent, Wording, render};
 
+/// How large a message may be, in octets, to be returned whole to a sender that did not say what it wants.
+const RETURNED_UNASKED: u64 = 1024 * 1024;
+
 /// The recipients that are in such a state and of which nothing has been said yet.
 pub(crate) fn concerned(envelope: &Envelope, what: Announcement) -> Vec<usize> {
     let is_concerned = |state: &State| match (state, what) {
@@ -64,7 +67,7 @@ pub(crate) fn write(
         original_envelope_id: envelope.envid.as_deref().and_then(crate::address::decode_xtext),
         arrival_date: envelope.arrival,
         recipients: told.iter().map(|&index| report(config, envelope, index)).collect(),
-        returned: returned(envelope.ret, what),
+        returned: returned(envelope, what),
         original,
         smtputf8: envelope.smtputf8,
         wording: if config.vintage.exchange_notices { Wording::Exchange2000 } else { Wording::Plain },
@@ -81,10 +84,12 @@ pub(crate) fn write(
     }
 }
 
-/// RFC 3461 section 4.3: RET is about failures; other notifications bring no more than the header section.
-fn returned(ret: Option<Ret>, what: Announcement) -> ReturnContent {
-    match (what, ret) {
-        (Announcement::Failed, None | Some(Ret::Full)) => ReturnContent::Full,
+/// RFC 3461 section 4.3: RET is about failures; other notifications bring no more than the header section. Without RET the
+/// choice is the relay's, and nobody wants back by mail what is so large.
+fn returned(envelope: &Envelope, what: Announcement) -> ReturnContent {
+    match (what, envelope.ret) {
+        (Announcement::Failed, Some(Ret::Full)) => ReturnContent::Full,
+        (Announcement::Failed, None) if envelope.size <= RETURNED_UNASKED => ReturnContent::Full,
         _ => ReturnContent::Headers,
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use mock_servers::transcript::Side;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::execute::run_with;
@@ -449,4 +450,17 @@ fn what_the_relay_does_not_offer_and_cannot_be_left_out_is_unsupported() {
         let Err(RunError::Unsupported(why)) = outcome else { panic!("{outcome:?}") };
         assert_eq!(why.0, format!("the relay does not offer {keyword}, which `note` needs"));
     }
+}
+
+#[test]
+fn the_relay_offers_tls_to_clients_where_it_is_told_to() {
+    let offers = |relay: &str| {
+        let record = reference(&format!("{ONE_NOTE}{relay}"));
+        assert_eq!(record.deliveries.len(), 1);
+        let client = record.sessions.iter().find(|s| s.mock_is == Side::Client).expect("a submission");
+        client.offers[0].keywords.iter().any(|keyword| keyword == "STARTTLS")
+    };
+    assert!(!offers(""), "it needs a key, which costs more than a run");
+    assert!(!offers("relay: { offers tls: false }\n"));
+    assert!(offers("relay: { offers tls: true }\n"));
 }

@@ -529,3 +529,53 @@ async fn a_refused_rset_is_held_against_the_session_and_not_against_the_next_mai
     assert_eq!(recipients(&world, "mx.x.example"), ["bob@x.example", "joe@x.example"], "{}", log(&relay));
     assert_eq!(world.notifications().len(), 1, "{}", log(&relay));
 }
+
+/// What is strange and legal, or nobody's business but the reader's, goes on octet for octet, dots and all.
+#[rstest]
+#[case::bom("\u{ef}\u{bb}\u{bf}Subject: hi\r\n\r\nHello\r\n")]
+#[case::mbox_from_line("From a@b Mon Jun 11 12:00:00 2001\r\nSubject: hi\r\n\r\nHello\r\n")]
+#[case::no_header("\r\njust this\r\n")]
+#[case::no_header_and_no_empty_line("just this\r\nand that\r\n")]
+#[case::nothing("")]
+#[case::empty_lines("\r\n\r\n\r\n")]
+#[case::dots(".\r\n..\r\n.a\r\n")]
+#[case::trailing_white_space("Subject: hi \t\r\n\r\n \t\r\n")]
+#[case::controls("Subject: hi\r\n\r\n\u{1}\u{8}\u{c}\u{1b}[2J\u{7f}\r\n")]
+#[case::unlabelled_8bit("Subject: hi\r\n\r\nGr\u{fc}\u{df}e\r\n")]
+#[tokio::test(start_paused = true)]
+async fn content_goes_on_as_it_came(#[case] content: &str) {
+    let world = world(plain());
+    let _relay = world.relay().await;
+    let stuffed: String = content
+        .split_inclusive("\r\n")
+        .map(|l| if l.starts_with('.') { format!(".{l}") } else { l.to_owned() })
+        .collect();
+    world.submit_as("a@origin.example", "", &["bob@x.example"], &stuffed).await;
+    world.settle().await;
+    let [mail] = &*world.delivered() else { panic!("not delivered") };
+    let (received, rest) = mail.content.split_once(" +0000\r\n").expect("a Received field");
+    assert!(received.starts_with("Received: from "), "{received}");
+    // The host of these tests does not undo the dots.
+    assert_eq!(rest, stuffed);
+}
+
+/// NUL may come by DATA; no host is given it as it is without having offered BINARYMIME, and none is given CR or LF alone.
+#[tokio::test(start_paused = true)]
+async fn nul_goes_on_in_an_encoding_or_back() {
+    for (content, goes) in [("Subject: hi\r\n\r\na\0b\r\n", true), ("Subject: \0\r\n\r\nHello\r\n", false)] {
+        let world = world(plain());
+        let relay = world.relay().await;
+        world.submit_as("a@origin.example", "", &["bob@x.example"], content).await;
+        world.settle().await;
+        assert_eq!(relay.queue(), [], "{}", log(&relay));
+        if goes {
+            let mail = world.delivered().remove(0);
+            assert!(
+                mail.content.contains("\r\nContent-Transfer-Encoding: ") && !mail.content.contains('\0'),
+                "{mail:?}"
+            );
+        } else {
+            assert_fields(&notification(&world).content, &["Action: failed", "Status: 5.6.3"]);
+        }
+    }
+}

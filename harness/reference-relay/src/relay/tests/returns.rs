@@ -234,3 +234,19 @@ async fn a_message_that_was_cut_off_is_not_delivered_whatever_was_said() {
     world.pass(5).await;
     assert_eq!(relay.queue().len(), 1, "{}", log(&relay));
 }
+
+#[rstest]
+#[case::unasked("", false)]
+#[case::asked_for(" RET=FULL", true)]
+#[tokio::test(start_paused = true)]
+async fn large_mail_is_returned_whole_only_on_demand(#[case] ret: &str, #[case] whole: bool) {
+    let world = world(plain().saying("RCPT", "550 5.1.1 No such user"));
+    let _relay = world.relay_with(|config| config.size_limit = None).await;
+    let line = format!("{}\r\n", "x".repeat(98));
+    let content = format!("Subject: large\r\n\r\n{}", line.repeat(11_000));
+    world.submit_as("a@origin.example", ret, &["bob@x.example"], &content).await;
+    world.settle().await;
+    let told = notification(&world).content;
+    assert_eq!(told.contains(&line), whole);
+    assert!(told.contains("\r\nSubject: large\r\n"));
+}
