@@ -235,6 +235,8 @@ pub struct Vintage {
     /// KB Q329636, Exchange 2000: where credentials are set and the host offers AUTH, it must succeed; a refused AUTH
     /// ends the attempt, and the mail waits, is warned of and is returned with 4.4.7.
     pub insists_on_auth: bool,
+    /// Extensions that it did not have, or not yet, by keyword: as a server it neither offers nor takes them.
+    pub lacks: &'static [&'static str],
     /// CVE-2011-0411, Postfix before 2.7.3: commands that came in the clear after STARTTLS are carried out as if they had
     /// come encrypted.
     pub keeps_plaintext: bool,

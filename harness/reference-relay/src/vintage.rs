@@ -54,18 +54,23 @@ pub const VINTAGES: [VintageRelay; 7] = [
 
 /// The switches of the vintage relay of that name; `None` when there is none.
 pub fn vintage(name: &str) -> Option<Vintage> {
-    let none = Vintage::default();
+    // RFC 6531 is of 2012. CHUNKING and BINARYMIME came to Microsoft with Windows 2000, to Postfix, the former alone, with 3.4.
+    let of_the_nineties = Vintage { lacks: &["CHUNKING", "BINARYMIME", "SMTPUTF8"], ..Vintage::default() };
+    let of_2000 = Vintage { lacks: &["SMTPUTF8"], ..Vintage::default() };
     Some(match name {
-        "mcis" => Vintage { helo_name: Some("sub2.".to_owned()), refuses_trailing_dot: true, ..none },
-        "exchange-5.5" => Vintage { swallows_second_report: true, ..none },
+        "mcis" => {
+            let helo_name = Some("sub2.".to_owned());
+            Vintage { helo_name, refuses_trailing_dot: true, ..of_the_nineties }
+        }
+        "exchange-5.5" => Vintage { swallows_second_report: true, ..of_the_nineties },
         // The notification that Q295734 quotes is worded like those of Exchange 2000: it is the same SMTP service.
         "iis-5" => {
-            Vintage { returns_8bit_mail: true, refuses_trailing_dot: true, exchange_notices: true, ..none }
+            Vintage { returns_8bit_mail: true, refuses_trailing_dot: true, exchange_notices: true, ..of_2000 }
         }
-        "exchange-2000" => Vintage { distrusts_short_banners: true, exchange_notices: true, ..none },
-        "postfix-2.7" => Vintage { keeps_plaintext: true, ..none },
-        "haraka-2.0" => Vintage { never_says_helo: true, ..none },
-        "exchange-2000-auth" => Vintage { insists_on_auth: true, exchange_notices: true, ..none },
+        "exchange-2000" => Vintage { distrusts_short_banners: true, exchange_notices: true, ..of_2000 },
+        "exchange-2000-auth" => Vintage { insists_on_auth: true, exchange_notices: true, ..of_2000 },
+        "postfix-2.7" => Vintage { keeps_plaintext: true, ..of_the_nineties },
+        "haraka-2.0" => Vintage { never_says_helo: true, ..of_the_nineties },
         _ => return None,
     })
 }

@@ -77,11 +77,11 @@ pub(super) async fn run(
 ) -> Done {
     let passage = match Passage::of(session.offer("SMTPUTF8").is_some(), envelope, content) {
         Ok(passage) => passage,
-        Err(needs) => return Done { verdicts: not_carried(session, needs, indexes), fate: fate(session) },
+        Err(needs) => return Done { verdicts: not_carried(session, envelope, needs, indexes), fate: fate(session) },
     };
     let (fit, unfit): (Vec<usize>, Vec<usize>) =
         indexes.iter().partition(|&&index| passage.carries(&envelope.recipients[index].to.address));
-    let mut verdicts = not_carried(session, Needs::Address, &unfit);
+    let mut verdicts = not_carried(session, envelope, Needs::Address, &unfit);
     if fit.is_empty() {
         return Done { verdicts, fate: fate(session) };
     }
@@ -90,11 +90,23 @@ pub(super) async fn run(
     Done { verdicts, fate: done.fate }
 }
 
-/// The verdict on recipients that this host cannot be told of.
-fn not_carried(session: &Session, needs: Needs, indexes: &[usize]) -> Vec<(usize, Verdict)> {
-    let problem = problem::own(&session.connection.context, needs.status(), needs.explain(session.host()));
-    let problem = Problem { host: Some(session.host().to_owned()), ..problem };
-    indexes.iter().map(|&index| (index, Verdict::PutOff(problem.clone()))).collect()
+/// The verdict on recipients that this host cannot be told of. One whose own address is beyond ASCII is told of that, whatever
+/// else there is.
+fn not_carried(
+    session: &Session,
+    envelope: &Envelope,
+    needs: Needs,
+    indexes: &[usize],
+) -> Vec<(usize, Verdict)> {
+    let problem = |needs: Needs| {
+        let problem = problem::own(&session.connection.context, needs.status(), needs.explain(session.host()));
+        Verdict::PutOff(Problem { host: Some(session.host().to_owned()), ..problem })
+    };
+    let needs_of = |index: usize| {
+        let carried = Passage::Ascii.carries(&envelope.recipients[index].to.address);
+        if carried { needs } else { Needs::Address }
+    };
+    indexes.iter().map(|&index| (index, problem(needs_of(index)))).collect()
 }
 
 /// Runs a transaction for the recipients at `indexes`.

@@ -242,6 +242,9 @@ impl Session {
             Ok(Command::Mail { from, parameters }) => self.mail(from, parameters),
             Ok(Command::Rcpt { to, parameters }) => self.rcpt(to, parameters),
             Ok(Command::Data) => self.data(),
+            Ok(Command::Bdat { .. }) if self.lacks("CHUNKING") => {
+                Answer::new(500, "5.5.2", "Command not recognized")
+            }
             Ok(Command::Bdat { size, last }) => {
                 let refusal = self.bdat(size);
                 self.content = Some(Reception::chunk(size, last, refusal));
@@ -270,6 +273,11 @@ impl Session {
         may_wait
     }
 
+    /// Vintage: an extension that came later.
+    fn lacks(&self, keyword: &str) -> bool {
+        self.config.vintage.lacks.contains(&keyword)
+    }
+
     fn is_one_too_many(&mut self) -> bool {
         self.strange_lines += 1;
         self.strange_lines > MOST_STRANGE_LINES
@@ -286,10 +294,12 @@ impl Session {
             .and(size)
             .and("8BITMIME")
             .and("DSN")
-            .and("ENHANCEDSTATUSCODES")
-            .and("CHUNKING")
-            .and("BINARYMIME")
-            .and("SMTPUTF8");
+            .and("ENHANCEDSTATUSCODES");
+        for keyword in ["CHUNKING", "BINARYMIME", "SMTPUTF8"] {
+            if !self.lacks(keyword) {
+                answer = answer.and(keyword);
+            }
+        }
         // RFC 3207 section 4.2: not within TLS.
         if self.has_certificate && !self.secured {
             answer = answer.and("STARTTLS");
@@ -328,6 +338,10 @@ impl Session {
         }
         if parameters.any && !hello.extended {
             return Answer::new(555, "5.5.4", "Parameters need EHLO");
+        }
+        let not_known = |used: bool, keyword: &str| used && self.lacks(keyword);
+        if not_known(parameters.smtputf8, "SMTPUTF8") || not_known(parameters.binary, "BINARYMIME") {
+            return Answer::new(555, "5.5.4", "A parameter of nothing that was offered");
         }
         if self.config.size_limit.zip(parameters.size).is_some_and(|(limit, declared)| declared > limit) {
             // RFC 1870 section 6.1.

@@ -274,6 +274,19 @@ fn mcis_and_iis_refuse_a_trailing_dot() {
     }
 }
 
+#[rstest]
+#[case("exchange-5.5", &[500, 555, 555])]
+#[case("exchange-2000", &[503, 555, 250])]
+#[case("reference", &[503, 250, 503])]
+fn what_came_later_old_relays_do_not_know(#[case] name: &str, #[case] codes: &[u16]) {
+    let vintage = crate::vintage::vintage(name).unwrap_or_default();
+    let mut talk = Talk::new(Config { vintage, ..trusting() });
+    talk.codes(&["EHLO a"]);
+    assert_eq!(talk.said.contains("SMTPUTF8"), name == "reference", "{}", talk.said);
+    let lines = ["BDAT 0 LAST", "MAIL FROM:<> SMTPUTF8", "MAIL FROM:<> BODY=BINARYMIME"];
+    assert_eq!(talk.codes(&lines), codes);
+}
+
 #[test]
 fn exchange_5_5_takes_a_trailing_space() {
     let vintage = crate::vintage::vintage("exchange-5.5").expect("it exists");
