@@ -77,7 +77,9 @@ pub(super) async fn run(
 ) -> Done {
     let passage = match Passage::of(session.offer("SMTPUTF8").is_some(), envelope, content) {
         Ok(passage) => passage,
-        Err(needs) => return Done { verdicts: not_carried(session, envelope, needs, indexes), fate: fate(session) },
+        Err(needs) => {
+            return Done { verdicts: not_carried(session, envelope, needs, indexes), fate: fate(session) };
+        }
     };
     let (fit, unfit): (Vec<usize>, Vec<usize>) =
         indexes.iter().partition(|&&index| passage.carries(&envelope.recipients[index].to.address));
@@ -99,7 +101,8 @@ fn not_carried(
     indexes: &[usize],
 ) -> Vec<(usize, Verdict)> {
     let problem = |needs: Needs| {
-        let problem = problem::own(&session.connection.context, needs.status(), needs.explain(session.host()));
+        let problem =
+            problem::own(&session.connection.context, needs.status(), needs.explain(session.host()));
         Verdict::PutOff(Problem { host: Some(session.host().to_owned()), ..problem })
     };
     let needs_of = |index: usize| {
