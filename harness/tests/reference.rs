@@ -120,8 +120,6 @@ fn every_verb_and_every_profile_is_in_the_reference() {
 #[rstest]
 #[case("read", "servers: { hub: { read: 1KiB per 2m } }")]
 #[case("read", "servers: { hub: { on: { RCPT: { read: 0 } } } }")]
-#[case("forward", "servers: { hub: { on: { RCPT: { forward: relay } } } }")]
-#[case("rewrite", "servers: { hub: { on: { RCPT: { rewrite: x } } } }")]
 #[case("versions", "servers: { hub: { on: { STARTTLS: { tls: { versions: [1.2] } } } } }")]
 #[case("clear after", "servers: { hub: { on: { STARTTLS: { tls: { clear after: x } } } } }")]
 #[case("resume", "servers: { hub: { on: { STARTTLS: { tls: { resume: refuse } } } } }")]

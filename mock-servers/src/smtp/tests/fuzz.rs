@@ -3,8 +3,9 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::bench::{Bench, Do, plain, run_both_ways, say, server};
-use crate::script::Script;
+use super::bench::{Bench, Do, plain, reply, rule, run_both_ways, say, server};
+use crate::script::{Action, Condition, HeaderChanges, On, Range, Script, Verb};
+use crate::smtp::forward::Forwarder;
 use crate::smtp::memory::ServerMemory;
 use crate::smtp::session::Limits;
 use crate::time::RunTime;
@@ -22,6 +23,11 @@ fn everything() -> Script {
         "AUTH PLAIN LOGIN CRAM-MD5",
         "AUTH=LOGIN",
     ])
+}
+
+/// From this occurrence on.
+fn nth(from: u64) -> Condition {
+    Condition::Nth(Range { from: Some(from), to: None })
 }
 
 /// Lines that a client may say, some of them in earnest.
@@ -118,6 +124,36 @@ proptest! {
         bench.act(&Do::Say(input), step);
         let run = bench.finish();
         prop_assert!(run.transaction().content.len() <= 64);
+    }
+
+    #[test]
+    fn extensions_rules_and_credentials_stand_what_comes(
+        lines in vec(lines(), 0..30),
+        bytes in vec(any::<u8>(), 0..200),
+        step in 1..60_usize,
+    ) {
+        let script = Script {
+            credentials: Some(("r".to_owned(), "secret".to_owned())),
+            rules: vec![
+                (On::Command(Verb::Bdat), vec![rule(vec![nth(2)], vec![Action::Rewrite("XXXX {argument}".to_owned())])]),
+                (On::Command(Verb::Mail), vec![rule(vec![nth(3)], vec![Action::Rewrite("RCPT TO:<{from}>".to_owned())])]),
+                (On::Command(Verb::Rcpt), vec![rule(vec![nth(2)], vec![Action::Rewrite("MAIL FROM:<{to}>".to_owned())])]),
+                (On::Command(Verb::Noop), vec![rule(vec![nth(2)], vec![Action::Rewrite("DATA".to_owned())])]),
+                (On::Command(Verb::Data), vec![rule(vec![nth(2)], vec![Action::Rewrite("BDAT 3 LAST".to_owned())])]),
+                (On::Challenge, vec![rule(vec![nth(2)], vec![reply("350 rubbish")])]),
+                (On::EndOfData, vec![rule(Vec::new(), vec![Action::Forward(HeaderChanges::default())])]),
+            ],
+            ..everything()
+        };
+        let (memory, recorder) =
+            (ServerMemory::forwarding(&script, Some(Forwarder::new(drop))), Recorder::default());
+        let mut bench = Bench::at(&script, &memory, &recorder, RunTime::ZERO, Limits::default());
+        bench.act(&say("EHLO a\r\n"), step);
+        bench.act(&Do::Say([lines.concat(), bytes].concat()), step);
+        bench.act(&Do::Close(Close::Fin), step);
+        for transaction in &bench.finish().record.transactions {
+            prop_assert!(transaction.finished.is_some());
+        }
     }
 
     #[test]
