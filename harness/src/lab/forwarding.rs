@@ -30,12 +30,11 @@ const PAUSE: Duration = Duration::from_mins(30);
 /// the relay listens.
 pub(super) fn servers(scenario: &Scenario, places: &Places) -> BTreeMap<String, IpAddr> {
     let forwarding = scenario.servers.iter().filter(|server| forwards(&server.script));
-    let placed = forwarding.filter_map(|server| places.get(&server.script.name));
     let address = |placed: &super::Placed| {
         let ips = || placed.addresses.iter().map(|(at, _)| at.ip());
         Some((placed.name.clone(), ips().find(IpAddr::is_ipv4).or_else(|| ips().next())?))
     };
-    placed.filter_map(address).collect()
+    forwarding.filter_map(|server| places.get(&server.script.name)).filter_map(address).collect()
 }
 
 fn forwards(script: &Script) -> bool {
@@ -91,7 +90,7 @@ async fn submit(net: Net, clock: Arc<dyn Clock>, recorder: Recorder, from: IpAdd
 
 /// Whether the relay took the mail, or refused it for good.
 fn is_final(outcome: &Outcome) -> bool {
-    let Some(t) = &outcome.transaction else { return false };
+    let Some(t) = &outcome.transaction else { return outcome.missing.is_some() };
     let replies = [&t.mail_reply, &t.data_reply, &t.final_reply].into_iter().flatten();
     let mut replies = replies.chain(t.recipients.iter().filter_map(|r| r.reply.as_ref()));
     outcome.is_accepted() || outcome.broken.is_none() && !replies.any(Reply::is_transient)

@@ -104,7 +104,7 @@ impl World {
         let net = Net::new(sim.clone());
         let clock: Arc<dyn Clock> = Arc::new(RunClock { sim: sim.clone(), owner: Owner::Mock });
         let epoch = epoch();
-        let (forwarder, forwarded) = forwarding::channel();
+        let (forwarder, mail) = forwarding::channel();
         let environment = Environment {
             forwarder: Some(forwarder),
             clock: clock.clone(),
@@ -147,7 +147,7 @@ impl World {
         let forwarding = forwarding::servers(scenario, &places);
         if !forwarding.is_empty() {
             let recorder = world.recorder.clone();
-            let carrying = forwarding::carry(world.net.clone(), clock, recorder, forwarding, forwarded);
+            let carrying = forwarding::carry(world.net.clone(), clock, recorder, forwarding, mail);
             world.tasks.spawn(carrying);
         }
         world.relay.start().await?;

@@ -131,8 +131,7 @@ fn fields(content: &[u8]) -> (Vec<&[u8]>, &[u8]) {
     loop {
         let mut end = 0;
         while let Some(line) = rest[end..].split_inclusive(|&b| b == b'\n').next() {
-            let continues = end > 0 && line.starts_with(b" ") || end > 0 && line.starts_with(b"\t");
-            if end > 0 && !continues {
+            if end > 0 && !matches!(line.first(), Some(b' ' | b'\t')) {
                 break;
             }
             end += line.len();

@@ -128,8 +128,10 @@ impl ServerSession {
             let mut mac =
                 Hmac::<Md5>::new_from_slice(password.as_bytes()).expect("a key may have any length");
             mac.update(challenge);
-            let wanted: String = mac.finalize().into_bytes().iter().map(|b| format!("{b:02x}")).collect();
-            user == known && digest == wanted
+            let wanted = mac.finalize().into_bytes();
+            let hex =
+                |byte: &u8| [byte >> 4, byte & 15].map(|nibble| b"0123456789abcdef"[usize::from(nibble)]);
+            user == known && digest.bytes().eq(wanted.iter().flat_map(hex))
         });
         if good { self.accept_auth() } else { self.check_failed() }
     }

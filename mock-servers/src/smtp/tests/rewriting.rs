@@ -127,11 +127,12 @@ fn sent_on(script: &Script, mails: usize, content: &str) -> Vec<Forwarded> {
             ),
             say(format!("{content}.\r\n")),
         ];
-        lines.iter().for_each(|line: &Do| bench.act(line, usize::MAX));
+        for line in &lines {
+            bench.act(line, usize::MAX);
+        }
         bench.finish();
     }
-    let sent = sent.lock().unwrap().clone();
-    sent
+    sent.lock().unwrap().clone()
 }
 
 fn forwards(changes: HeaderChanges, others: Vec<Action>) -> Script {
