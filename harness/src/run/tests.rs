@@ -372,7 +372,7 @@ expect:
 #[test]
 fn a_server_waits_for_a_relay_that_is_down() {
     let scenario = scenario(
-        r#"
+        "
 title: The relay is away when the hub sends mail back
 servers:
   hub:
@@ -383,7 +383,7 @@ messages:
 steps: [send: note, wait: 500ms, kill: relay, wait: 10m, restart: relay, settle]
 expect:
   - delivered: { by: hub, times: 2 }
-"#,
+",
     );
     let record = run(&scenario, "reference", &RunOptions::default()).expect("it runs");
     let forwarded: Vec<_> = record.submissions.iter().filter(|s| s.forwarded.is_some()).collect();
