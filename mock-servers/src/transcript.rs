@@ -75,6 +75,14 @@ pub enum What {
     },
     /// A rule of the script fired; what it did follows.
     Rule(RuleFired),
+    /// The session is held at this event, as the scenario's steps have it: the server says nothing more until it is let
+    /// go.
+    Held {
+        /// The event, as the language writes it.
+        event: String,
+    },
+    /// The session that was held goes on.
+    LetGo,
     /// The server took responsibility for the mail of the transaction with this index, whether or not its 2yz was read.
     Taken {
         /// Index into [`Session::transactions`].

@@ -1,5 +1,6 @@
 //! What a conversation without I/O takes and gives; `shell` puts a socket under it.
 
+use super::gate::Hold;
 use crate::script::TlsAction;
 use crate::time::RunTime;
 use crate::transcript::{Close, What};
@@ -25,7 +26,8 @@ pub enum Input<'a> {
         /// Whether the server stays silent from now on in place of closing.
         stall: bool,
     },
-    /// The moment that [`Conversation::deadline`] named has come. An early call does no harm.
+    /// The moment that [`Conversation::deadline`] named has come, or what held the conversation let it go. An early call
+    /// does no harm.
     Timer,
     /// The peer closed its direction, or the connection broke.
     PeerClosed(Close),
@@ -61,4 +63,8 @@ pub trait Conversation: Send {
     fn closed(&mut self, _now: RunTime) {}
     /// When the conversation wants a [`Input::Timer`], if it does.
     fn deadline(&self) -> Option<RunTime>;
+    /// What holds the conversation, where something does: once it is over, a [`Input::Timer`] is wanted.
+    fn hold(&mut self) -> Option<&mut Hold> {
+        None
+    }
 }

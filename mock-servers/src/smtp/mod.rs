@@ -4,7 +4,7 @@
 //! - [`dialogue`]: exact lines in exact order, on either side.
 //! - [`client`]: the well-behaved client that submits a message.
 //! - [`forward`]: mail that a server hands to the relay once more.
-//! - [`server`]: accepts connections and gives each a session or a dialogue.
+//! - [`server`]: accepts connections and gives each a session or a dialogue; [`gate`]: holds one of them at an event.
 //! - [`tls`]: certificates, good and bad.
 
 pub mod client;
@@ -13,6 +13,7 @@ mod content;
 pub mod conversation;
 pub mod dialogue;
 pub mod forward;
+pub mod gate;
 mod ledger;
 pub mod memory;
 mod observer;

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use super::conversation::Conversation;
 use super::dialogue::DialogueRunner;
 use super::forward::Forwarder;
+use super::gate::Gate;
 use super::memory::ServerMemory;
 use super::session::{Limits, ServerSession};
 use super::shell::Shell;
@@ -35,6 +36,7 @@ pub struct Environment {
 pub struct Server {
     script: Arc<Script>,
     memory: ServerMemory,
+    gate: Gate,
     limits: Limits,
     environment: Environment,
 }
@@ -54,7 +56,12 @@ impl Server {
     /// A server that nobody has come to yet.
     pub fn new(script: Arc<Script>, environment: Environment) -> Self {
         let memory = ServerMemory::forwarding(&script, environment.forwarder.clone());
-        Self { script, memory, limits: Limits::default(), environment }
+        Self { script, memory, gate: Gate::default(), limits: Limits::default(), environment }
+    }
+
+    /// By which a session of this server can be held at an event. A dialogue has no events and is never held.
+    pub fn gate(&self) -> Gate {
+        self.gate.clone()
     }
 
     /// The same with other bounds of memory.
@@ -95,14 +102,17 @@ impl Server {
         let record = recorder.open(&self.script.name, Side::Server, client, address, clock.now());
         let mut conversation: Box<dyn Conversation> = match &self.script.dialogue {
             Some(dialogue) => Box::new(DialogueRunner::new(dialogue, record.clone())),
-            None => Box::new(ServerSession::new(
-                self.script.clone(),
-                &self.memory,
-                record.clone(),
-                client,
-                tls.epoch(),
-                self.limits,
-            )),
+            None => {
+                let session = ServerSession::new(
+                    self.script.clone(),
+                    &self.memory,
+                    record.clone(),
+                    client,
+                    tls.epoch(),
+                    self.limits,
+                );
+                Box::new(session.behind(self.gate.clone()))
+            }
         };
         let certificates = Some((tls.clone(), self.script.hostname.clone()));
         let shell = Shell::new(connection, clock.clone(), record, Side::Server, certificates);

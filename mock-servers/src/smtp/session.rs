@@ -21,6 +21,7 @@ use std::time::SystemTime;
 
 use super::command::Request;
 use super::conversation::{Conversation, Input, Output};
+use super::gate::{Gate, Hold};
 use super::ledger::Ledger;
 use super::memory::{ServerMemory, Visit};
 use super::reply::{self, Placeholders};
@@ -76,11 +77,15 @@ pub struct ServerSession {
     idle: Idle,
     watches_content: bool,
     rewrites: bool,
+    gate: Gate,
+    hold: Option<Hold>,
 }
 
 /// One thing to do.
 #[derive(Debug, Clone)]
 enum Step {
+    /// Stand still at this event, if the gate has it so.
+    Hold(On),
     /// An action of a rule.
     Act(Action),
     /// Go on at this moment; what an interrupted wait leaves.
@@ -146,7 +151,14 @@ impl ServerSession {
             idle: Idle::default(),
             watches_content,
             rewrites,
+            gate: Gate::default(),
+            hold: None,
         }
+    }
+
+    /// The same behind this gate.
+    pub fn behind(self, gate: Gate) -> Self {
+        Self { gate, ..self }
     }
 
     /// Begins to answer what happened.
@@ -155,6 +167,11 @@ impl ServerSession {
         let mut said = None;
         if request.early {
             self.count(&On::Early);
+            steps.push_back(Step::Hold(On::Early));
+        }
+        steps.push_back(Step::Hold(request.on.clone()));
+        if ends_chunks(&request) {
+            steps.push_back(Step::Hold(On::EndOfData));
         }
         let mut replied = request.early && self.add_rule(&On::Early, &request, now, &mut steps);
         if replied {
@@ -194,6 +211,13 @@ impl ServerSession {
     /// Does what can be done at this moment.
     fn advance(&mut self, now: RunTime) {
         while !self.over && !self.awaits_tls {
+            if let Some(hold) = &mut self.hold {
+                if !hold.is_over() {
+                    return;
+                }
+                self.hold = None;
+                self.ledger.event(now, What::LetGo);
+            }
             if let Some(at) = self.wake {
                 if now < at {
                     return;
@@ -213,6 +237,7 @@ impl ServerSession {
 
     fn step(&mut self, step: Step, now: RunTime) {
         match step {
+            Step::Hold(on) => self.come_to(&on, now),
             Step::Act(action) => self.act(action, now),
             Step::Until(at) => {
                 self.flush();
@@ -297,6 +322,7 @@ impl ServerSession {
         self.abort_transaction(now);
         self.ledger.forget_unlabelled();
         self.visit.leave();
+        self.hold = None;
         self.over = true;
     }
 
@@ -386,13 +412,17 @@ impl Conversation for ServerSession {
     }
 
     fn deadline(&self) -> Option<RunTime> {
-        if self.over || self.awaits_tls {
+        if self.over || self.awaits_tls || self.hold.is_some() {
             return None;
         }
         self.wake.or_else(|| {
             let listens = !self.peer_closed && self.state.greeted();
             listens.then(|| self.idle_rules().map(|(_, at)| at).min()).flatten()
         })
+    }
+
+    fn hold(&mut self) -> Option<&mut Hold> {
+        self.hold.as_mut()
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use super::conversation::{Conversation, Input, Output};
+use super::gate::Hold;
 use super::tls::TlsMaterial;
 use super::wire::{Handshake, Wire};
 use crate::environment::{BoxFuture, Clock, Connection};
@@ -87,8 +88,9 @@ impl Shell {
                     };
                     // What comes after these is no longer this conversation's, or no longer in the clear.
                     let last = queue.iter().any(|o| !matches!(o, Output::Send(_) | Output::Record(_)));
+                    let deadline = conversation.deadline();
                     let progress =
-                        self.progress(segment.as_deref(), &mut written, !last, conversation.deadline());
+                        self.progress(segment.as_deref(), &mut written, !last, deadline, conversation.hold());
                     match progress.await {
                         Some(Progress::Sent) => {
                             written = 0;
@@ -134,7 +136,8 @@ impl Shell {
         self.record.event(self.now(), What::Closed { by, how });
     }
 
-    /// Waits until the segment is written, bytes have come, or the deadline has: in this order, where several have.
+    /// Waits until the segment is written, bytes have come, the hold is over, or the deadline has come: in this order,
+    /// where several have.
     /// `None`: none of them can ever happen.
     async fn progress(
         &mut self,
@@ -142,9 +145,10 @@ impl Shell {
         written: &mut usize,
         reads: bool,
         deadline: Option<RunTime>,
+        mut hold: Option<&mut Hold>,
     ) -> Option<Progress> {
         let reads = reads && self.peer_open;
-        if segment.is_none() && !reads && deadline.is_none() {
+        if segment.is_none() && !reads && deadline.is_none() && hold.is_none() {
             return None;
         }
         match (deadline, &self.timer) {
@@ -162,6 +166,11 @@ impl Shell {
             }
             if reads && let Poll::Ready(progress) = poll_bytes(&mut self.wire, cx, &mut self.buffer) {
                 return Poll::Ready(progress);
+            }
+            if let Some(hold) = &mut hold
+                && hold.poll_over(cx).is_ready()
+            {
+                return Poll::Ready(Progress::Woke);
             }
             match &mut self.timer {
                 Some((_, timer)) => timer.as_mut().poll(cx).map(|()| Progress::Woke),
@@ -204,7 +213,7 @@ impl Shell {
         self.closed(self.mock_is, Close::Fin);
         let deadline = self.now() + LINGER;
         while self.peer_open {
-            match self.progress(None, &mut 0, true, Some(deadline)).await {
+            match self.progress(None, &mut 0, true, Some(deadline), None).await {
                 Some(Progress::Read(0)) => {
                     self.peer_open = false;
                     self.closed(self.mock_is.other(), Close::Fin);

@@ -165,13 +165,14 @@ impl ServerSession {
     }
 
     fn take_content(&mut self, now: RunTime) -> bool {
+        let watches = self.watches_content();
         let Mode::Content(reader) = &mut self.mode else { return false };
         let (mut content, mut taken) = (Vec::new(), 0);
         let stop = loop {
             let (count, stop) = reader.read(&self.inbox.rest()[taken..], &mut content);
             taken += count;
             // Line by line only where a rule watches, so that it sees the same lengths however the bytes came.
-            if stop != Stop::Line || self.watches_content {
+            if stop != Stop::Line || watches {
                 break stop;
             }
         };
@@ -181,7 +182,7 @@ impl ServerSession {
         if stop == Stop::End {
             self.mode = Mode::Command;
             self.begin(Request::event(On::EndOfData), now);
-        } else if self.watches_content && !content.is_empty() {
+        } else if watches && !content.is_empty() {
             self.watch_content(now);
         }
         true
@@ -198,7 +199,7 @@ impl ServerSession {
         if self.takes_chunks() {
             self.keep(&content);
         }
-        if self.watches_content && !content.is_empty() && self.watch_content(now) {
+        if self.watches_content() && !content.is_empty() && self.watch_content(now) {
             return true; // the chunk's own reply comes when the rule is done
         }
         if let Some(request) = complete {
@@ -208,12 +209,23 @@ impl ServerSession {
         true
     }
 
-    /// Asks the rules on `data`; each fires once in a transaction. Whether one fired.
+    /// Whether anybody wants to know of each piece of the body.
+    fn watches_content(&self) -> bool {
+        self.watches_content || self.gate.awaits(&On::Data)
+    }
+
+    /// Asks the rules on `data`; each fires once in a transaction. Whether one fired, or the session is held.
     fn watch_content(&mut self, now: RunTime) -> bool {
         let request = Request::event(On::Data);
         self.count(&On::Data);
-        let Some(chosen) = self.choose_data(&request, now) else { return false };
-        self.start(chosen.actions.into_iter().map(Step::Act).collect(), request, now);
+        let held = self.gate.awaits(&On::Data);
+        let chosen = self.choose_data(&request, now);
+        if !held && chosen.is_none() {
+            return false;
+        }
+        let actions = chosen.into_iter().flat_map(|chosen| chosen.actions).map(Step::Act);
+        let steps = held.then_some(Step::Hold(On::Data)).into_iter().chain(actions).collect();
+        self.start(steps, request, now);
         true
     }
 }

@@ -1,4 +1,4 @@
-//! What happens without a command: a client that speaks too early, or not at all.
+//! What happens without a command: a client that speaks too early, or not at all; a session that is held.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -6,6 +6,7 @@ use super::{ServerSession, Step};
 use crate::script::On;
 use crate::smtp::command::Request;
 use crate::time::RunTime;
+use crate::transcript::What;
 
 /// The silence of the client.
 #[derive(Debug, Default)]
@@ -23,6 +24,15 @@ impl Idle {
 }
 
 impl ServerSession {
+    /// The session comes to an event, and may be held there: the client has said what it said, and what the server does
+    /// about it waits. What the client says meanwhile is still read and written down.
+    pub(super) fn come_to(&mut self, on: &On, now: RunTime) {
+        let Some(hold) = self.gate.meet(on) else { return };
+        self.flush();
+        self.ledger.event(now, What::Held { event: on.to_string() });
+        self.hold = Some(hold);
+    }
+
     /// The client sent bytes before the banner.
     pub(super) fn notice_early_talker(&mut self, now: RunTime) {
         let due = self.occasion.request.on == On::Connect && !self.steps.is_empty() && !self.occasion.settled;
@@ -30,6 +40,7 @@ impl ServerSession {
             return;
         }
         self.count(&On::Early);
+        self.come_to(&On::Early, now);
         let request = Request::event(On::Early);
         let Some(chosen) = self.choose(&On::Early, &request, now) else { return };
         let rest = if chosen.replies {

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::script::{Action, Certificate, Condition, Offers, On, Profile, ReplyText, Rule, Script, Verb};
 use crate::smtp::conversation::{Conversation, Input, Output};
+use crate::smtp::gate::Gate;
 use crate::smtp::memory::ServerMemory;
 use crate::smtp::reply::ReplyReader;
 use crate::smtp::session::{Limits, ServerSession};
@@ -96,7 +97,14 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn new(script: &Script) -> Self {
-        Self::at(script, &ServerMemory::new(script), &Recorder::default(), RunTime::ZERO, Limits::default())
+        Self::behind(script, Gate::default())
+    }
+
+    /// A session that the gate can hold, from the connection on.
+    pub(super) fn behind(script: &Script, gate: Gate) -> Self {
+        let limits = Limits::default();
+        let memory = ServerMemory::new(script);
+        Self::unopened(script, &memory, &Recorder::default(), RunTime::ZERO, limits, gate).opened()
     }
 
     pub(super) fn at(
@@ -106,16 +114,30 @@ impl Bench {
         now: RunTime,
         limits: Limits,
     ) -> Self {
+        Self::unopened(script, memory, recorder, now, limits, Gate::default()).opened()
+    }
+
+    fn unopened(
+        script: &Script,
+        memory: &ServerMemory,
+        recorder: &Recorder,
+        now: RunTime,
+        limits: Limits,
+        gate: Gate,
+    ) -> Self {
         let client = "198.51.100.9:2525".parse().unwrap();
         let server = "198.51.100.25:25".parse().unwrap();
         let record = recorder.open(&script.name, Side::Server, client, server, now);
         let index = recorder.sessions().len() - 1;
         let epoch = SystemTime::UNIX_EPOCH;
         let session = ServerSession::new(Arc::new(script.clone()), memory, record, client, epoch, limits);
-        let recorder = recorder.clone();
-        let mut bench = Self { session, recorder, index, now, segments: Vec::new(), ending: None };
-        bench.put(Input::Connected);
-        bench
+        let (session, recorder) = (session.behind(gate), recorder.clone());
+        Self { session, recorder, index, now, segments: Vec::new(), ending: None }
+    }
+
+    fn opened(mut self) -> Self {
+        self.put(Input::Connected);
+        self
     }
 
     pub(super) fn put(&mut self, input: Input<'_>) {

@@ -9,6 +9,7 @@ mod content;
 mod dialogues;
 mod fuzz;
 mod handshakes;
+mod holds;
 mod rewriting;
 mod rules;
 mod sockets;

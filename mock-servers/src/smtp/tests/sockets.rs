@@ -17,6 +17,7 @@ use crate::environment::{BoxFuture, Clock, Connection};
 use crate::script::{Action, Dialogue, Line, On, Pattern, Script, Speech, Verb};
 use crate::smtp::client::{Submission, submit};
 use crate::smtp::dialogue;
+use crate::smtp::gate::Gate;
 use crate::smtp::server::{Environment, Server};
 use crate::smtp::tls::TlsMaterial;
 use crate::time::RunTime;
@@ -26,6 +27,7 @@ use crate::transcript::{Close, Recorder, Session, Side, What};
 pub(super) struct Standing {
     address: SocketAddr,
     pub(super) environment: Environment,
+    pub(super) gate: Gate,
     serving: JoinHandle<std::io::Error>,
 }
 
@@ -44,8 +46,9 @@ impl Standing {
         let tls = Arc::new(TlsMaterial::new(epoch()));
         let environment = Environment { clock, recorder: Recorder::default(), tls, forwarder: None };
         let server = Server::new(Arc::new(script), environment.clone());
+        let gate = server.gate();
         let serving = tokio::spawn(server.serve(Box::new(listener), address));
-        Self { address, environment, serving }
+        Self { address, environment, gate, serving }
     }
 
     pub(super) async fn dial(&self) -> TcpStream {
