@@ -147,6 +147,8 @@ pub trait Driver: Send + Sync {
     fn log(&self) -> Vec<LogLine>;
     /// Has everything in its queue tried now.
     fn force_queue_run(&self);
+    /// Has it try what is due by its own schedule now, and nothing else: for a relay whose queue is run from outside.
+    fn due_queue_run(&self);
     /// Why it ended by itself, if it did.
     fn died(&self) -> Option<String>;
     /// Its version.

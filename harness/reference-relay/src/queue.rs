@@ -175,6 +175,11 @@ impl Queue {
         self.changed.notify_one();
     }
 
+    /// Has the scheduler look for what is due.
+    pub(crate) fn look(&self) {
+        self.changed.notify_one();
+    }
+
     pub(crate) fn content(&self, id: &str) -> io::Result<Vec<u8>> {
         self.spool.content(id)
     }

@@ -139,6 +139,11 @@ impl Relay {
         self.context.queue.make_due();
     }
 
+    /// Looks at the queue and tries what is due. What is due is tried by itself, so that this changes nothing.
+    pub fn run_due(&self) {
+        self.context.queue.look();
+    }
+
     /// Ends the relay as SIGKILL would: every task, connection and socket is gone when this returns, and the spool is
     /// as it was.
     pub fn kill(self) {

@@ -10,6 +10,7 @@ use mock_servers::RunTime;
 use mock_servers::dns::{QueryLog, serve_tcp, serve_udp};
 use mock_servers::environment::Clock;
 use mock_servers::script::{Certificate, Script};
+use mock_servers::smtp::gate::Gate;
 use mock_servers::smtp::server::{Environment, Server};
 use mock_servers::smtp::tls::{TlsError, TlsMaterial};
 use mock_servers::transcript::{Recorder, SessionRecorder, Side};
@@ -192,6 +193,18 @@ impl World {
             while !task.is_finished() {
                 tokio::task::yield_now().await;
             }
+        }
+    }
+
+    /// By which a session of this server is held at an event.
+    pub fn gate(&self, server: &str) -> Option<Gate> {
+        self.servers.get(server).map(|standing| standing.server.gate())
+    }
+
+    /// Lets every session go that is held.
+    pub fn let_go(&self) {
+        for standing in self.servers.values() {
+            standing.server.gate().open();
         }
     }
 

@@ -5,8 +5,8 @@ use mock_servers::dns::DnsQuery;
 use mock_servers::transcript::Session;
 
 use super::{
-    End, LogLine, QueueState, Record, RelayIdentity, StepDone, attempts::Attempts, deliveries, order,
-    submissions,
+    Checkpoint, End, LogLine, QueueState, Record, RelayIdentity, StepDone, attempts::Attempts, deliveries,
+    order, submissions,
 };
 
 /// What the lab saw.
@@ -28,6 +28,8 @@ pub struct Raw {
     pub log: Vec<LogLine>,
     /// The steps as they were done.
     pub steps: Vec<StepDone>,
+    /// What the lab had seen at each `check:` step, by the step's place among all.
+    pub checkpoints: Vec<(usize, Raw)>,
     /// How the run ended.
     pub end: End,
     /// Which server takes mail for which domain; the domain `*` for a smart host. It tells at which destination a
@@ -58,6 +60,8 @@ pub struct Sent {
 
 /// Makes the record.
 pub fn assemble(raw: Raw) -> Record {
+    let at_step = |(step, raw)| Checkpoint { step, record: assemble(raw) };
+    let checkpoints = raw.checkpoints.into_iter().map(at_step).collect();
     let sessions = order::sorted(raw.sessions, &raw.sent, &raw.steps);
     let queue = changes(raw.queue);
     let submissions = submissions::of(&sessions, raw.sent);
@@ -80,6 +84,7 @@ pub fn assemble(raw: Raw) -> Record {
         queue,
         log: raw.log,
         steps: raw.steps,
+        checkpoints,
         end: raw.end,
     }
 }

@@ -309,6 +309,8 @@ pub fn acknowledged(session: &Session, transaction: usize) -> bool {
     };
     let client_gone = session.events[..replied].iter().any(|event| closed(Side::Client, None)(&event.what));
     let after = &session.events[replied + 1..];
-    let next = after.iter().find(|event| !matches!(event.what, What::Rule(_) | What::Taken { .. } | What::Held { .. } | What::LetGo));
+    let next = after.iter().find(|event| {
+        !matches!(event.what, What::Rule(_) | What::Taken { .. } | What::Held { .. } | What::LetGo)
+    });
     !client_gone && !next.is_some_and(|event| closed(Side::Server, Some(Close::Reset))(&event.what))
 }

@@ -55,8 +55,21 @@ pub struct Record {
     pub log: Vec<LogLine>,
     /// The scenario's steps as they were done.
     pub steps: Vec<StepDone>,
+    /// What the record was at each `check:` step, in order of the steps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checkpoints: Vec<Checkpoint>,
     /// How the run ended.
     pub end: End,
+}
+
+/// The record as it was at a moment of the run: all that had happened by then, and nothing else. A moment of run time
+/// would not do: much happens at the same moment, before a step and after it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// The step at which it was taken: an index into [`Record::steps`].
+    pub step: usize,
+    /// What the record would be, had the run ended then.
+    pub record: Record,
 }
 
 /// The relay under test, as far as it is known from outside.
@@ -294,6 +307,11 @@ pub enum Ending {
     Unsettled {
         /// What was still going on.
         because: String,
+    },
+    /// No session ever came to the event at which a step would have held it.
+    NeverCame {
+        /// What did not come about: `no session with hub came to end-of-data`.
+        what: String,
     },
     /// The relay ended by itself.
     RelayDied {

@@ -1,12 +1,12 @@
 //! What came before what at one moment of run time.
 //!
 //! Many sessions can begin at the same moment, and in which of them bytes moved first is chance. What is not: a step
-//! begins only after the one before it is done, and after `settle` and `wait` everything was quiet. So the sessions
+//! begins only after the one before it is done, and after `settle`, `wait` and `check` everything was quiet. So the sessions
 //! before such a step's first one came before it, and within these bounds the order is by name.
 
 use std::collections::BTreeMap;
 
-use mock_servers::transcript::{Session, Side};
+use mock_servers::transcript::{Session, Side, What};
 
 use super::{Record, Sent, StepDone};
 
@@ -26,9 +26,13 @@ pub(super) fn sorted(sessions: Vec<Session>, sent: &[Sent], steps: &[StepDone]) 
     let mut bounds = Vec::new();
     for (step, span) in steps.iter().zip(spans) {
         match span {
+            // that it held a session says nothing of those before it
+            Some(_) if step.step.starts_with("at: ") => {}
             Some((first, _)) if std::mem::take(&mut quiet) => bounds.push(first),
             Some(_) => {}
-            None => quiet |= step.step.starts_with("settle") || step.step.starts_with("wait"),
+            None => {
+                quiet |= ["settle", "wait", "check"].iter().any(|word| step.step.starts_with(word));
+            }
         }
     }
     let mut numbered: Vec<(usize, Session)> = sessions
@@ -65,8 +69,16 @@ pub fn steps_among_sessions(record: &Record) -> Vec<usize> {
     places
 }
 
-/// The first and last client session of each step that sends. A message is sent the same number of times by each step
-/// that names it.
+/// Whether it is such a session that the step held.
+fn is_held_by(session: &Session, step: &StepDone) -> bool {
+    session.events.iter().any(|event| match &event.what {
+        What::Held { event } => step.step == format!("at: {{ {}: {event} }}", session.mock),
+        _ => false,
+    })
+}
+
+/// The first and last client session of each step that sends, and the session that a step held. A message is sent the
+/// same number of times by each step that names it.
 fn spans(
     steps: &[StepDone],
     submitted: &[(&str, Option<usize>)],
@@ -90,6 +102,11 @@ fn spans(
             let mut its =
                 sessions.iter().enumerate().filter(|(_, s)| s.mock_is == Side::Client && s.mock == client);
             own.extend(its.nth(before).map(|(index, _)| index));
+        }
+        if step.step.starts_with("at: ") {
+            let before = steps[..index].iter().filter(|earlier| earlier.step == step.step).count();
+            let mut held = sessions.iter().enumerate().filter(|(_, session)| is_held_by(session, step));
+            own.extend(held.nth(before).map(|(index, _)| index));
         }
         Some((*own.iter().min()?, *own.iter().max()?))
     };

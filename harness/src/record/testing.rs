@@ -253,6 +253,7 @@ impl Run {
             queue: vec![QueueState { at: RunTime::ZERO, entries: Vec::new() }],
             log: Vec::new(),
             steps: Vec::new(),
+            checkpoints: Vec::new(),
             end: End { at: minutes(60 * 24), how: Ending::Finished },
             serves: Vec::new(),
         };

@@ -172,6 +172,12 @@ impl Driver for Embedded {
         }
     }
 
+    fn due_queue_run(&self) {
+        if let Some(relay) = &self.slot().running {
+            relay.run_due();
+        }
+    }
+
     fn died(&self) -> Option<String> {
         self.slot().running.as_ref().and_then(Relay::died)
     }

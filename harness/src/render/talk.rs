@@ -74,7 +74,9 @@ impl Telling<'_> {
                     self.note(at, &format!("rule {} on {}", rule.index + 1, rule.event));
                 }
             }
-            What::Held { event } => self.note(at, &format!("{} is held at {event}", self.who(self.session.mock_is))),
+            What::Held { event } => {
+                self.note(at, &format!("{} is held at {event}", self.who(self.session.mock_is)))
+            }
             What::LetGo => self.note(at, &format!("{} is let go", self.who(self.session.mock_is))),
             What::Taken { transaction } => self.taken(at, *transaction),
             What::TlsStarted { version, server_name } => {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use mock_servers::script::On;
 use mock_servers::smtp::client::{self, By, Submission};
 use mock_servers::smtp::dialogue;
 use mock_servers::time::human;
@@ -14,8 +15,8 @@ use super::watch::{self, Watch};
 use crate::lab::{self, Factory, LabError, Owner, Sim, World};
 use crate::record::{self, End, Ending, Raw, Record, RelayIdentity, Sent, StepDone};
 use crate::relay::embedded::Embedded;
-use crate::relay::{StartError, Unsupported};
-use crate::scenario::{Bdat, Message, Scenario, Step};
+use crate::relay::{Fault, StartError, Unsupported};
+use crate::scenario::{Bdat, Message, RelayFault, Scenario, Step};
 
 /// How a run is to be done.
 #[derive(Debug, Clone)]
@@ -85,12 +86,15 @@ pub(super) fn run_with(
 /// A run in progress.
 struct Run<'a> {
     scenario: &'a Scenario,
+    relay: &'a str,
     sim: Sim,
     world: World,
     watch: Watch,
     sent: Vec<Sent>,
     copies: BTreeMap<String, u32>,
     steps: Vec<StepDone>,
+    /// What had been seen at each `check:`, by its place among the steps.
+    checkpoints: Vec<(usize, Raw)>,
 }
 
 async fn carry_out(
@@ -106,10 +110,19 @@ async fn carry_out(
     let (watch, over) = Watch::new(world.relay.clone(), watch::limit(scenario.lifetime(), waits.sum()));
     let observer = watch.clone();
     sim.observe(Box::new(move |quiet| observer.quiet(quiet)));
-    let mut run =
-        Run { scenario, sim, world, watch, sent: Vec::new(), copies: BTreeMap::new(), steps: Vec::new() };
+    let mut run = Run {
+        scenario,
+        relay,
+        sim,
+        world,
+        watch,
+        sent: Vec::new(),
+        copies: BTreeMap::new(),
+        steps: Vec::new(),
+        checkpoints: Vec::new(),
+    };
     let how = run.carry_on(over, guard).await?;
-    Ok(run.raw(relay, how))
+    Ok(run.raw(how))
 }
 
 impl Run<'_> {
@@ -154,7 +167,10 @@ impl Run<'_> {
             }
             Step::Client(name) => self.converse(name).await,
             Step::Settle => {
-                // The watch lives as long as the run.
+                // First what the steps before it did comes to everyone: a relay that was killed must be gone for the
+                // server before it answers. The watch lives as long as the run.
+                let _ = self.watch.still().await;
+                self.world.let_go();
                 let _ = self.watch.settled().await;
             }
             Step::Wait(wait) => self.sim.sleep_until(self.sim.now() + *wait, Owner::Step).await,
@@ -169,6 +185,18 @@ impl Run<'_> {
             Step::Stop(server) => self.world.stop_server(server).await,
             Step::Start(server) => self.world.start_server(server)?,
             Step::QueueRunForce => self.world.relay.force_queue_run(),
+            Step::QueueRunDue => self.world.relay.due_queue_run(),
+            Step::At { server, on } => self.hold(server, on).await,
+            Step::Fault(fault) => {
+                let fault = fault.map(|RelayFault::DiskFull| Fault::DiskFull);
+                self.world.relay.fault(fault).map_err(RunError::Unsupported)?;
+            }
+            Step::Check(_) => {
+                // The watch lives as long as the run.
+                let _ = self.watch.still().await;
+                let seen = self.seen(self.sent.clone(), Ending::Finished);
+                self.checkpoints.push((self.steps.len(), seen));
+            }
         }
         Ok(())
     }
@@ -224,6 +252,16 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Goes on until a session at this server comes to this event, and holds it there.
+    async fn hold(&mut self, server: &str, on: &On) {
+        let Some(gate) = self.world.gate(server) else { return };
+        let held = gate.hold_next(on.clone());
+        self.watch.awaits(Some(format!("no session with {server} came to {on}")));
+        // Nobody but the steps opens the gate.
+        let _ = held.await;
+        self.watch.awaits(None);
+    }
+
     /// Runs a dialogue client.
     async fn converse(&mut self, name: &str) {
         let Some(client) = self.scenario.clients.iter().find(|client| client.name == name) else { return };
@@ -233,19 +271,26 @@ impl Run<'_> {
         }
     }
 
-    fn raw(mut self, relay: &str, how: Ending) -> Raw {
+    /// All that was seen of the run, which is over.
+    fn raw(mut self, how: Ending) -> Raw {
         self.world.check_mocks();
-        let at = self.sim.now();
-        self.watch.look(at);
-        let Self { scenario, world, watch, sent, steps, sim, .. } = self;
-        sim.unobserve();
+        self.watch.look(self.sim.now());
+        self.sim.unobserve();
+        let sent = std::mem::take(&mut self.sent);
+        let checkpoints = std::mem::take(&mut self.checkpoints);
+        Raw { checkpoints, ..self.seen(sent, how) }
+    }
+
+    /// What was seen so far.
+    fn seen(&self, sent: Vec<Sent>, how: Ending) -> Raw {
+        let Self { scenario, relay, world, watch, steps, sim, .. } = self;
         let serves = scenario.servers.iter().flat_map(|server| {
             server.serves.iter().map(|serves| (server.script.name.clone(), serves.domain.clone()))
         });
         let smarthost = scenario.relay.smarthost.iter().map(|server| (server.clone(), "*".to_owned()));
         Raw {
             relay: RelayIdentity {
-                name: relay.to_owned(),
+                name: (*relay).to_owned(),
                 version: world.relay.version(),
                 hostname: world.hostname.clone(),
                 role: world.relay.role(),
@@ -258,8 +303,9 @@ impl Run<'_> {
             sent,
             queue: watch.timeline(),
             log: world.relay.log(),
-            steps,
-            end: End { at, how },
+            steps: steps.clone(),
+            checkpoints: Vec::new(),
+            end: End { at: sim.now(), how },
         }
     }
 }
@@ -276,5 +322,13 @@ fn describe(step: &Step) -> String {
         Step::Stop(server) => format!("stop: {server}"),
         Step::Start(server) => format!("start: {server}"),
         Step::QueueRunForce => "queue run: force".to_owned(),
+        Step::QueueRunDue => "queue run: due".to_owned(),
+        Step::At { server, on } => format!("at: {{ {server}: {on} }}"),
+        Step::Fault(Some(RelayFault::DiskFull)) => "fault: { relay: disk full }".to_owned(),
+        Step::Fault(None) => "fault: { relay: none }".to_owned(),
+        Step::Check(expectations) => {
+            let words: Vec<&str> = expectations.iter().map(|expectation| expectation.check.word()).collect();
+            format!("check: {}", words.join(", "))
+        }
     }
 }

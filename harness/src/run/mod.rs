@@ -8,6 +8,8 @@ mod keeps_up_tests;
 mod matrix;
 mod mime;
 #[cfg(test)]
+mod step_tests;
+#[cfg(test)]
 mod tests;
 mod watch;
 

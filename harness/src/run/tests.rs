@@ -107,6 +107,7 @@ impl Driver for Odd {
         Vec::new()
     }
     fn force_queue_run(&self) {}
+    fn due_queue_run(&self) {}
     fn died(&self) -> Option<String> {
         self.died.lock().expect("unpoisoned").clone()
     }

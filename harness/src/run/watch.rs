@@ -18,6 +18,9 @@ struct State {
     relay: Relay,
     timeline: Vec<QueueState>,
     settle: Option<oneshot::Sender<()>>,
+    still: Option<oneshot::Sender<()>>,
+    /// What is waited for that a session does, in words for the case that it never comes.
+    awaited: Option<String>,
     over: Option<oneshot::Sender<Ending>>,
     limit: RunTime,
 }
@@ -26,7 +29,15 @@ impl Watch {
     /// Watches this relay until `limit`, and tells through the channel why the run cannot go on.
     pub(super) fn new(relay: Relay, limit: RunTime) -> (Self, oneshot::Receiver<Ending>) {
         let (tell, told) = oneshot::channel();
-        let state = State { relay, timeline: Vec::new(), settle: None, over: Some(tell), limit };
+        let state = State {
+            relay,
+            timeline: Vec::new(),
+            settle: None,
+            still: None,
+            awaited: None,
+            over: Some(tell),
+            limit,
+        };
         (Self(Arc::new(Mutex::new(state))), told)
     }
 
@@ -35,6 +46,18 @@ impl Watch {
         let (tell, told) = oneshot::channel();
         self.lock().settle = Some(tell);
         told
+    }
+
+    /// Completes when all is quiet: everything that happens at this moment has happened. The clock does not move.
+    pub(super) fn still(&self) -> oneshot::Receiver<()> {
+        let (tell, told) = oneshot::channel();
+        self.lock().still = Some(tell);
+        told
+    }
+
+    /// From now on a session is waited for; `what` says what did not come about, should it never come. `None`: no longer.
+    pub(super) fn awaits(&self, what: Option<String>) {
+        self.lock().awaited = what;
     }
 
     /// Every state of the queue that differed from the one before.
@@ -54,6 +77,11 @@ impl Watch {
             return state.end(Ending::RelayDied { why });
         }
         let live = state.look(quiet.now);
+        if let Some(still) = state.still.take() {
+            // As below.
+            let _ = still.send(());
+            return Flow::Hold;
+        }
         // A server that is about to answer may yet take a mail, though nobody waits for its answer any more.
         let servers_rest = quiet.next_of_mocks.is_none_or(|next| next > state.limit);
         if live == 0
@@ -71,6 +99,9 @@ impl Watch {
             }
             Some(_) => return Flow::Go,
         };
+        if let Some(what) = state.awaited.take() {
+            return state.end(Ending::NeverCame { what });
+        }
         state.end(Ending::Unsettled { because: format!("{because}; {live} live entries in the queue") })
     }
 

@@ -164,12 +164,25 @@ pub(super) fn unused(root: &Node, has_steps: bool, sent: &[String], run: &[Strin
     }
 }
 
-/// The value of `decisive:` — a server's name, or `{ server: hub, on: RCPT, rule: 1 }`, rules counted from 1.
+/// The value of `decisive:` — a server's name, `{ server: hub, on: RCPT, rule: 1 }`, rules counted from 1,
+/// `{ dns: shop.example, type: MX }`, or a list of these.
 pub(super) fn decisive(node: &Node, servers: &[Server], cx: &Context<'_>) -> Option<Decisive> {
+    if let Value::List(items) = &node.value {
+        if items.is_empty() {
+            cx.problems.expected(node, "a server, a rule, a name in the DNS, or a list of them");
+        }
+        let all: Option<Vec<Decisive>> = items.iter().map(|item| decisive(item, servers, cx)).collect();
+        return all.map(Decisive::All);
+    }
     if let Value::Text(_) = node.value {
         return cx.name(node, Kind::Server).map(Decisive::Session);
     }
     let mapping = Mapping::new(node, "`decisive`", cx.problems)?;
+    if let Some(name) = mapping.take("dns") {
+        let decisive = asked(name, &mapping, servers, cx);
+        mapping.finish();
+        return decisive;
+    }
     let server = mapping.require("server").and_then(|node| cx.name(node, Kind::Server));
     let event_node = mapping.take("on");
     let event = event_node.map(|node| event_word(node, cx));
@@ -224,6 +237,32 @@ pub(super) fn decisive(node: &Node, servers: &[Server], cx: &Context<'_>) -> Opt
     Some(Decisive::Rule { server, event, index })
 }
 
+/// `{ dns: shop.example, type: MX }`: a name that the relay must have asked for.
+fn asked(node: &Node, mapping: &Mapping<'_>, servers: &[Server], cx: &Context<'_>) -> Option<Decisive> {
+    let record_type = match mapping.take("type") {
+        None => None,
+        Some(node) => {
+            let words =
+                ["MX", "A", "AAAA", "TXT", "CNAME", "TLSA", "PTR"].map(|word| (word, word.to_owned()));
+            Some(cx.problems.word(node, "a type of record", &words)?)
+        }
+    };
+    let name = cx.problems.some_text(node, "a name in the DNS")?.trim_end_matches('.').to_owned();
+    let hosts = servers.iter().any(|server| server.script.hostname.eq_ignore_ascii_case(&name));
+    let (text, sought) = (cx.text.to_ascii_lowercase(), name.to_ascii_lowercase());
+    let elsewhere = text.match_indices(&sought).any(|(at, _)| !node.span.contains(&at));
+    // Reverse names and the like are made of addresses.
+    if !hosts && !elsewhere && !sought.ends_with(".arpa") {
+        cx.problems.push(
+            Diagnostic::new(node.span.clone(), format!("nothing leads to the name `{name}`"))
+                .because("nobody would ask for it")
+                .help("name a recipient's domain, a host that the DNS leads to, or an entry of `dns:`"),
+        );
+        return None;
+    }
+    Some(Decisive::Name { name, record_type })
+}
+
 /// A scenario in which nothing can happen, or nothing is looked at.
 pub(super) fn purpose(root: &Node, scenario: &Scenario, cx: &Context<'_>) {
     let at = match &root.value {
@@ -231,7 +270,7 @@ pub(super) fn purpose(root: &Node, scenario: &Scenario, cx: &Context<'_>) {
         _ => root.span.clone(),
     };
     let has = |key: &str| entries(root).any(|(other, _)| other == key);
-    if !has("expect") && !has("observe") {
+    if !has("expect") && !has("observe") && scenario.checks().next().is_none() {
         cx.problems.push(
             Diagnostic::new(at.clone(), "a scenario that looks at nothing")
                 .because("it has neither `expect:` nor `observe:`")

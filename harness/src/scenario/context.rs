@@ -72,8 +72,14 @@ impl<'a> Context<'a> {
 
     /// A name of this kind, which is mentioned from now on.
     pub(super) fn name(&self, node: &Node, kind: Kind) -> Option<String> {
-        let (what, key) = kind.words();
+        let (what, _) = kind.words();
         let text = self.problems.text(node, &format!("the name of a {what}"))?;
+        self.known(text, node.span.clone(), kind)
+    }
+
+    /// The same for a name that was read already and stands here.
+    pub(super) fn known(&self, text: String, span: Span, kind: Kind) -> Option<String> {
+        let (what, key) = kind.words();
         let known = self.names(kind);
         if !known.contains(&text.as_str()) {
             let help = if known.is_empty() {
@@ -82,7 +88,7 @@ impl<'a> Context<'a> {
                 suggestion(&text, &known)
             };
             let title = format!("there is no {what} `{text}`");
-            self.problems.push(Diagnostic::new(node.span.clone(), title).because("no such name").help(help));
+            self.problems.push(Diagnostic::new(span, title).because("no such name").help(help));
             return None;
         }
         self.mention(kind, &text);

@@ -30,14 +30,14 @@ const CHECKS: [&str; 14] = [
     "each",
 ];
 
-/// The value of `expect:`, or of `observe:`, which only notes.
+/// The value of `expect:`, of a step's `check:`, or of `observe:`, which only notes.
 pub(super) fn expectations(
     node: &Node,
-    observe: bool,
+    key: &str,
     messages: &[Message],
     cx: &Context<'_>,
 ) -> Vec<Expectation> {
-    let key = if observe { "observe" } else { "expect" };
+    let observe = key == "observe";
     let Value::List(items) = &node.value else {
         cx.problems.expected(node, "a list of expectations (`- delivered: …`)");
         return Vec::new();

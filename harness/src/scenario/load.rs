@@ -63,12 +63,12 @@ fn scenario(root: &Node, path: &Path, name: &str, cx: &Context<'_>) -> Option<Sc
         mapping.take("messages").map(|node| messages::messages(node, folder, cx)).unwrap_or_default();
     let dns = mapping.take("dns").map(|node| dns::dns(node, &servers, cx)).unwrap_or_default();
     let steps_node = mapping.take("steps");
-    let steps = steps_node.map(|node| steps::steps(node, cx));
-    let list = |key: &'static str, observe: bool| {
+    let steps = steps_node.map(|node| steps::steps(node, &messages, cx));
+    let list = |key: &'static str| {
         let node = mapping.take(key);
-        node.map(|node| expect::expectations(node, observe, &messages, cx)).unwrap_or_default()
+        node.map(|node| expect::expectations(node, key, &messages, cx)).unwrap_or_default()
     };
-    let (expect, observe) = (list("expect", false), list("observe", true));
+    let (expect, observe) = (list("expect"), list("observe"));
     let decisive = mapping.take("decisive").and_then(|node| checks::decisive(node, &servers, cx));
     let historic = mapping.take("historic").map(|node| historic(node, cx)).unwrap_or_default();
     mapping.finish();

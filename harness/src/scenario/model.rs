@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use mock_servers::script::{Dialogue, Glob, Range, Script};
+use mock_servers::script::{Dialogue, Glob, On, Range, Script};
 
 /// One scenario.
 #[derive(Debug, Clone)]
@@ -67,6 +67,15 @@ pub enum Decisive {
         /// The rule's place; `None`: any of the event's.
         index: Option<usize>,
     },
+    /// The relay asked the DNS for this name.
+    Name {
+        /// The name, without the dot of the root.
+        name: String,
+        /// The type, `MX`; `None`: any.
+        record_type: Option<String>,
+    },
+    /// All of them.
+    All(Vec<Decisive>),
 }
 
 /// A mock server and where it stands in the world.
@@ -502,10 +511,30 @@ pub enum Step {
     Start(String),
     /// Has the relay try everything in its queue now.
     QueueRunForce,
+    /// Has the relay try what is due in its queue, and nothing else.
+    QueueRunDue,
+    /// Goes on until a session at this server comes to this event, and holds it there until the next `settle`.
+    At {
+        /// The server.
+        server: String,
+        /// The event; neither `any` nor `idle`.
+        on: On,
+    },
+    /// Makes something about the relay's machine fail from now on; `None`: nothing fails any more.
+    Fault(Option<RelayFault>),
+    /// What must hold at this moment.
+    Check(Vec<Expectation>),
+}
+
+/// What can fail about the machine that the relay runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RelayFault {
+    /// The disk of its queue is full.
+    DiskFull,
 }
 
 /// Something required, or noted.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Expectation {
     /// What is required, in words; `None`: made from the check.
     pub it: Option<String>,
@@ -539,7 +568,7 @@ pub enum Check {
     Returned(Returned),
     /// The relay refused it.
     Refused(Refused),
-    /// It is in the queue at the end.
+    /// It is in the queue: at the end, or at the moment of the `check:` that it stands in.
     Queued(Of),
     /// A delay warning for it reached the sender.
     Delayed {
@@ -684,6 +713,19 @@ impl Scenario {
     /// The message of this name.
     pub fn message(&self, name: &str) -> Option<&Message> {
         self.messages.iter().find(|message| message.name == name)
+    }
+
+    /// What is required: at the end first, then in each `check:` step by step.
+    pub fn expectations(&self) -> impl Iterator<Item = &Expectation> {
+        self.expect.iter().chain(self.checks().flatten())
+    }
+
+    /// What is required by each `check:` among the steps.
+    pub fn checks(&self) -> impl Iterator<Item = &[Expectation]> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Check(expectations) => Some(expectations.as_slice()),
+            _ => None,
+        })
     }
 
     /// The longest that the relay may keep mail, as far as the scenario says.

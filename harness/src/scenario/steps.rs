@@ -1,16 +1,33 @@
 //! `steps:` — more than one thing in order.
 
+use mock_servers::script::On;
+
 use super::context::{Context, Kind};
 use super::diagnostic::Diagnostic;
-use super::model::Step;
+use super::expect;
+use super::model::{Message, RelayFault, Step};
 use super::read::{Mapping, list_of, one_or_more, suggestion};
+use super::rules::{event_word, parse_event};
 use super::values;
 use super::yaml::{Node, Value};
 
-const WORDS: [&str; 8] = ["send", "client", "settle", "wait", "kill", "restart", "stop", "start"];
+const WORDS: [&str; 12] = [
+    "send",
+    "client",
+    "settle",
+    "wait",
+    "at",
+    "check",
+    "kill",
+    "restart",
+    "stop",
+    "start",
+    "fault",
+    "queue run",
+];
 
 /// The value of `steps:`.
-pub(super) fn steps(node: &Node, cx: &Context<'_>) -> Vec<Step> {
+pub(super) fn steps(node: &Node, messages: &[Message], cx: &Context<'_>) -> Vec<Step> {
     let Value::List(items) = &node.value else {
         cx.problems.expected(node, "a list of steps (`- send: note`)");
         return Vec::new();
@@ -22,10 +39,10 @@ pub(super) fn steps(node: &Node, cx: &Context<'_>) -> Vec<Step> {
                 .help("leave `steps:` out: every message is then sent, and the run goes on until all is settled"),
         );
     }
-    items.iter().filter_map(|node| step(node, cx)).collect()
+    items.iter().filter_map(|node| step(node, messages, cx)).collect()
 }
 
-fn step(node: &Node, cx: &Context<'_>) -> Option<Step> {
+fn step(node: &Node, messages: &[Message], cx: &Context<'_>) -> Option<Step> {
     let problems = cx.problems;
     if let Value::Text(text) = &node.value {
         if text == "settle" {
@@ -69,12 +86,18 @@ fn step(node: &Node, cx: &Context<'_>) -> Option<Step> {
         steps.extend(cx.name(node, Kind::Server).map(Step::Start));
     }
     if let Some(node) = take("queue run") {
-        match &node.value {
-            Value::Text(text) if text == "due" => problems.later(node.span.clone(), "queue run: due"),
-            _ => steps.extend(problems.word(node, "a queue run", &[("force", Step::QueueRunForce)])),
-        }
+        let words = [("due", Step::QueueRunDue), ("force", Step::QueueRunForce)];
+        steps.extend(problems.word(node, "a queue run", &words));
     }
-    mapping.later(&["at", "fault", "check"]);
+    if let Some(node) = take("at") {
+        steps.extend(at(node, cx));
+    }
+    if let Some(node) = take("fault") {
+        steps.extend(fault(node, cx));
+    }
+    if let Some(node) = take("check") {
+        steps.push(Step::Check(expect::expectations(node, "check", messages, cx)));
+    }
     let keys = mapping.keys().count();
     mapping.finish();
     if keys == 0 || known > 1 {
@@ -86,4 +109,50 @@ fn step(node: &Node, cx: &Context<'_>) -> Option<Step> {
         return None;
     }
     steps.pop()
+}
+
+/// `{ hub: end-of-data }`.
+fn at(node: &Node, cx: &Context<'_>) -> Option<Step> {
+    let Value::Mapping(entries) = &node.value else {
+        cx.problems.expected(node, "a server and an event (`at: { hub: end-of-data }`)");
+        return None;
+    };
+    let [entry] = entries.as_slice() else {
+        cx.problems.push(
+            Diagnostic::new(node.span.clone(), "`at:` is one event of one server")
+                .because(if entries.is_empty() { "nothing is awaited" } else { "more than one" })
+                .help("for a session at each of two servers: a step each, one after the other"),
+        );
+        return None;
+    };
+    let server = cx.known(entry.key.clone(), entry.key_span.clone(), Kind::Server)?;
+    if cx.names(Kind::Dialogue).contains(&server.as_str()) {
+        cx.problems.push(
+            Diagnostic::new(entry.key_span.clone(), "a dialogue cannot be held")
+                .because(format!("`{server}` says its lines, and has no events"))
+                .help("let it `wait:` in its dialogue, or write it with `on:`"),
+        );
+        return None;
+    }
+    let on = parse_event(&event_word(&entry.value, cx)?)?;
+    if matches!(on, On::Any | On::Idle) {
+        cx.problems.push(
+            Diagnostic::new(entry.value.span.clone(), format!("no session can be held at `{on}`"))
+                .because(if on == On::Any { "which command?" } else { "a silence has no end to hold" })
+                .help("name a moment: `connect`, a command such as `RCPT`, `data`, `end-of-data`"),
+        );
+        return None;
+    }
+    Some(Step::At { server, on })
+}
+
+/// `{ relay: disk full }`.
+fn fault(node: &Node, cx: &Context<'_>) -> Option<Step> {
+    let mapping = Mapping::new(node, "`fault`", cx.problems)?;
+    let words = [("disk full", Some(RelayFault::DiskFull)), ("none", None)];
+    let fault = mapping
+        .require("relay")
+        .and_then(|node| cx.problems.word(node, "a fault of the relay's machine", &words));
+    mapping.finish();
+    fault.map(Step::Fault)
 }

@@ -65,10 +65,14 @@ fn notices<'u>(
     notices.map(|notice| ledger.transaction(record, notice.notification.place)).collect()
 }
 
+/// Whether the run went on for as long as anything could still come.
+fn run_is_whole(record: &Record) -> bool {
+    matches!(record.end.how, Ending::Finished | Ending::Unsettled { .. } | Ending::NeverCame { .. })
+}
+
 /// Whether a unit has nothing that ends or keeps it, as far as can be seen.
 fn vanished(record: &Record, ledger: &Ledger<'_>, unit: &Unit<'_>) -> bool {
-    let run_is_whole = matches!(record.end.how, Ending::Finished | Ending::Unsettled { .. });
-    let open = run_is_whole
+    let open = run_is_whole(record)
         && *unit.fate == Accepted::Yes
         && !unit.may_be_dropped()
         && unit.copies.is_empty()
@@ -129,7 +133,7 @@ fn last_word(record: &Record, ledger: &Ledger<'_>, unit: &Unit<'_>) -> Option<Fi
         && unit.queued.is_none()
         && !record.queue.is_empty()
         && *unit.fate == Accepted::Yes
-        && matches!(record.end.how, Ending::Finished | Ending::Unsettled { .. });
+        && run_is_whole(record);
     if !silent || unit.may_be_dropped() || ledger.issued_at_least(unit.submission) {
         return None;
     }

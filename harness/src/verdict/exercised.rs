@@ -6,7 +6,7 @@ use mock_servers::transcript::{Side, What};
 
 use super::{ExpectationResult, State};
 use crate::record::mail::domain;
-use crate::record::{Accepted, Record};
+use crate::record::{Accepted, Ending, Record};
 use crate::scenario::{Check, Decisive, Reach, Scenario};
 
 /// What did not come to be.
@@ -24,6 +24,9 @@ pub(super) fn missing(
     record: &Record,
     results: &[ExpectationResult],
 ) -> Option<Missing> {
+    if let Ending::NeverCame { what } = &record.end.how {
+        return Some(Missing { what: what.clone(), by_author: true });
+    }
     if let Some(decisive) = &scenario.decisive {
         return named(decisive, record).map(|what| Missing { what, by_author: true });
     }
@@ -47,6 +50,16 @@ fn named(decisive: &Decisive, record: &Record) -> Option<String> {
             let which = index.map_or_else(String::new, |index| format!(" {}", index + 1));
             (!fits).then(|| format!("the rule{which} on {event} of {server} never fired"))
         }
+        Decisive::Name { name, record_type } => {
+            let asked = record.queries.iter().any(|query| {
+                let of_type = |wanted: &String| query.record_type.to_string() == *wanted;
+                query.name.eq_ignore_ascii_case(name) && record_type.as_ref().is_none_or(of_type)
+            });
+            let what =
+                record_type.as_ref().map_or_else(String::new, |record_type| format!("{record_type} of "));
+            (!asked).then(|| format!("the relay never asked for the {what}name {name}"))
+        }
+        Decisive::All(all) => all.iter().find_map(|decisive| named(decisive, record)),
     }
 }
 
@@ -66,7 +79,7 @@ fn derived(scenario: &Scenario, record: &Record, results: &[ExpectationResult]) 
         !server.serves.is_empty() || scenario.relay.smarthost.as_deref() == Some(server.script.name.as_str())
     };
     let targets: Vec<&crate::scenario::Server> = scenario.servers.iter().filter(aimed_at).collect();
-    let depends = scenario.expect.iter().any(|expectation| needs_a_server(&expectation.check));
+    let depends = scenario.expectations().any(|expectation| needs_a_server(&expectation.check));
     let none_met = targets.iter().all(|server| !met(record, &server.script.name));
     if none_met && looked_for(scenario, record, results, &targets) {
         return None;
@@ -106,7 +119,7 @@ fn looked_for(
     }
     let asked = record.queries.iter().any(|query| domains.contains(&query.name.to_ascii_lowercase()));
     let dead = |server: &&crate::scenario::Server| server.addresses.iter().all(|a| a.reach != Reach::Good);
-    let mut held = scenario.expect.iter().zip(results).filter(|(_, result)| result.state == State::Held);
+    let mut held = scenario.expectations().zip(results).filter(|(_, result)| result.state == State::Held);
     let failing = held.any(|(e, _)| matches!(e.check, Check::Untouched(_) | Check::Returned(_)));
     asked || !targets.is_empty() && targets.iter().all(dead) || failing
 }

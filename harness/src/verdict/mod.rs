@@ -35,6 +35,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::record::{Ending, Place, Record, conversation};
 use crate::scenario::{Level, Scenario};
+use expect::Required;
 use ledger::Ledger;
 
 /// The judgement of one run.
@@ -44,7 +45,7 @@ pub struct Verdict {
     pub outcome: Outcome,
     /// Everything that was found, worst first.
     pub findings: Vec<Finding>,
-    /// Each expectation of the scenario, in its order.
+    /// Each expectation of the scenario, in its order; those of the steps' `check:` come last.
     pub results: Vec<ExpectationResult>,
     /// Each observation of the scenario, in its order; not judged.
     pub observed: Vec<ExpectationResult>,
@@ -153,9 +154,11 @@ pub enum State {
 /// Judges a run.
 pub fn judge(scenario: &Scenario, record: &Record) -> Verdict {
     let ledger = Ledger::of(scenario, record);
-    let results = expect::all(&scenario.expect, scenario, record, &ledger);
+    let Required { mut results, breaches: mut expected } = expect::at_the_end(scenario, record, &ledger);
+    let at_steps = expect::at_steps(scenario, record);
+    results.extend(at_steps.results);
+    expected.extend(at_steps.breaches);
     let observed = expect::all(&scenario.observe, scenario, record, &ledger);
-    let expected = expect::breaches(&scenario.expect, &results);
     let mut invariants = died(record);
     invariants.extend(conservation::judge(scenario, record, &ledger));
     invariants.extend(content::judge(record));
@@ -182,7 +185,7 @@ fn outcome(
         };
     }
     let worst = |findings: &[Finding]| findings.iter().map(|f| f.severity).min();
-    let told = exercised::missing(scenario, record, results);
+    let told = exercised::missing(scenario, record, &results[..expect::looked_at(scenario, record)]);
     // without the decisive event, what the scenario asks for was not put to the test; what holds for every run was
     let asked = if told.as_ref().is_some_and(|m| m.by_author) { None } else { worst(expected) };
     let unexercised =

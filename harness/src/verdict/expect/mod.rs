@@ -1,14 +1,31 @@
 //! Expectations: what the scenario asks for, each with its level and clause.
 
+mod at_steps;
 mod mail;
 mod notified;
 mod wire;
+
+pub(super) use at_steps::{at_steps, looked_at};
 
 use super::ledger::{Ledger, Unit};
 use super::{Evidence, ExpectationResult, Finding, State};
 use crate::record::Record;
 use crate::record::mail::normal;
 use crate::scenario::{Check, Expectation, Of, Scenario, phrases};
+
+/// What came of the scenario's requirements.
+pub(super) struct Required {
+    pub(super) results: Vec<ExpectationResult>,
+    /// The broken ones.
+    pub(super) breaches: Vec<Finding>,
+}
+
+/// `expect:`.
+pub(super) fn at_the_end(scenario: &Scenario, record: &Record, ledger: &Ledger<'_>) -> Required {
+    let results = all(&scenario.expect, scenario, record, ledger);
+    let breaches = breaches(&scenario.expect, &results);
+    Required { results, breaches }
+}
 
 /// Looks at each of them.
 pub(super) fn all(
@@ -34,7 +51,7 @@ pub(super) fn all(
 }
 
 /// The broken ones as findings.
-pub(super) fn breaches(expectations: &[Expectation], results: &[ExpectationResult]) -> Vec<Finding> {
+fn breaches(expectations: &[Expectation], results: &[ExpectationResult]) -> Vec<Finding> {
     let broken = expectations.iter().zip(results).enumerate().filter(|(_, (_, r))| r.state == State::Broken);
     let finding = |(index, (expectation, result)): (usize, (&Expectation, &ExpectationResult))| Finding {
         severity: expectation.level.severity(),

@@ -75,9 +75,12 @@ fn a_rule_on_the_event_is_carried_out_once_the_session_is_let_go() {
         held(&script, On::EndOfData, &[say(EHLO), say(MAIL), say("x\r\n.\r\n")], &[], &[pass(20)]);
     assert_eq!(said.last(), Some(&354));
     assert_eq!(run.codes().last(), Some(&452));
-    let replied = run.record.events.iter().rev().find(|event| {
-        matches!(event.what, What::Bytes { from: Side::Server, .. })
-    });
+    let replied = run
+        .record
+        .events
+        .iter()
+        .rev()
+        .find(|event| matches!(event.what, What::Bytes { from: Side::Server, .. }));
     assert_eq!(replied.map(|event| event.at.since_start().as_secs()), Some(70), "then, and not before");
 }
 
@@ -86,9 +89,11 @@ fn what_the_client_says_meanwhile_is_written_down_when_it_comes() {
     let before = [say(EHLO), say(MAIL)];
     let script = plain();
     let (run, _) = held(&script, on(Verb::Data), &before, &[pass(20), say("x\r\n.\r\n")], &[]);
-    let content = run.record.events.iter().find(|event| {
-        matches!(&event.what, What::Bytes { from: Side::Client, part: Part::Content, .. })
-    });
+    let content = run
+        .record
+        .events
+        .iter()
+        .find(|event| matches!(&event.what, What::Bytes { from: Side::Client, part: Part::Content, .. }));
     assert_eq!(content.map(|event| event.at.since_start().as_secs()), Some(20));
     assert_eq!(run.codes().last(), Some(&250));
 }
@@ -97,7 +102,10 @@ fn what_the_client_says_meanwhile_is_written_down_when_it_comes() {
 fn a_client_that_resets_ends_the_session_and_one_that_closes_does_not() {
     let before = [say(EHLO), say(MAIL), say("x\r\n.\r\n")];
     let (run, _) = held(&plain(), On::EndOfData, &before, &[Do::Close(Close::Reset)], &[]);
-    assert_eq!((run.ending, run.record.transactions[0].taken), (Some(Output::CloseReset { at_once: true }), false));
+    assert_eq!(
+        (run.ending, run.record.transactions[0].taken),
+        (Some(Output::CloseReset { at_once: true }), false)
+    );
     let (run, _) = held(&plain(), On::EndOfData, &before, &[Do::Close(Close::Fin)], &[]);
     assert_eq!((run.taken(), run.ending), (1, Some(Output::CloseFin)), "the server still thinks it is asked");
 }
@@ -132,9 +140,8 @@ async fn the_shell_wakes_when_the_session_is_let_go_though_the_client_is_gone() 
     tell(&mut stream, "x\r\n.\r\n").await;
     stream.shutdown().await.unwrap();
     held.await.expect("held");
-    let client_closed = |event: &crate::transcript::Event| {
-        event.what == What::Closed { by: Side::Client, how: Close::Fin }
-    };
+    let client_closed =
+        |event: &crate::transcript::Event| event.what == What::Closed { by: Side::Client, how: Close::Fin };
     let session = standing.session_when(|session| session.events.iter().any(client_closed)).await;
     assert!(!session.transactions[0].taken);
     standing.gate.open();
