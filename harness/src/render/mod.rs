@@ -5,6 +5,7 @@
 //! - [`excerpt`]: some lines of one session, as evidence.
 
 mod brief;
+mod fold;
 mod names;
 mod queue;
 mod story;

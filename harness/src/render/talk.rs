@@ -6,6 +6,7 @@ use std::ops::Range;
 use mock_servers::RunTime;
 use mock_servers::transcript::{Close, Part, Session, Side, What};
 
+use super::fold::fold;
 use crate::record::{Notification, Place, Record};
 
 /// A line and its time.
@@ -44,7 +45,7 @@ pub(super) fn lines(record: &Record, index: usize, events: Range<usize>) -> Vec<
         telling.event(event.at, &event.what);
     }
     telling.flush();
-    telling.lines
+    fold(telling.lines)
 }
 
 struct Telling<'a> {

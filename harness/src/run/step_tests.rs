@@ -181,3 +181,24 @@ fn the_same_steps_give_the_same_record() {
     let steps = "[send: note, at: { hub: data }, wait: 12m, check: [queued: note], kill: relay, restart: relay, settle]";
     assert_eq!(note(steps, ONCE_OR_TWICE), note(steps, ONCE_OR_TWICE));
 }
+
+#[test]
+fn the_story_of_many_recipients_is_short() {
+    for pipelining in ["offers: { drop: [PIPELINING] }, ", ""] {
+        let scenario = scenario(&format!(
+            "
+title: Many recipients
+servers:
+  hub: {{ serves: [hub.example], {pipelining}on: {{ RCPT: {{ when: {{ to: \"u*\" }}, reply: \"250 2.1.5 OK\" }} }} }}
+messages:
+  list: {{ from: a@origin.example, to: [\"u{{1..250}}@hub.example\"] }}
+expect:
+  - delivered: {{}}
+"
+        ));
+        let record = run(&scenario, "reference", &RunOptions::default()).expect("it runs");
+        let story = render::story(&record);
+        assert!(story.contains("more like"), "{story}");
+        assert!(story.lines().count() < 120, "{} lines:\n{story}", story.lines().count());
+    }
+}
