@@ -159,6 +159,10 @@ pub trait Driver: Send + Sync {
     /// # Errors
     /// When this relay's surroundings cannot be spoilt in that way. Nothing has changed then.
     fn fault(&self, fault: Option<Fault>) -> Result<(), Unsupported>;
+    /// What went wrong with the machine under it that no [`Driver::fault`] made, as far as it can be known: the first.
+    fn trouble(&self) -> Option<std::io::Error> {
+        None
+    }
     /// The part that it plays towards submitting clients.
     fn role(&self) -> Role;
 }

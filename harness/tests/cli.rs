@@ -201,10 +201,68 @@ fn a_reader_that_has_gone_is_no_mistake_and_a_full_disk_is() {
     assert_eq!(code(&piped), Some(0), "{}", stderr(&piped));
     assert!(!stderr(&piped).contains("panicked"), "{}", stderr(&piped));
     if Path::new("/dev/full").exists() {
-        let full = shell("\"$0\" run >/dev/full");
-        assert_eq!(code(&full), Some(3), "{}", stderr(&full));
-        assert!(stderr(&full).contains("cannot write the report"), "{}", stderr(&full));
+        for verb in ["run", "run --story", "check", "relays"] {
+            let full = shell(&format!("\"$0\" {verb} >/dev/full"));
+            assert_eq!(code(&full), Some(3), "{verb}: {}", stderr(&full));
+            assert!(stderr(&full).contains("cannot write the report"), "{verb}: {}", stderr(&full));
+        }
     }
+}
+
+/// SIGKILL leaves the run no time to take its files away; whoever comes next does, and touches nothing else.
+#[cfg(unix)]
+#[test]
+fn what_a_killed_command_left_is_taken_away_by_the_next_one() {
+    let (scratch, mut child) = long_run();
+    let short = || {
+        let output = command(&["run", "scenarios/seeds/domino-8bitmime.yaml"])
+            .env("TMPDIR", scratch.path())
+            .output()
+            .expect("the command starts");
+        assert_eq!(code(&output), Some(0), "{}", stderr(&output));
+    };
+    short();
+    assert_eq!(entries(scratch.path()), 1, "the other command still runs, and keeps its files");
+    signal(&child, "KILL");
+    child.wait().expect("it ends");
+    assert_eq!(entries(scratch.path()), 1, "nobody was left to take them away");
+    std::fs::create_dir(scratch.path().join("gauntlet-plans")).expect("somebody else's");
+    short();
+    assert_eq!(entries(scratch.path()), 1, "files of the killed run are left");
+    assert!(scratch.path().join("gauntlet-plans").exists());
+}
+
+/// A disk that is full, at the start or halfway, is nobody's breach. The disk is a tiny one of the test's own, in a
+/// namespace of its own.
+#[cfg(target_os = "linux")]
+#[rstest]
+#[case::at_the_start("nr_inodes=1", "make a directory for the run")]
+#[case::before_the_relay_starts("nr_inodes=4", "No space left on device")]
+#[case::halfway("size=256k", "keep the relay's files in")]
+fn a_full_disk_under_the_run_ends_with_3_and_says_so(#[case] disk: &str, #[case] told: &str) {
+    let namespaces = Command::new("unshare").args(["-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]).output();
+    if !namespaces.as_ref().is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: no file system can be mounted here: {namespaces:?}");
+        return;
+    }
+    let (place, path) = with_scenario(
+        "title: A megabyte\n\
+         servers:\n  hub: { serves: [hub.example] }\n\
+         messages:\n  note: { from: a@origin.example, to: b@hub.example, content: { lines: 40000 } }\n\
+         expect:\n  - delivered: { message: note, by: hub }\n",
+    );
+    let disk_is_at = place.path().join("disk");
+    std::fs::create_dir(&disk_is_at).expect("a directory");
+    let script = "mount -t tmpfs -o \"$1\" tmpfs \"$2\" && TMPDIR=$2 \"$0\" run \"$3\"; code=$?; ls -A \"$2\" >&2; exit $code";
+    let output = Command::new("unshare")
+        .args(["-rm", "sh", "-c", script, env!("CARGO_BIN_EXE_gauntlet"), disk])
+        .args([&disk_is_at, &path])
+        .env_remove("GAUNTLET_RELAY")
+        .output()
+        .expect("unshare starts");
+    assert_eq!(code(&output), Some(3), "{}{}", stdout(&output), stderr(&output));
+    assert!(stdout(&output).contains(told), "{}{}", stdout(&output), stderr(&output));
+    assert_eq!(stderr(&output), "", "something is left on the disk, or was complained of");
 }
 
 /// A run of some seconds, in a scratch directory of its own.

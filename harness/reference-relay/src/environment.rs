@@ -7,8 +7,8 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -56,17 +56,34 @@ pub trait Network: Send + Sync + 'static {
 /// The disk under the spool, as far as it can be spoilt. Clones are the same disk, so that what is wrong with it outlives
 /// a relay that is killed.
 #[derive(Debug, Clone, Default)]
-pub struct Disk(Arc<AtomicBool>);
+pub struct Disk {
+    full: Arc<AtomicBool>,
+    trouble: Arc<Mutex<Option<(io::ErrorKind, String)>>>,
+}
 
 impl Disk {
     /// From now on the disk has no room left (`true`), or has room again. What is on a full disk can be read,
     /// overwritten in its place, renamed and removed, as on most file systems.
     pub fn set_full(&self, full: bool) {
-        self.0.store(full, Ordering::Relaxed);
+        self.full.store(full, Ordering::Relaxed);
+    }
+
+    /// The first thing that went wrong with the disk itself, if something did.
+    pub fn trouble(&self) -> Option<io::Error> {
+        let trouble = self.trouble.lock().expect("nobody panics while holding it").clone();
+        trouble.map(|(kind, why)| io::Error::new(kind, why))
+    }
+
+    /// Keeps an error of the disk itself in mind, and passes it on.
+    pub(crate) fn noted<T>(&self, done: io::Result<T>) -> io::Result<T> {
+        done.inspect_err(|error| {
+            let mut trouble = self.trouble.lock().expect("nobody panics while holding it");
+            trouble.get_or_insert_with(|| (error.kind(), error.to_string()));
+        })
     }
 
     /// Whether there is room for something new: ENOSPC when there is none.
     pub(crate) fn room(&self) -> io::Result<()> {
-        if self.0.load(Ordering::Relaxed) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        if self.full.load(Ordering::Relaxed) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 }

@@ -237,12 +237,12 @@ impl Spool {
     }
 
     fn write(&self, path: &Path, pieces: &[&[u8]]) -> io::Result<()> {
-        let mut file = File::create(path)?;
+        let mut file = self.disk.noted(File::create(path))?;
         self.disk.room()?;
         for piece in pieces {
-            file.write_all(piece)?;
+            self.disk.noted(file.write_all(piece))?;
         }
-        file.sync_all()
+        self.disk.noted(file.sync_all())
     }
 
     fn names(&self, directory: &str) -> io::Result<Vec<String>> {

@@ -14,7 +14,6 @@ use mock_servers::smtp::gate::Gate;
 use mock_servers::smtp::server::{Environment, Server};
 use mock_servers::smtp::tls::{TlsError, TlsMaterial};
 use mock_servers::transcript::{Recorder, SessionRecorder, Side};
-use tempfile::TempDir;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::bridge::{RelayClock, RelayNet, RunClock};
@@ -22,7 +21,7 @@ use super::datagrams::DatagramSocket;
 use super::forwarding;
 use super::net::{Net, Socket};
 use super::places::{self, ORIGIN, Places};
-use super::scratch::scratch;
+use super::scratch::Scratch;
 use super::sim::{Owner, Sim};
 use super::zone::{serves_origin, zone};
 use crate::relay::{self, Driver, Settings, StartError, Unsupported};
@@ -84,7 +83,7 @@ pub struct World {
     servers: BTreeMap<String, Standing>,
     tasks: JoinSet<()>,
     /// Dropped last: the relay's files.
-    _directory: TempDir,
+    directory: Scratch,
 }
 
 /// A mock server that listens, or could.
@@ -112,7 +111,7 @@ impl World {
             recorder: Recorder::default(),
             tls: Arc::new(TlsMaterial::new(epoch)),
         };
-        let directory = scratch()
+        let directory = Scratch::new()
             .map_err(|why| LabError::System { doing: "make a directory for the run".into(), why })?;
         let places = Places::new(scenario);
         let hostname = scenario.relay.hostname.clone().unwrap_or_else(|| format!("relay.{ORIGIN}"));
@@ -134,7 +133,7 @@ impl World {
             environment,
             servers: BTreeMap::new(),
             tasks: JoinSet::new(),
-            _directory: directory,
+            directory,
         };
         let zone = zone(scenario, &places, &hostname, &world.environment.tls).map_err(LabError::Dns)?;
         world.start_dns(Arc::new(zone), &clock)?;
@@ -177,6 +176,14 @@ impl World {
                 std::panic::resume_unwind(error.into_panic());
             }
         }
+    }
+
+    /// Tells what went wrong with the machine under the relay without any step's doing, if something did: what the relay
+    /// then did says nothing about it.
+    pub fn check_machine(&self) -> Result<(), LabError> {
+        let Some(why) = self.relay.trouble() else { return Ok(()) };
+        let doing = format!("keep the relay's files in {}", self.directory.path().display());
+        Err(LabError::System { doing, why })
     }
 
     /// The present moment.

@@ -191,6 +191,10 @@ impl Driver for Embedded {
         Ok(())
     }
 
+    fn trouble(&self) -> Option<std::io::Error> {
+        self.config.disk.trouble()
+    }
+
     fn role(&self) -> Role {
         Role::Relay
     }

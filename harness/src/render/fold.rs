@@ -38,7 +38,9 @@ pub(super) fn fold(lines: Vec<Line>) -> Vec<Line> {
 
 /// How often the first `length` lines come one after the other.
 fn repetitions(shapes: &[Option<String>], length: usize) -> usize {
-    let Some(first) = shapes.get(..length).filter(|first| first.iter().all(Option::is_some)) else { return 0 };
+    let Some(first) = shapes.get(..length).filter(|first| first.iter().all(Option::is_some)) else {
+        return 0;
+    };
     shapes.chunks(length).take_while(|chunk| *chunk == first).count()
 }
 

@@ -122,6 +122,7 @@ async fn carry_out(
         checkpoints: Vec::new(),
     };
     let how = run.carry_on(over, guard).await?;
+    run.world.check_machine()?;
     Ok(run.raw(how))
 }
 
