@@ -28,13 +28,7 @@ pub(super) fn tell(scenario: &Scenario, page: &mut Page) {
             "It shows something once a server that mail was meant for was met, and a rule fired where there are \
              rules.",
         ),
-        Some(Decisive::Session(server)) => {
-            page.line(2, &format!("It shows something only if {server} was met."));
-        }
-        Some(Decisive::Rule { server, event, index }) => {
-            let rule = index.map_or_else(|| "a rule".to_owned(), |index| format!("rule {}", index + 1));
-            page.line(2, &format!("It shows something only if {rule} of {server} on {event} fired."));
-        }
+        Some(decisive) => page.line(2, &format!("It shows something only if {}.", met(decisive))),
     }
     for (relay, outcome) in &scenario.historic {
         let how = match outcome {
@@ -43,6 +37,22 @@ pub(super) fn tell(scenario: &Scenario, page: &mut Page) {
             HistoricOutcome::Violates => "violates",
         };
         page.line(2, &format!("On {relay}, a relay of the past, it {how}."));
+    }
+}
+
+/// What must have happened, in words.
+fn met(decisive: &Decisive) -> String {
+    match decisive {
+        Decisive::Session(server) => format!("{server} was met"),
+        Decisive::Rule { server, event, index } => {
+            let rule = index.map_or_else(|| "a rule".to_owned(), |index| format!("rule {}", index + 1));
+            format!("{rule} of {server} on {event} fired")
+        }
+        Decisive::Name { name, record_type } => {
+            let what = record_type.as_ref().map_or_else(String::new, |record_type| format!("{record_type} of "));
+            format!("the relay asked the DNS for {what}{name}")
+        }
+        Decisive::All(all) => all.iter().map(met).collect::<Vec<_>>().join(", and "),
     }
 }
 

@@ -1,8 +1,8 @@
 //! `check:` among the steps: expectations that must hold at that moment.
 
-use super::{Required, all, breaches, words};
+use super::{Required, all, breaches};
 use crate::record::Record;
-use crate::scenario::{Expectation, Scenario, Step};
+use crate::scenario::{Expectation, Scenario, Step, phrases};
 use crate::verdict::ledger::Ledger;
 use crate::verdict::{Evidence, ExpectationResult, State};
 
@@ -47,7 +47,7 @@ fn checks(scenario: &Scenario) -> impl Iterator<Item = (usize, &[Expectation])> 
 }
 
 fn never_reached(step: usize, expectation: &Expectation) -> ExpectationResult {
-    let it = expectation.it.clone().unwrap_or_else(|| words::of(&expectation.check));
+    let it = expectation.it.clone().unwrap_or_else(|| phrases::of(&expectation.check));
     ExpectationResult {
         it: format!("at step {}: {it}", step + 1),
         level: expectation.level.word().to_owned(),
