@@ -4,8 +4,8 @@ use mock_servers::time::human;
 
 use super::page::{Page, and, quoted};
 use crate::scenario::{
-    Bdat, Canonicalization, Content, Inside, Message, Part, RelayFault, RelaySettings, Scenario, Step,
-    Text, Tls, phrases,
+    Bdat, Canonicalization, Content, Inside, Message, Part, RelayFault, RelaySettings, Scenario, Step, Text,
+    Tls, phrases,
 };
 
 /// How many recipients are named.
@@ -206,7 +206,9 @@ fn step(step: &Step) -> String {
         Step::QueueRunForce => "The relay tries everything in its queue.".to_owned(),
         Step::QueueRunDue => "The relay tries what is due in its queue.".to_owned(),
         Step::At { server, on } => {
-            format!("A session with {server} comes to {on}, and is held there while the next steps are carried out.")
+            format!(
+                "A session with {server} comes to {on}, and is held there while the next steps are carried out."
+            )
         }
         Step::Fault(Some(RelayFault::DiskFull)) => "The disk of the relay's queue is full.".to_owned(),
         Step::Fault(None) => "Nothing is wrong with the relay's machine any more.".to_owned(),

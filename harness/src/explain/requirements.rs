@@ -49,7 +49,8 @@ fn met(decisive: &Decisive) -> String {
             format!("{rule} of {server} on {event} fired")
         }
         Decisive::Name { name, record_type } => {
-            let what = record_type.as_ref().map_or_else(String::new, |record_type| format!("{record_type} of "));
+            let what =
+                record_type.as_ref().map_or_else(String::new, |record_type| format!("{record_type} of "));
             format!("the relay asked the DNS for {what}{name}")
         }
         Decisive::All(all) => all.iter().map(met).collect::<Vec<_>>().join(", and "),

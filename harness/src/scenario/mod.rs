@@ -39,8 +39,8 @@ pub use load::{load, parse};
 pub use model::{
     Address, AuthSettings, Bdat, Body, Canonicalization, Check, Client, Content, Decisive, Delivered,
     DnsEntry, DnsFault, DnsRecords, DnsTlsa, Envelope, Expectation, HistoricOutcome, Inside, Level, Message,
-    Octets, Of, Part, Reach, Refused, RelayFault, RelaySettings, Returned, Scenario, Server, Serves, Step, Text, Tls,
-    TransferEncoding, Wire, WireThing,
+    Octets, Of, Part, Reach, Refused, RelayFault, RelaySettings, Returned, Scenario, Server, Serves, Step,
+    Text, Tls, TransferEncoding, Wire, WireThing,
 };
 pub use origin::origin_mailbox;
 pub use profiles::{profile, profile_names};
