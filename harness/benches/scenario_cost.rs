@@ -18,8 +18,8 @@ fn main() {
         scenario::find(std::slice::from_ref(&root)).expect("the repository has scenarios");
     let mut medians = Vec::new();
     println!("{:<40} {:>9} {:>9}", "scenario", "median", "units");
-    for file in files {
-        let scenario = scenario::load(&file, &root).expect("checked by the tests");
+    let load = |file: &PathBuf| scenario::load(file, &root).expect("checked by the tests");
+    for scenario in files.iter().flat_map(load) {
         let (mut costs, mut units) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             units.push(unit());

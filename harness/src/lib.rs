@@ -14,9 +14,11 @@
 //! use gauntlet::{run, scenario, verdict};
 //!
 //! let path = "scenarios/seeds/domino-8bitmime.yaml".as_ref();
-//! let scenario = scenario::load(path, "scenarios".as_ref()).unwrap();
-//! let record = run::run(&scenario, "reference", &run::RunOptions::default()).unwrap();
-//! assert!(verdict::judge(&scenario, &record).outcome.is_pass());
+//! // One scenario, or the cases of a template.
+//! for scenario in scenario::load(path, "scenarios".as_ref()).unwrap() {
+//!     let record = run::run(&scenario, "reference", &run::RunOptions::default()).unwrap();
+//!     assert!(verdict::judge(&scenario, &record).outcome.is_pass());
+//! }
 //! ```
 
 pub mod cli;

@@ -131,6 +131,29 @@ fn what_cannot_be_found_or_read_ends_with_2_and_says_what_and_where() {
 }
 
 #[test]
+fn a_template_runs_as_its_cases_or_as_the_one_that_is_asked_for() {
+    let (_directory, path) = with_scenario(
+        "title: \"{code} at {stage}\"\nfor each: { stage: [MAIL, RCPT], code: [550, 554] }\n\
+         servers:\n  hub: { serves: [hub.example], on: { \"{stage}\": \"{code} 5.7.1 No\" } }\n\
+         messages:\n  note: { from: a@origin.example, to: b@hub.example }\n\
+         expect:\n  - delivered: {}\n",
+    );
+    let path = path.to_string_lossy();
+    let all = gauntlet(&["run", &path]);
+    for case in ["MAIL-550", "MAIL-554", "RCPT-550", "RCPT-554"] {
+        let printed = stdout(&all);
+        let again = format!("again: gauntlet run --relay reference {path} --case {case} --story");
+        assert!(printed.contains(&format!("deviates  case/{case}")) && printed.contains(&again), "{printed}");
+    }
+    let one = gauntlet(&["run", "--case", "RCPT-554", &path]);
+    let printed = stdout(&one);
+    assert!(printed.contains("case/RCPT-554 on reference: 554 at RCPT") && printed.contains(" 1 deviates ("), "{printed}");
+    let none = gauntlet(&["run", "--case", "RCPT-555", &path]);
+    assert_eq!(code(&none), Some(2));
+    assert!(stderr(&none).contains("did you mean `RCPT-55"), "{}", stderr(&none));
+}
+
+#[test]
 fn an_unknown_relay_ends_with_2_and_a_suggestion() {
     let output = gauntlet(&["run", "--relay", "exchnge-5.5"]);
     assert_eq!(code(&output), Some(2));
@@ -147,6 +170,45 @@ fn check_reads_everything_and_runs_nothing() {
     let output = gauntlet(&["check", "scenarios"]);
     assert_eq!(code(&output), Some(0), "{}", stderr(&output));
     assert!(stdout(&output).contains("no mistakes"), "{}", stdout(&output));
+}
+
+#[test]
+fn editors_get_the_mistakes_as_json() {
+    let (_directory, path) = with_scenario(
+        "title: \"é {code}\"\nfor each: { code: [550, 750] }\n\
+         servers:\n  hub: { serves: [hub.example], \"é\": 1, on: { RCPT: \"{code} No\" }, \"é\": 2 }\n\
+         messages:\n  note: { from: a@origin.example, to: b@hub.example }\nexpect:\n  - delivered: {}\n",
+    );
+    let output = gauntlet(&["check", "--format", "json", &path.to_string_lossy()]);
+    assert_eq!((code(&output), stderr(&output).as_str()), (Some(2), ""));
+    let told: serde_json::Value = serde_json::from_str(&stdout(&output)).expect("one document");
+    let list = told.as_array().expect("an array");
+    assert_eq!(list.len(), 4, "{told}");
+    let range = |line, from, to| serde_json::json!({ "start": { "line": line, "column": from }, "end": { "line": line, "column": to } });
+    let unknown = &list[0];
+    assert_eq!(unknown["file"], path.to_string_lossy().as_ref());
+    assert_eq!(unknown["message"], "a server has no `é:`");
+    assert_eq!((&unknown["range"], &unknown["label"]), (&range(4, 33, 36), &"unknown".into()));
+    assert!(unknown["help"][0].as_str().is_some_and(|help| help.starts_with("known here: ")), "{told}");
+    assert_eq!((&unknown["case"], &unknown["related"]), (&serde_json::Value::Null, &serde_json::json!([])));
+    assert_eq!(list[1]["case"], "code=750");
+    assert_eq!(list[1]["cases"], 1);
+    assert_eq!(list[1]["range"], range(4, 53, 64));
+    let twice = list.iter().find(|one| one["message"] == "the key is there twice: `é`").expect("told");
+    assert_eq!(twice["range"], range(4, 68, 71));
+    assert_eq!(
+        twice["related"],
+        serde_json::json!([{ "range": range(4, 33, 36), "message": "the first time" }])
+    );
+
+    let missing = gauntlet(&["check", "--format", "json", "scenarios/no-such-file.yaml"]);
+    assert_eq!(code(&missing), Some(2));
+    let told: serde_json::Value = serde_json::from_str(&stdout(&missing)).expect("one document");
+    assert_eq!(told[0]["file"], "scenarios/no-such-file.yaml");
+    assert_eq!(told[0]["range"], serde_json::Value::Null);
+
+    let good = gauntlet(&["check", "--format", "json", "scenarios"]);
+    assert_eq!((code(&good), stdout(&good).trim()), (Some(0), "[]"));
 }
 
 #[test]

@@ -157,7 +157,10 @@ impl Block {
                 "the fragment, put into the first block of {REFERENCE}, is refused (lines past its end are that block's)\n\
                  {diagnostics}"
             )),
-            Ok(scenario) if whole => comes_out(&scenario),
+            Ok(scenarios) if whole => {
+                let wrong: String = scenarios.iter().filter_map(comes_out).collect();
+                (!wrong.is_empty()).then_some(wrong)
+            }
             Ok(_) => None,
         }
     }
@@ -190,7 +193,7 @@ fn comes_out(scenario: &Scenario) -> Option<String> {
 }
 
 /// Reads a text as if it stood on this line of a page, so that mistakes are shown there.
-fn parsed(text: &str, line: usize, page: &str) -> Result<Scenario, Diagnostics> {
+fn parsed(text: &str, line: usize, page: &str) -> Result<Vec<Scenario>, Diagnostics> {
     scenario::parse(&format!("{}{text}", "\n".repeat(line - 1)), Path::new(page), "an-example")
 }
 

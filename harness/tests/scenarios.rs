@@ -1,10 +1,14 @@
-//! Every scenario file is a test of its own: judged, and compared with the snapshot of everything that happened.
+//! Every scenario is a test of its own, and so is every case of a template: judged, and compared with the snapshot of
+//! everything that happened.
 //!
-//! A new file below `scenarios/` becomes a test by being there. Its snapshot is reviewed with `cargo insta review`.
+//! A new file below `scenarios/` becomes a test by being there: the build script lists them. Its snapshot is reviewed with
+//! `cargo insta review`.
 
 mod common;
 
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use gauntlet::scenario::{self, HistoricOutcome, Scenario};
 use gauntlet::verdict::{Outcome, Verdict};
@@ -19,13 +23,10 @@ fn relays() -> Vec<String> {
 
 /// The relay under test passes; and the scenario proves that it can tell: on the relays of the past that had the defect
 /// (`historic:`) it comes out as the file says.
-#[rstest]
-fn judged(
-    #[files("scenarios/**/*.yaml")]
-    #[exclude("known-failures")]
-    path: PathBuf,
-) {
-    let scenario = load(&path);
+fn judge(path: &str, case: Option<&str>) {
+    let scenarios = load(path);
+    let scenario = scenarios.into_iter().find(|scenario| scenario.case.as_deref() == case);
+    let scenario = scenario.unwrap_or_else(|| panic!("{path} has no case {case:?}"));
     let past = scenario.historic.iter().map(|(relay, _)| relay.clone());
     let mut chosen = relays();
     chosen.extend(past.filter(|relay| !chosen.contains(relay)).collect::<Vec<_>>());
@@ -51,11 +52,38 @@ fn assert_comes_out(scenario: &Scenario, relay: &str, expected: HistoricOutcome,
     );
 }
 
-fn load(path: &Path) -> Scenario {
+// `judged`: a `#[case]` for each scenario, which calls `judge`.
+include!(concat!(env!("OUT_DIR"), "/scenario_tests.rs"));
+
+/// The build script reads `for each:` by itself; it must see the cases that the loader sees.
+#[test]
+fn every_case_of_every_scenario_has_a_test() {
+    const TESTS: &str = include_str!(concat!(env!("OUT_DIR"), "/scenario_tests.rs"));
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let shown = path.strip_prefix(root).unwrap_or(path);
-    scenario::load(path, &root.join("scenarios"))
-        .unwrap_or_else(|diagnostics| panic!("{} cannot be read:\n{diagnostics}", shown.display()))
+    let mut expected = BTreeSet::new();
+    for file in scenario::find(&[root.join("scenarios")]).expect("there are scenarios") {
+        let path = file.strip_prefix(root).expect("below the root").to_str().expect("UTF-8").to_owned();
+        for scenario in load(&path) {
+            expected.insert(format!("({path:?}, {:?})]", scenario.case));
+        }
+    }
+    let listed: Vec<&str> = TESTS.lines().filter_map(|line| line.find('(').map(|at| &line[at..])).collect();
+    let listed: BTreeSet<String> =
+        listed.iter().filter(|line| line.ends_with(")]")).map(|line| (*line).to_owned()).collect();
+    assert_eq!(listed, expected);
+}
+
+/// The scenarios of a file; a template of many cases is read once.
+fn load(path: &str) -> Vec<Scenario> {
+    static READ: Mutex<BTreeMap<String, Vec<Scenario>>> = Mutex::new(BTreeMap::new());
+    // A file that cannot be read fails the tests of its own.
+    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let load = || {
+        scenario::load(&root.join(path), &root.join("scenarios"))
+            .unwrap_or_else(|diagnostics| panic!("{path} cannot be read:\n{diagnostics}"))
+    };
+    read.entry(path.to_owned()).or_insert_with(load).clone()
 }
 
 fn run_on(scenario: &Scenario, relay: &str) -> (String, Verdict) {
@@ -91,13 +119,14 @@ observe:
 ";
     let scenario =
         scenario::parse(text, Path::new("lost.yaml"), "lost").unwrap_or_else(|mistakes| panic!("{mistakes}"));
-    let mut record = run::run(&scenario, "reference", &run::RunOptions::default()).expect("it runs");
-    assert!(verdict::judge(&scenario, &record).outcome.is_pass());
+    let scenario = &scenario[0];
+    let mut record = run::run(scenario, "reference", &run::RunOptions::default()).expect("it runs");
+    assert!(verdict::judge(scenario, &record).outcome.is_pass());
     // As if the relay had kept the report to itself.
     record.notifications.clear();
     record.sessions.retain(|session| session.mock != "origin");
     for state in &mut record.queue {
         state.entries.clear();
     }
-    assert_eq!(verdict::judge(&scenario, &record).outcome, Outcome::Violates);
+    assert_eq!(verdict::judge(scenario, &record).outcome, Outcome::Violates);
 }

@@ -4,54 +4,99 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::output::Output;
-use super::{Exit, complain};
+use super::{Exit, complain, json};
 use crate::relay::embedded;
-use crate::scenario::{self, Scenario};
+use crate::scenario::{self, Diagnostic, Diagnostics, FindError, Scenario};
+
+/// How mistakes are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
+    /// For people, on stderr.
+    Text,
+    /// For editors, on stdout: one JSON array with an object for each mistake; empty where there is none.
+    Json,
+}
 
 /// Tells every mistake in every file.
-pub(super) fn check(paths: &[PathBuf]) -> Exit {
-    match load_all(paths) {
-        Ok(scenarios) => {
-            let s = if scenarios.len() == 1 { "" } else { "s" };
-            let output = Output::default();
-            output.line(&format!("{} scenario{s}, no mistakes", scenarios.len()));
-            output.end(Exit::Ok)
+pub(super) fn check(paths: &[PathBuf], format: Format) -> Exit {
+    let output = Output::default();
+    match (format, read(paths)) {
+        (Format::Text, found) => match tell(found) {
+            Ok(scenarios) => {
+                let s = if scenarios.len() == 1 { "" } else { "s" };
+                output.line(&format!("{} scenario{s}, no mistakes", scenarios.len()));
+                output.end(Exit::Ok)
+            }
+            Err(exit) => exit,
+        },
+        (Format::Json, Ok(found)) => {
+            output.line(&json::mistakes(&found.wrong));
+            output.end(if found.wrong.is_empty() { Exit::Ok } else { Exit::Usage })
         }
-        Err(exit) => exit,
+        (Format::Json, Err(error)) => {
+            let wrong = Diagnostics::of_file(error.path(), Diagnostic::of_file(error.to_string()));
+            output.line(&json::mistakes(&[wrong]));
+            output.end(Exit::Usage)
+        }
     }
 }
 
 /// Finds and loads scenarios; tells all that is wrong with them.
 pub(super) fn load_all(paths: &[PathBuf]) -> Result<Vec<Scenario>, Exit> {
-    let files = scenario::find(paths).map_err(|error| {
+    tell(read(paths))
+}
+
+/// What files hold.
+struct Found {
+    files: usize,
+    scenarios: Vec<Scenario>,
+    wrong: Vec<Diagnostics>,
+}
+
+fn read(paths: &[PathBuf]) -> Result<Found, FindError> {
+    let files = scenario::find(paths)?;
+    let mut found = Found { files: files.len(), scenarios: Vec::new(), wrong: Vec::new() };
+    for file in &files {
+        match scenario::load(file, root(file, paths)) {
+            Ok(mut scenarios) => {
+                found.wrong.extend(relays_of_the_past(file, &scenarios));
+                found.scenarios.append(&mut scenarios);
+            }
+            Err(diagnostics) => found.wrong.push(diagnostics),
+        }
+    }
+    Ok(found)
+}
+
+/// Relays that `historic:` names and nobody knows; each once, however many cases name it.
+fn relays_of_the_past(file: &Path, scenarios: &[Scenario]) -> Vec<Diagnostics> {
+    let mut relays: Vec<&String> =
+        scenarios.iter().flat_map(|one| &one.historic).map(|(relay, _)| relay).collect();
+    relays.sort();
+    relays.dedup();
+    let unknown = relays.into_iter().filter(|relay| !embedded::exists(relay));
+    let told = |relay: &String| {
+        let title = format!("`historic:` names {}", super::unknown_relay(relay));
+        Diagnostics::of_file(file, Diagnostic::of_file(title))
+    };
+    unknown.map(told).collect()
+}
+
+fn tell(found: Result<Found, FindError>) -> Result<Vec<Scenario>, Exit> {
+    let found = found.map_err(|error| {
         complain(&error);
         Exit::Usage
     })?;
-    let (mut scenarios, mut wrong) = (Vec::new(), 0);
-    for file in &files {
-        match scenario::load(file, root(file, paths)) {
-            Ok(scenario) => {
-                for (relay, _) in scenario.historic.iter().filter(|(relay, _)| !embedded::exists(relay)) {
-                    wrong += 1;
-                    complain(&format!(
-                        "{}: `historic:` names {}",
-                        file.display(),
-                        super::unknown_relay(relay)
-                    ));
-                }
-                scenarios.push(scenario);
-            }
-            Err(diagnostics) => {
-                wrong += 1;
-                let _ = writeln!(std::io::stderr(), "{diagnostics}");
-            }
-        }
+    for diagnostics in &found.wrong {
+        let _ = writeln!(std::io::stderr(), "{diagnostics}");
     }
-    if wrong > 0 {
-        complain(&format!("{wrong} of {} scenario files cannot be read as they stand", files.len()));
-        return Err(Exit::Usage);
+    if found.wrong.is_empty() {
+        return Ok(found.scenarios);
     }
-    Ok(scenarios)
+    let mut wrong: Vec<&Path> = found.wrong.iter().map(Diagnostics::path).collect();
+    wrong.dedup();
+    complain(&format!("{} of {} scenario files cannot be read as they stand", wrong.len(), found.files));
+    Err(Exit::Usage)
 }
 
 /// The directory that a scenario's name is told from: the nearest one called `scenarios` above it, else the directory that

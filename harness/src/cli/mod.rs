@@ -3,6 +3,7 @@
 mod check;
 mod explain;
 mod interrupt;
+mod json;
 mod output;
 mod run;
 
@@ -59,6 +60,9 @@ enum Command {
         /// Scenario files, or directories of them.
         #[arg(default_value = "scenarios")]
         paths: Vec<PathBuf>,
+        /// How mistakes are told.
+        #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
+        format: check::Format,
     },
     /// Tell in words what happens in a scenario and what is required, by which clause; nothing is run.
     Explain {
@@ -75,6 +79,9 @@ struct RunArguments {
     /// Scenario files, or directories of them.
     #[arg(default_value = "scenarios")]
     paths: Vec<PathBuf>,
+    /// Of templates (`for each:`) only the case of this name, `MAIL-451`; can be given several times.
+    #[arg(long = "case", value_name = "NAME")]
+    cases: Vec<String>,
     /// The relay under test; given several times, a matrix. `gauntlet relays` lists them.
     #[arg(
         long = "relay",
@@ -99,7 +106,7 @@ struct RunArguments {
 pub fn main() -> ExitCode {
     let exit = match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
-        Command::Check { paths } => check::check(&paths),
+        Command::Check { paths, format } => check::check(&paths, format),
         Command::Explain { paths } => explain::explain(&paths),
         Command::Relays => {
             let output = output::Output::default();
@@ -121,9 +128,12 @@ fn complain(error: &dyn std::fmt::Display) {
 /// A relay's name that is none, with the nearest one that is.
 fn unknown_relay(name: &str) -> String {
     let names: Vec<&str> = crate::relay::embedded::choices().iter().map(|choice| choice.name).collect();
-    let nearest = names.iter().max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name)));
-    let guess = nearest
-        .filter(|nearest| strsim::jaro(nearest, name) > 0.7)
-        .map_or_else(String::new, |nearest| format!("; did you mean `{nearest}`?"));
+    let guess = nearest(name, &names).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
     format!("`{name}`{guess}\n  relays: {}", names.join(", "))
+}
+
+/// The name that is most like a misspelt one, if any is like it.
+fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let nearest = known.iter().max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name)));
+    nearest.copied().filter(|nearest| strsim::jaro(nearest, name) > 0.7)
 }

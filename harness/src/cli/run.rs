@@ -11,6 +11,7 @@ use crate::render;
 use crate::report::terminal::{self, Style};
 use crate::report::{Judged, Kind, NotJudged};
 use crate::run::{Cancel, RunError, matrix};
+use crate::scenario::Scenario;
 use crate::verdict;
 
 /// Runs, judges, tells.
@@ -22,6 +23,10 @@ pub(super) fn run(arguments: &RunArguments) -> Exit {
         return Exit::Usage;
     }
     let scenarios = match check::load_all(&arguments.paths) {
+        Ok(scenarios) => scenarios,
+        Err(exit) => return exit,
+    };
+    let scenarios = match of_cases(scenarios, &arguments.cases) {
         Ok(scenarios) => scenarios,
         Err(exit) => return exit,
     };
@@ -45,6 +50,7 @@ pub(super) fn run(arguments: &RunArguments) -> Exit {
             scenario: scenario.name.clone(),
             title: scenario.title.clone(),
             path: scenario.path.clone(),
+            case: scenario.case.clone(),
             relay: relay.to_owned(),
             result: match outcome {
                 Ok(record) => {
@@ -89,6 +95,25 @@ fn tell(arguments: &RunArguments, relays: &[String], judged: &[Judged], style: S
     if relays.len() > 1 {
         output.line(&terminal::table(judged, relays, style));
     }
+}
+
+/// With `--case`, the cases of these names alone; each name must be that of a case.
+fn of_cases(mut scenarios: Vec<Scenario>, asked: &[String]) -> Result<Vec<Scenario>, Exit> {
+    if asked.is_empty() {
+        return Ok(scenarios);
+    }
+    let known: Vec<&str> = scenarios.iter().filter_map(|scenario| scenario.case.as_deref()).collect();
+    if let Some(name) = asked.iter().find(|name| !known.contains(&name.as_str())) {
+        let hint = match super::nearest(name, &known) {
+            Some(nearest) => format!("; did you mean `{nearest}`?"),
+            None if known.is_empty() => ": no file here has cases (`for each:`)".to_owned(),
+            None => format!("\n  cases: {}", known.join(", ")),
+        };
+        complain(&format!("there is no case `{name}`{hint}"));
+        return Err(Exit::Usage);
+    }
+    scenarios.retain(|scenario| scenario.case.as_ref().is_some_and(|case| asked.contains(case)));
+    Ok(scenarios)
 }
 
 /// Each relay once; none at all (an empty `GAUNTLET_RELAY`) is the reference relay.

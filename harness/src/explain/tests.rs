@@ -53,8 +53,8 @@ historic: { mcis: violates }
 "#;
 
 fn explained(text: &str) -> String {
-    let scenario = scenario::parse(text, Path::new("rich.yaml"), "rich");
-    super::explain(&scenario.unwrap_or_else(|mistakes| panic!("{mistakes}")))
+    let scenarios = scenario::parse(text, Path::new("rich.yaml"), "rich");
+    super::explain(&scenarios.unwrap_or_else(|mistakes| panic!("{mistakes}"))[0])
 }
 
 #[test]

@@ -229,7 +229,8 @@ mod tests {
             "title: t\nservers:\n  hub: {{ serves: [hub.example], certificate: self-signed }}\n\
              messages:\n  note: {{ from: a@origin.example, to: b@hub.example }}\n{dns}\nexpect: [delivered: {{}}]\n"
         );
-        let scenario = scenario::parse(&yaml, Path::new("t.yaml"), "t").unwrap_or_else(|bad| panic!("{bad}"));
+        let scenario =
+            scenario::parse(&yaml, Path::new("t.yaml"), "t").unwrap_or_else(|bad| panic!("{bad}")).remove(0);
         let tls = TlsMaterial::new(super::super::world::epoch());
         let zone = zone(&scenario, &Places::new(&scenario), "relay.origin.example", &tls).expect("a zone");
         (zone, tls)
@@ -299,7 +300,7 @@ mod tests {
             "title: t\nservers: {{ hub: {{ serves: [hub.example] }} }}\nmessages:\n  note: {{ from: a@o.example, to: b@hub.example }}\n{yaml}\n"
         );
         let scenario =
-            scenario::parse(&scenario, Path::new("t.yaml"), "t").unwrap_or_else(|bad| panic!("{bad}"));
+            scenario::parse(&scenario, Path::new("t.yaml"), "t").unwrap_or_else(|bad| panic!("{bad}")).remove(0);
         let tls = TlsMaterial::new(super::super::world::epoch());
         let zone = zone(&scenario, &Places::new(&scenario), "relay.origin.example", &tls).expect("a zone");
         let key = records(&at(&zone, "gauntlet._domainkey.sender.example", 0));

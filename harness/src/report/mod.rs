@@ -16,6 +16,8 @@ pub struct Judged {
     pub title: String,
     /// Its file, to run it again.
     pub path: PathBuf,
+    /// Which of the file's cases it is, where the file is a template.
+    pub case: Option<String>,
     /// The relay's name.
     pub relay: String,
     /// What happened and what it is worth.

@@ -59,8 +59,9 @@ pub fn line(judged: &Judged, several_relays: bool, name_width: usize, style: Sty
 /// how to run it again alone. Empty where there is nothing.
 pub fn details(judged: &Judged, style: Style) -> String {
     let mut out = String::new();
-    let rerun =
-        format!("gauntlet run --relay {} {}", judged.relay, pasteable(&judged.path.to_string_lossy()));
+    let case = judged.case.as_ref().map_or_else(String::new, |case| format!(" --case {case}"));
+    let path = pasteable(&judged.path.to_string_lossy());
+    let rerun = format!("gauntlet run --relay {} {path}{case}", judged.relay);
     match (judged.kind(), &judged.result) {
         (Kind::Inconclusive, _) => {
             let _ = writeln!(out, "{}", heading(judged, style));

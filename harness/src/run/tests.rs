@@ -26,7 +26,9 @@ expect:
 ";
 
 fn scenario(yaml: &str) -> Scenario {
-    scenario::parse(yaml, Path::new("test.yaml"), "test").unwrap_or_else(|mistakes| panic!("{mistakes}"))
+    scenario::parse(yaml, Path::new("test.yaml"), "test")
+        .unwrap_or_else(|mistakes| panic!("{mistakes}"))
+        .remove(0)
 }
 
 fn reference(yaml: &str) -> Record {

@@ -3,6 +3,7 @@
 use mock_servers::script::{Condition, On, Verb};
 
 use super::context::{Context, Kind, entries, key_span};
+use super::contradictions::inside;
 use super::diagnostic::Diagnostic;
 use super::model::{Check, Decisive, Scenario, Server};
 use super::read::{Mapping, list_of, one_or_more};
@@ -11,10 +12,19 @@ use super::values::is_everything;
 use super::wire;
 use super::yaml::{Node, Value};
 
+/// How many rules an event may have at a server.
+const MOST_RULES: usize = 500;
+
 /// Rules of one event: those that can never fire.
 pub(super) fn rules(event: &On, rules: &[Placed<'_>], cx: &Context<'_>) {
     let mut always: Option<&Placed<'_>> = None;
-    for placed in rules {
+    if let Some(placed) = rules.get(MOST_RULES) {
+        cx.problems.push(
+            Diagnostic::new(placed.node.span.clone(), format!("more than {MOST_RULES} rules on `{event}`"))
+                .because("no further ones are looked at"),
+        );
+    }
+    for (at, placed) in rules.iter().enumerate().take(MOST_RULES) {
         if let Some(first) = always {
             cx.problems.push(
                 Diagnostic::new(placed.node.span.clone(), "a rule that can never fire")
@@ -24,8 +34,19 @@ pub(super) fn rules(event: &On, rules: &[Placed<'_>], cx: &Context<'_>) {
             );
             continue;
         }
+        if let Some(first) = shadow(event, placed, &rules[..at]) {
+            cx.problems.push(
+                Diagnostic::new(key_span(placed.node, "when"), "a rule that can never fire")
+                    .because("never reached")
+                    .also(
+                        key_span(first.node, "when"),
+                        "this holds wherever the other one does, and is asked first",
+                    )
+                    .help("rules are tried in order: put the one that asks for more first"),
+            );
+        }
         for condition in &placed.rule.when {
-            if let Some(why) = impossible(event, condition) {
+            if let Some(why) = impossible(event, condition).or_else(|| below_one(condition)) {
                 cx.problems.push(
                     Diagnostic::new(key_span(placed.node, "when"), "a rule that can never fire").because(why),
                 );
@@ -48,6 +69,63 @@ pub(super) fn rules(event: &On, rules: &[Placed<'_>], cx: &Context<'_>) {
         if placed.rule.when.is_empty() && *event != On::Idle {
             always = Some(placed);
         }
+    }
+}
+
+/// A rule before this one that fires wherever this one could. Inside the body and in a silence each rule fires once, and
+/// then it is the next one's turn.
+fn shadow<'a, 'b>(event: &On, placed: &Placed<'_>, before: &'b [Placed<'a>]) -> Option<&'b Placed<'a>> {
+    if matches!(event, On::Data | On::Idle) {
+        return None;
+    }
+    before.iter().find(|earlier| {
+        !earlier.rule.when.is_empty()
+            && earlier
+                .rule
+                .when
+                .iter()
+                .all(|wide| placed.rule.when.iter().any(|narrow| implies(narrow, wide)))
+    })
+}
+
+/// Whether `wide` holds wherever `narrow` does.
+fn implies(narrow: &Condition, wide: &Condition) -> bool {
+    use Condition as C;
+    match (narrow, wide) {
+        (C::Seen(a), C::Seen(b))
+        | (C::Session(a), C::Session(b))
+        | (C::Transaction(a), C::Transaction(b))
+        | (C::Nth(a), C::Nth(b))
+        | (C::OpenSessions(a), C::OpenSessions(b))
+        | (C::Domains(a), C::Domains(b))
+        | (C::Declares(a), C::Declares(b))
+        | (C::Octets(a), C::Octets(b))
+        | (C::Line(a), C::Line(b)) => inside(a, b),
+        (C::SinceFirst(a), C::SinceFirst(b)) => inside(a, b),
+        // A pattern that fits the other's text fits all that the other fits: only `*` fits a `*`.
+        (C::From(a), C::From(b))
+        | (C::To(a), C::To(b))
+        | (C::Helo(a), C::Helo(b))
+        | (C::Client(a), C::Client(b))
+        | (C::Parameter(a), C::Parameter(b))
+        | (C::Header(a), C::Header(b)) => b.matches(&a.0),
+        (narrow, wide) => narrow == wide,
+    }
+}
+
+/// Why a count can never be what it should.
+fn below_one(condition: &Condition) -> Option<&'static str> {
+    match condition {
+        Condition::Seen(range)
+        | Condition::Session(range)
+        | Condition::Transaction(range)
+        | Condition::Nth(range)
+        | Condition::OpenSessions(range)
+            if range.to == Some(0) =>
+        {
+            Some("this is counted from 1")
+        }
+        _ => None,
     }
 }
 

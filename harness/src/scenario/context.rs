@@ -1,14 +1,14 @@
 //! What the parts of one file know of each other: names, and who mentioned whom.
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::{BTreeSet, HashSet};
 
 use super::diagnostic::Diagnostic;
 use super::read::{Problems, suggestion};
 use super::yaml::{Node, Span, Value};
 
 /// What can be mentioned by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Kind {
     /// A server.
     Server,
@@ -40,8 +40,14 @@ pub(super) struct Context<'a> {
     /// The mistakes.
     pub(super) problems: &'a Problems,
     names: Vec<(Kind, &'a str)>,
+    known: HashSet<(Kind, &'a str)>,
     mentioned: RefCell<BTreeSet<(Kind, String)>>,
+    line_ends: OnceCell<Vec<usize>>,
+    written_out: Cell<usize>,
 }
+
+/// How much recipients, header fields and the like may come to once their counts are written out, in octets.
+const WRITTEN_OUT: usize = 64 * 1024 * 1024;
 
 impl<'a> Context<'a> {
     /// Collects the names of a scenario.
@@ -62,7 +68,16 @@ impl<'a> Context<'a> {
                 }
             }
         }
-        Self { text, problems, names, mentioned: RefCell::default() }
+        let known = names.iter().copied().collect();
+        Self {
+            text,
+            problems,
+            names,
+            known,
+            mentioned: RefCell::default(),
+            line_ends: OnceCell::new(),
+            written_out: Cell::new(0),
+        }
     }
 
     /// The names of a kind, in the file's order.
@@ -80,8 +95,11 @@ impl<'a> Context<'a> {
     /// The same for a name that was read already and stands here.
     pub(super) fn known(&self, text: String, span: Span, kind: Kind) -> Option<String> {
         let (what, key) = kind.words();
-        let known = self.names(kind);
-        if !known.contains(&text.as_str()) {
+        if !self.known.contains(&(kind, text.as_str())) {
+            if self.problems.is_full() {
+                return None;
+            }
+            let known = self.names(kind);
             let help = if known.is_empty() {
                 format!("the scenario has no `{key}:`")
             } else {
@@ -93,6 +111,31 @@ impl<'a> Context<'a> {
         }
         self.mention(kind, &text);
         Some(text)
+    }
+
+    /// The line that a span begins on, from 1.
+    pub(super) fn line(&self, span: &Span) -> usize {
+        let ends = self.line_ends.get_or_init(|| self.text.match_indices('\n').map(|(at, _)| at).collect());
+        ends.partition_point(|end| *end < span.start) + 1
+    }
+
+    /// Whether there is room for something `times` times, each of so many octets; if not, that is a mistake.
+    pub(super) fn has_room(&self, node: &Node, times: u64, octets: usize) -> bool {
+        // What keeping one costs beside its text.
+        const EACH: usize = 24;
+        let times = usize::try_from(times).unwrap_or(usize::MAX);
+        let sum = self.written_out.get().saturating_add(times.saturating_mul(octets + EACH));
+        if sum > WRITTEN_OUT {
+            self.problems.push(
+                Diagnostic::new(node.span.clone(), "the scenario is too large once this is written out")
+                    .because(format!(
+                        "with what stands before it, it comes to more than {WRITTEN_OUT} octets"
+                    )),
+            );
+            return false;
+        }
+        self.written_out.set(sum);
+        true
     }
 
     /// Notes a mention.

@@ -3,6 +3,7 @@
 use mock_servers::script::Range;
 
 use super::context::{Context, Kind};
+use super::contradictions::contradictions;
 use super::diagnostic::Diagnostic;
 use super::model::{Check, Delivered, Expectation, Level, Message, Octets, Of, Refused, Returned};
 use super::read::{Mapping, list_of, suggestion};
@@ -48,8 +49,23 @@ pub(super) fn expectations(
                 .because("nothing is looked at"),
         );
     }
-    items.iter().filter_map(|node| expectation(node, observe, &Scope { each: None, messages }, cx)).collect()
+    if let Some(node) = items.get(MOST) {
+        cx.problems.push(
+            Diagnostic::new(node.span.clone(), format!("more than {MOST} elements of `{key}:`"))
+                .because("no further ones are read"),
+        );
+    }
+    let scope = Scope { each: None, messages };
+    let read = |node| Some((node, expectation(node, observe, &scope, cx)?));
+    let list: Vec<(&Node, Expectation)> = items.iter().take(MOST).filter_map(read).collect();
+    if !observe {
+        contradictions(&list, messages, cx);
+    }
+    list.into_iter().map(|(_, expectation)| expectation).collect()
 }
+
+/// How many elements `expect:` and `observe:` may have, each.
+const MOST: usize = 500;
 
 /// Where a check stands.
 struct Scope<'a> {
@@ -96,8 +112,7 @@ fn expectation(node: &Node, observe: bool, scope: &Scope<'_>, cx: &Context<'_>) 
         None if observe => (Level::May, String::new()),
         None => (Level::Should, OWN.to_owned()),
     };
-    let line = cx.text[..node.span.start].matches('\n').count() + 1;
-    Some(Expectation { it, level, clause, check, line })
+    Some(Expectation { it, level, clause, check, line: cx.line(&node.span) })
 }
 
 fn clause(word: &str, node: &Node, cx: &Context<'_>) -> Option<String> {

@@ -30,6 +30,14 @@ pub enum FindError {
     },
 }
 
+impl FindError {
+    /// Where it was looked for.
+    pub fn path(&self) -> &Path {
+        let (Self::Missing { path } | Self::Empty { path } | Self::Unreadable { path, .. }) = self;
+        path
+    }
+}
+
 /// The scenario files among `paths`: files as they are named, directories with all `*.yaml` below them. Sorted, each
 /// once.
 pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, FindError> {

@@ -1,22 +1,34 @@
 //! From a file to the model.
 
+use std::collections::{HashMap, HashSet};
+use std::io::Read as _;
 use std::path::Path;
 
 use super::context::Context;
-use super::diagnostic::{Diagnostic, Diagnostics};
+use super::diagnostic::{Cases, Diagnostic, Diagnostics};
 use super::model::{HistoricOutcome, Scenario, Step};
 use super::read::{Mapping, Problems, one_or_more};
 use super::yaml::{self, Entry, Node, Value};
-use super::{checks, dialogue, dns, expect, messages, relay, servers, steps};
+use super::{cases, checks, dialogue, dns, expect, messages, relay, servers, steps};
 
-/// Reads the scenario in `path`; its name is its path below `root` without the ending.
-pub fn load(path: &Path, root: &Path) -> Result<Scenario, Diagnostics> {
+/// Reads the scenarios in `path`: one, or a case each of a template (`for each:`), in its order. The name is the path below
+/// `root` without the ending, followed by the case's.
+pub fn load(path: &Path, root: &Path) -> Result<Vec<Scenario>, Diagnostics> {
     let below = path.strip_prefix(root).ok().filter(|below| below.file_name().is_some());
     let below = below.unwrap_or_else(|| path.file_name().map_or(path, Path::new)).with_extension("");
     let parts: Vec<_> = below.components().map(|part| part.as_os_str().to_string_lossy()).collect();
     let alone = |text: &str, diagnostic| Diagnostics::new(path, text, vec![diagnostic]);
-    let octets = std::fs::read(path)
+    let octets = octets(path)
         .map_err(|error| alone("", Diagnostic::of_file(format!("the scenario cannot be read: {error}"))))?;
+    if octets.len() > yaml::LARGEST {
+        let size = std::fs::metadata(path).map_or(octets.len() as u64, |known| known.len());
+        return Err(alone("", yaml::too_large(size)));
+    }
+    if matches!(octets.as_slice(), [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [_, 0, ..] | [0, _, ..]) {
+        let diagnostic = Diagnostic::of_file("the file is in UTF-16, or is no text")
+            .help("save it as UTF-8; Windows calls UTF-16 \"Unicode\"");
+        return Err(alone("", diagnostic));
+    }
     match std::str::from_utf8(&octets) {
         Ok(text) => parse(text, path, &parts.join("/")),
         Err(error) => {
@@ -30,19 +42,105 @@ pub fn load(path: &Path, root: &Path) -> Result<Scenario, Diagnostics> {
     }
 }
 
-/// Reads a scenario that came from `path`. All mistakes are told, not the first alone.
-pub fn parse(text: &str, path: &Path, name: &str) -> Result<Scenario, Diagnostics> {
+/// What a file holds, as far as it matters: one octet more than the most that is read.
+fn octets(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut octets = Vec::new();
+    std::fs::File::open(path)?.take(yaml::LARGEST as u64 + 1).read_to_end(&mut octets)?;
+    Ok(octets)
+}
+
+/// Reads scenarios that came from `path`: one, or the cases of a template; never none. All mistakes are told, not the
+/// first alone.
+pub fn parse(text: &str, path: &Path, name: &str) -> Result<Vec<Scenario>, Diagnostics> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut found = Vec::new();
     let root = yaml::read(text, &mut found);
     let problems = Problems::from(found);
-    let scenario =
-        root.as_ref().and_then(|root| scenario(root, path, name, &Context::new(text, root, &problems)));
+    let scenarios = match &root {
+        None => Vec::new(),
+        Some(root) if cases::is_template(root) => template(text, root, path, name, &problems),
+        Some(root) => {
+            let cx = Context::new(text, root, &problems);
+            scenario(root, path, name, None, &cx).into_iter().collect()
+        }
+    };
     let list = problems.into_list();
-    scenario.filter(|_| list.is_empty()).ok_or_else(|| Diagnostics::new(path, text, list))
+    if list.is_empty() { Ok(scenarios) } else { Err(Diagnostics::new(path, text, list)) }
 }
 
-fn scenario(root: &Node, path: &Path, name: &str, cx: &Context<'_>) -> Option<Scenario> {
+/// The cases of a template. A mistake that several have is told once.
+fn template(text: &str, root: &Node, path: &Path, name: &str, problems: &Problems) -> Vec<Scenario> {
+    let Some(template) = cases::template(root, problems) else { return Vec::new() };
+    let budget = cases::Budget::default();
+    let (mut scenarios, mut unmade, mut unread) = (Vec::new(), Told::default(), Told::default());
+    for case in template.cases() {
+        let here = Problems::from(Vec::new());
+        match case.tree(&budget, &here) {
+            None => unmade.add(&case.label, here.into_list()),
+            Some(tree) => {
+                let cx = Context::new(text, &tree, &here);
+                let name = format!("{name}/{}", case.name);
+                scenarios.extend(scenario(&tree, path, &name, Some(case.name), &cx));
+                unread.add(&case.label, here.into_list());
+            }
+        }
+        if unmade.list.len() + unread.list.len() >= ENOUGH {
+            break;
+        }
+    }
+    let cases = unmade.cases + unread.cases;
+    unmade.tell(cases, problems);
+    let cases = unread.cases;
+    unread.tell(cases, problems);
+    scenarios
+}
+
+/// How many different mistakes are enough to read no further cases.
+const ENOUGH: usize = 100;
+
+/// The mistakes of several cases, each once.
+#[derive(Default)]
+struct Told {
+    list: Vec<(Diagnostic, Cases)>,
+    places: HashMap<Diagnostic, usize>,
+    /// How many cases it was told of.
+    cases: usize,
+}
+
+impl Told {
+    fn add(&mut self, case: &str, list: Vec<Diagnostic>) {
+        self.cases += 1;
+        let mut here = HashSet::new();
+        for diagnostic in list {
+            let next = self.list.len();
+            let place = *self.places.entry(diagnostic.clone()).or_insert(next);
+            // A case may have one mistake twice: where a value stands in two places.
+            if !here.insert(place) {
+                continue;
+            }
+            match self.list.get_mut(place) {
+                Some((_, cases)) => cases.count += 1,
+                None => self.list.push((diagnostic, Cases { first: case.to_owned(), count: 1 })),
+            }
+        }
+    }
+
+    /// Tells them; what all of so many cases have is the file's own mistake.
+    fn tell(self, all: usize, problems: &Problems) {
+        for (diagnostic, cases) in self.list {
+            let cases = Some(cases).filter(|cases| cases.count < all);
+            problems.push(Diagnostic { cases, ..diagnostic });
+        }
+    }
+}
+
+fn scenario(
+    root: &Node,
+    path: &Path,
+    name: &str,
+    case: Option<String>,
+    cx: &Context<'_>,
+) -> Option<Scenario> {
     let problems = cx.problems;
     let mapping = Mapping::new(root, "a scenario", problems)?;
     let texts = |node: &Node, what: &str| -> Vec<String> {
@@ -54,6 +152,14 @@ fn scenario(root: &Node, path: &Path, name: &str, cx: &Context<'_>) -> Option<Sc
         mapping.take("about").and_then(|node| problems.text(node, "what it is about")).unwrap_or_default();
     let sources = mapping.take("sources").map(|node| texts(node, "a source")).unwrap_or_default();
     let tags = mapping.take("tags").map(|node| texts(node, "a tag")).unwrap_or_default();
+    // The tree of a case has neither of these.
+    mapping.take(cases::FOR_EACH);
+    if let (Some(_), Some(entry)) = (mapping.take(cases::EXCEPT), mapping.entry(cases::EXCEPT)) {
+        problems.push(
+            Diagnostic::new(entry.key_span.clone(), "`except:` without `for each:`")
+                .because("there are no cases to leave out"),
+        );
+    }
     checks::names(root, cx);
     let servers = mapping.take("servers").map(|node| servers::servers(node, cx)).unwrap_or_default();
     let clients = mapping.take("clients").map(|node| dialogue::clients(node, cx)).unwrap_or_default();
@@ -75,6 +181,7 @@ fn scenario(root: &Node, path: &Path, name: &str, cx: &Context<'_>) -> Option<Sc
     let mut scenario = Scenario {
         path: path.to_owned(),
         name: name.to_owned(),
+        case,
         title,
         about,
         sources,

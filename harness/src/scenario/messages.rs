@@ -70,6 +70,10 @@ fn recipients(node: &Node, cx: &Context<'_>) -> Vec<String> {
     let read = |node: &Node| {
         let text = cx.problems.some_text(node, "a recipient's address")?;
         let text = address(node, text, cx)?;
+        let (times, octets) = (values::recipients_in(&text), text.len());
+        if times > 1 && !cx.has_room(node, times, octets) {
+            return None;
+        }
         values::recipients(&text)
             .map_err(|wrong| cx.problems.wrong(node, "a recipient's address", wrong))
             .ok()
@@ -264,7 +268,7 @@ fn repeated(name: &str, node: &Node, cx: &Context<'_>) -> Vec<(String, Option<St
     };
     mapping.finish();
     match (times, text) {
-        (Some(times), Some(text)) => {
+        (Some(times), Some(text)) if cx.has_room(node, times.into(), name.len() + text.len()) => {
             (0..times.min(100_000)).map(|_| (name.to_owned(), Some(text.clone()))).collect()
         }
         _ => Vec::new(),

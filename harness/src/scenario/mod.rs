@@ -8,9 +8,11 @@
 //! knows its place; `read` takes mappings apart and notes what is unknown, missing or of the wrong kind; one file per
 //! part of the language (`servers`, `rules`, `messages`, …) turns nodes into the model; `checks` looks at the whole.
 
+mod cases;
 mod checks;
 mod content;
 mod context;
+mod contradictions;
 mod diagnostic;
 mod dialogue;
 mod dns;
@@ -33,7 +35,7 @@ mod values;
 mod wire;
 mod yaml;
 
-pub use diagnostic::{Diagnostic, Diagnostics};
+pub use diagnostic::{Cases, Diagnostic, Diagnostics, Place};
 pub use find::{FindError, find};
 pub use load::{load, parse};
 pub use model::{

@@ -12,6 +12,8 @@ pub struct Scenario {
     pub path: PathBuf,
     /// `seeds/domino-8bitmime`: the path below the scenarios' root, without its ending. Names test and snapshot.
     pub name: String,
+    /// Of a case of a template: its own name, `RCPT-451`, which is the last part of [`Scenario::name`].
+    pub case: Option<String>,
     /// One line.
     pub title: String,
     /// What it is about, for people.

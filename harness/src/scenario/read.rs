@@ -7,6 +7,9 @@ use super::diagnostic::Diagnostic;
 use super::values::Wrong;
 use super::yaml::{Entry, Node, Span, Style, Value};
 
+/// How many mistakes of a file are kept.
+pub(super) const MOST: usize = 1000;
+
 /// The mistakes found so far.
 #[derive(Debug)]
 pub(super) struct Problems {
@@ -20,9 +23,16 @@ impl From<Vec<Diagnostic>> for Problems {
 }
 
 impl Problems {
-    /// Notes one.
+    /// Notes one. Past [`MOST`] nobody reads them, and they are let go.
     pub(super) fn push(&self, diagnostic: Diagnostic) {
-        self.list.borrow_mut().push(diagnostic);
+        if !self.is_full() {
+            self.list.borrow_mut().push(diagnostic);
+        }
+    }
+
+    /// Whether no further ones are kept.
+    pub(super) fn is_full(&self) -> bool {
+        self.count() >= MOST
     }
 
     /// How many there are.
@@ -211,19 +221,30 @@ fn is_yes_or_no(text: &str) -> bool {
 
 /// "did you mean …", or the list of what is known.
 pub(super) fn suggestion(word: &str, known: &[&str]) -> String {
-    let best = known.iter().filter_map(|one| distance(word, one).map(|distance| (distance, one))).min();
+    // A scenario may have thousands of names.
+    const COMPARED: usize = 500;
+    const LISTED: usize = 60;
+    let near = known.iter().take(COMPARED);
+    let best = near.filter_map(|one| distance(word, one).map(|distance| (distance, one))).min();
     match best {
         Some((_, best)) => format!("did you mean `{best}`?"),
         None if known.is_empty() => "there is none to choose from".to_owned(),
+        None if known.len() > LISTED => format!("{} are known here", known.len()),
         None => format!("known here: {}", list_of(known)),
     }
 }
 
 /// How far a word is from a known one, if it is near enough to be meant; case is no distance.
 fn distance(word: &str, known: &str) -> Option<usize> {
+    // Words that differ much in length are far apart, and comparing two long texts takes for ever.
+    const LONGEST: usize = 100;
+    let most = 1 + known.chars().count() / 4;
+    if word.len() > LONGEST || word.chars().count().abs_diff(known.chars().count()) > most {
+        return None;
+    }
     let (word, known) = (word.to_lowercase(), known.to_lowercase());
     let distance = strsim::damerau_levenshtein(&word, &known);
-    (distance <= 1 + known.chars().count() / 4 && distance < known.chars().count()).then_some(distance)
+    (distance <= most && distance < known.chars().count()).then_some(distance)
 }
 
 /// `` `a`, `b` or `c` ``
@@ -319,6 +340,9 @@ impl<'a> Mapping<'a> {
         let (known, later) = (self.known.borrow(), self.later.borrow());
         for entry in self.entries {
             let key = entry.key.as_str();
+            if self.problems.is_full() {
+                break;
+            }
             if later.contains(&key) {
                 self.problems.later(entry.key_span.clone(), key);
             } else if !known.contains(&key) {

@@ -110,7 +110,9 @@ pub(super) fn bytes(node: &Node, cx: &Context<'_>) -> Option<Vec<u8>> {
 
 /// YAML's `"\xE9"` is the character U+00E9, two octets in UTF-8; an author means the octet.
 fn octets_of_double_quoted(node: &Node, text: &str, cx: &Context<'_>) -> Option<Vec<u8>> {
-    let source = cx.text.get(node.span.clone()).unwrap_or_default();
+    // A value that a template put here has its own place, and its own escapes.
+    let places = std::iter::once(&node.span).chain(&node.sources);
+    let source: String = places.filter_map(|span| cx.text.get(span.clone())).collect();
     let escapes_high = source.match_indices("\\x").any(|(at, _)| {
         source
             .as_bytes()

@@ -50,7 +50,8 @@ pub(super) fn servers(node: &Node, cx: &Context<'_>) -> Vec<Server> {
                 .because("the documentation addresses of a run are used up here"),
         );
     }
-    let mut servers: Vec<Server> = entries(node).filter_map(|(name, node)| server(name, node, cx)).collect();
+    let mut servers: Vec<Server> =
+        entries(node).take(MOST_SERVERS).filter_map(|(name, node)| server(name, node, cx)).collect();
     // A host name by the domain it serves is only good for one.
     let shared: Vec<String> = {
         let domains: Vec<&String> =
@@ -97,7 +98,7 @@ fn server(name: &str, node: &Node, cx: &Context<'_>) -> Option<Server> {
                     format!("more than {MOST_ADDRESSES} addresses of one server"),
                 ));
             }
-            one_or_more(node).iter().filter_map(|node| address(node, cx)).collect()
+            one_or_more(node).iter().take(MOST_ADDRESSES).filter_map(|node| address(node, cx)).collect()
         },
     );
     let hostname = mapping.take("hostname").and_then(|node| problems.some_text(node, "a host name"));

@@ -126,7 +126,7 @@ pub(super) fn glob(text: &str) -> Result<Glob, Wrong> {
 
 /// A regular expression.
 pub(super) fn regular_expression(text: &str) -> Result<String, Wrong> {
-    match regex_lite::Regex::new(text) {
+    match regex_lite::RegexBuilder::new(text).size_limit(256 * 1024).build() {
         Ok(_) => Ok(text.to_owned()),
         Err(error) => {
             let error = error.to_string();
@@ -166,6 +166,14 @@ pub(super) fn reply_code(text: &str) -> Result<Glob, Wrong> {
         ));
     }
     Ok(Glob(if digits.len() == 3 { digits.to_owned() } else { format!("{digits}*") }))
+}
+
+/// How many recipients a text stands for, as far as it can be read.
+pub(super) fn recipients_in(text: &str) -> u64 {
+    let inside =
+        text.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map_or("", |(inside, _)| inside);
+    let ends = inside.split_once("..").and_then(|(from, to)| number(from).ok().zip(number(to).ok()));
+    ends.map_or(1, |(from, to)| to.saturating_sub(from).saturating_add(1))
 }
 
 /// `u{1..250}@hub.example` written out; a text without braces is itself.

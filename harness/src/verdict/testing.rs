@@ -16,6 +16,7 @@ pub(crate) fn scenario() -> Scenario {
     Scenario {
         path: PathBuf::from("scenarios/test.yaml"),
         name: "test".to_owned(),
+        case: None,
         title: "Test".to_owned(),
         about: String::new(),
         sources: Vec::new(),

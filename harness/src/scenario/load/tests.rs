@@ -17,6 +17,13 @@ expect: [{ delivered: {} }]
 ";
 
 fn read(text: &str) -> Scenario {
+    let mut scenarios = cases(text);
+    assert_eq!(scenarios.len(), 1, "it is no template");
+    scenarios.remove(0)
+}
+
+/// The cases of a template.
+fn cases(text: &str) -> Vec<Scenario> {
     parse(text, Path::new("x.yaml"), "x").unwrap_or_else(|diagnostics| panic!("{diagnostics}"))
 }
 
@@ -43,6 +50,96 @@ fn a_small_scenario_sends_all_and_settles() {
     assert_eq!(scenario.servers[0].script.hostname, "mx.hub.example");
     assert_eq!(scenario.servers[0].script.profile.name, "rfc5321");
     assert!(scenario.messages[0].trusted && scenario.messages[0].copies == 1);
+}
+
+const TEMPLATE: &str = r#"
+title: "{reply} at {stage}, {fault.times} times"
+for each:
+  stage: [MAIL, RCPT]
+  reply: { later: "451 4.7.1 Later", never: "550 5.7.1 No" }
+  fault: { once: { times: 1, at: ["{stage}"] }, often: { times: 2.., at: [DATA, "{stage}"] } }
+except: [{ stage: RCPT, fault: [often] }, { stage: MAIL, reply: later, fault: once }]
+servers:
+  hub: { serves: [hub.example], on: { "{stage}": { when: { session: "{fault.times}" }, reply: "{reply}" }, VRFY: "250 {host} {words}" } }
+messages: { note: { from: alice@origin.example, to: bob@hub.example } }
+expect: [{ delivered: {} }]
+observe: [{ wire: { never: "{fault.at}" } }]
+"#;
+
+#[test]
+fn a_template_makes_a_case_of_each_combination_but_those_left_out() {
+    let cases = cases(TEMPLATE);
+    let names: Vec<(&str, &str)> =
+        cases.iter().map(|one| (one.name.as_str(), one.case.as_deref().unwrap())).collect();
+    assert_eq!(
+        names,
+        [
+            ("x/MAIL-later-often", "MAIL-later-often"),
+            ("x/MAIL-never-once", "MAIL-never-once"),
+            ("x/MAIL-never-often", "MAIL-never-often"),
+            ("x/RCPT-later-once", "RCPT-later-once"),
+            ("x/RCPT-never-once", "RCPT-never-once"),
+        ]
+    );
+}
+
+#[test]
+fn values_stand_in_keys_texts_and_in_place_of_any_value() {
+    let cases = cases(TEMPLATE);
+    assert_eq!(cases[0].title, "451 4.7.1 Later at MAIL, 2.. times");
+    let mail = rules(&cases[0], &On::Command(Verb::Mail));
+    assert_eq!(mail[0].when, [Condition::Session(Range { from: Some(2), to: None })]);
+    assert_eq!(mail[0].actions, [reply(451, "4.7.1 Later")]);
+    assert_eq!(
+        rules(&cases[1], &On::Command(Verb::Mail))[0].when,
+        [Condition::Session(Range::exactly(1))],
+        "a number alone is a number"
+    );
+    let vrfy = &rules(&cases[0], &On::Command(Verb::Vrfy))[0];
+    assert_eq!(vrfy.actions, [reply(250, "{host} {words}")], "what is no variable stays");
+    let Check::Wire(wire) = &cases[0].observe[0].check else { panic!() };
+    assert_eq!(
+        wire.never,
+        [WireThing::Command("DATA".to_owned()), WireThing::Command("MAIL".to_owned())],
+        "a value has the variables before its own"
+    );
+    assert!(rules(&cases[4], &On::Command(Verb::Mail)).is_empty());
+}
+
+#[test]
+fn octets_in_a_value_are_octets_in_the_text_around_it() {
+    let scenario = &cases(
+        r#"
+title: x
+for each: { name: { high: "h\xFCb" } }
+servers: { hub: { serves: [hub.example], on: { connect: [send: "220 {name}\r\n"] } } }
+messages: { note: { from: alice@origin.example, to: bob@hub.example } }
+expect: [{ delivered: {} }]
+"#,
+    )[0];
+    let expected = Action::Send { bytes: b"220 h\xfcb\r\n".to_vec(), means: None };
+    assert_eq!(rules(scenario, &On::Connect)[0].actions, [expected]);
+}
+
+/// Each variable holds the one before it many times.
+#[test]
+fn values_that_multiply_are_refused_before_they_are_made() {
+    let ten = |name: &str| format!("{{{name}}}").repeat(10);
+    let mut text = format!("title: x\nfor each:\n  v0: {{ x: {} }}\n", "x".repeat(1000));
+    for n in 1..12 {
+        text += &format!("  v{n}: {{ x: \"{}\" }}\n", ten(&format!("v{}", n - 1)));
+    }
+    text += "about: \"{v11}\"\n";
+    let told = parse(&text, Path::new("x.yaml"), "x").unwrap_err().to_string();
+    assert!(told.contains("the cases of this file are too large"), "{told}");
+
+    let mut text = "title: x\nfor each:\n  v0: { x: [[[[[[[[[[1]]]]]]]]]] }\n".to_owned();
+    for n in 1..12 {
+        text += &format!("  v{n}: {{ x: [[[[[[[[[[\"{{v{}}}\"]]]]]]]]]] }}\n", n - 1);
+    }
+    text += "tags: \"{v11}\"\n";
+    let told = parse(&text, Path::new("x.yaml"), "x").unwrap_err().to_string();
+    assert!(told.contains("nested more than 64 deep, once values are in place"), "{told}");
 }
 
 #[test]
@@ -200,7 +297,7 @@ messages:
 expect:
   - delivered: { to: "u1@*", times: 1, octets: 7bit, attempt: 1, within: 10m }
   - returned: { to: u2@hub.example, status: 5.*, text: { contains: "5.1.1" } }
-  - refused: { at: RCPT, reply: 5.. }
+  - refused: { to: u3@*, at: RCPT, reply: 5.. }
   - wire: { first: EHLO, never: [BDAT, MAIL in clear, 8-bit content], sessions: ..4, gap: 30m.. }
 "#,
     );
@@ -283,6 +380,122 @@ fn a_huge_file_is_refused_before_it_is_read() {
     assert!(parse(&text, Path::new("x.yaml"), "x").unwrap_err().to_string().contains("at most"));
 }
 
+/// Refused with a word of why, in time and memory that do not run away.
+fn refused(text: &str, why: &str) {
+    let began = std::time::Instant::now();
+    let told = parse(text, Path::new("x.yaml"), "x").expect_err("refused");
+    let shown = told.to_string();
+    assert!(shown.contains(why), "{}", shown.chars().take(2000).collect::<String>());
+    assert!(told.list().len() <= crate::scenario::read::MOST);
+    assert!(shown.len() < 200_000, "{} octets are shown", shown.len());
+    // A hundredfold of what it takes; only what grows without measure comes near.
+    assert!(began.elapsed() < Duration::from_secs(30), "took {:?}", began.elapsed());
+}
+
+#[test]
+fn a_bomb_of_aliases_is_refused() {
+    let mut text = "title: x\na0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for n in 1..30 {
+        let last = format!("*a{}, ", n - 1).repeat(9);
+        text += &format!("a{n}: &a{n} [{}]\n", last.trim_end_matches(", "));
+    }
+    refused(&text, "a reference to an anchor");
+}
+
+#[test]
+fn deep_nesting_is_refused() {
+    refused(&format!("title: {}{}", "[".repeat(300_000), "]".repeat(300_000)), "nested more than 64 deep");
+    refused(&format!("title: {}", "{ a: ".repeat(100_000)), "nested more than 64 deep");
+    refused(&"- ".repeat(200_000), "nested more than 64 deep");
+}
+
+#[test]
+fn hundreds_of_thousands_of_keys_are_refused() {
+    let million: String = (0..1_000_000).map(|n| format!("k{n}: 1\n")).collect();
+    refused(&million, "at most 1048576 are read");
+    let many: String = (0..80_000).map(|n| format!("k{n}: 1\n")).collect();
+    refused(&format!("title: x\n{many}"), "a scenario has no `k0:`");
+    refused(&format!("title: x\n{}", "a: 1\n".repeat(80_000)), "the key is there twice");
+    let flow: String = (0..80_000).map(|n| format!("k{n},")).collect();
+    refused(&format!("title: x\nservers: {{{flow}}}\n"), "more than 20 servers");
+    refused(&format!("title: x\nmessages: {{{flow}}}\n"), "a message needs `from:`");
+}
+
+#[test]
+fn names_by_the_thousand_are_looked_up_in_good_time() {
+    let messages: String =
+        (0..8_000).map(|n| format!("  m{n}: {{ from: a@origin.example, to: b@hub.example }}\n")).collect();
+    let sends: String = (0..20_000).map(|n| format!("  - send: n{n}\n")).collect();
+    refused(&format!("title: x\nmessages:\n{messages}steps:\n{sends}"), "there is no message `n0`");
+    let sends: String = (0..8_000).map(|n| format!("  - send: m{n}\n")).collect();
+    let checks: String = (0..8_000).map(|n| format!("  - delivered: {{ message: m{n} }}\n")).collect();
+    refused(
+        &format!("title: x\nmessages:\n{messages}steps:\n{sends}expect:\n{checks}"),
+        "more than 500 elements of `expect:`",
+    );
+}
+
+#[test]
+fn long_lines_are_shown_in_part() {
+    let wide = "x".repeat(900_000);
+    let told = |text: &str| parse(text, Path::new("x.yaml"), "x").unwrap_err().to_string();
+    for text in [
+        format!("title: x\nservers: {{ hub: {{ banner: \"{wide}\" }} }}\n"),
+        format!("title: x\nservers: {{ hub: {{ {wide}: 1 }} }}\n"),
+        format!("title: x\nservers: {{ hub: {{ profile: {wide} }} }}\n"),
+        format!("title: x\nservers: {{ hub: {{ pace: {wide} }} }}\n"),
+        format!("title: x\nmessages: [{}]\n", "a: b, ".repeat(100_000)),
+        format!("title: x\nmessages: {{ n: {{ from: \"{wide}\", to: x }} }}\n"),
+    ] {
+        refused(&text, "x.yaml:2:");
+        assert!(told(&text).lines().all(|line| line.len() < 2000));
+    }
+}
+
+#[test]
+fn counts_that_would_fill_the_memory_are_refused() {
+    let to = format!("[{}]", "\"u{1..100000}@hub.example\", ".repeat(30_000).trim_end_matches(", "));
+    let rest = "servers: { hub: { serves: [hub.example] } }\nexpect: [{ delivered: {} }]\n";
+    refused(
+        &format!("title: x\nmessages: {{ n: {{ from: a@x.example, to: {to} }} }}\n{rest}"),
+        "too large once this is written out",
+    );
+    let headers: String = (0..20_000).map(|n| format!("X-{n}: {{ times: 100000, text: hello }}, ")).collect();
+    refused(
+        &format!(
+            "title: x\nmessages: {{ n: {{ from: a@x.example, to: b@x.example, headers: {{ {headers} }} }} }}\n{rest}"
+        ),
+        "too large once this is written out",
+    );
+}
+
+#[test]
+fn rules_and_patterns_by_the_thousand_take_good_time() {
+    let rules: String = (0..9_000)
+        .map(|n| {
+            format!(
+                "        - {{ when: {{ nth: {}, matches: \"(a{{9}}){{9}}{n}\" }}, reply: \"450 x\" }}\n",
+                n + 1
+            )
+        })
+        .collect();
+    let text = format!(
+        "title: x\nservers:\n  hub:\n    serves: [hub.example]\n    on:\n      RCPT:\n{rules}\
+         messages: {{ n: {{ from: a@x.example, to: b@hub.example }} }}\nexpect: [{{ delivered: {{}} }}]\n"
+    );
+    refused(&text, "more than 500 rules on `RCPT`");
+}
+
+/// Only a megabyte of it is read.
+#[test]
+fn a_file_of_ten_megabytes_is_refused_by_its_size() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("big.yaml");
+    std::fs::write(&path, "title: x\n".repeat(1_200_000)).unwrap();
+    let told = load(&path, directory.path()).unwrap_err().to_string();
+    assert!(told.contains("the file has 10800000 octets; at most 1048576 are read"), "{told}");
+}
+
 fn seeds() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/seeds");
     let files = crate::scenario::find(&[folder]).unwrap();
@@ -302,6 +515,22 @@ proptest! {
     #[test]
     fn no_text_makes_it_panic(text in "\\PC*") {
         let _ = parse(&text, Path::new("x.yaml"), "x").map_err(|diagnostics| diagnostics.render(true));
+    }
+
+    #[test]
+    fn no_octets_in_a_file_make_it_panic(octets in prop::collection::vec(any::<u8>(), 0..200)) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.yaml");
+        std::fs::write(&path, octets).unwrap();
+        let _ = load(&path, directory.path()).map_err(|diagnostics| diagnostics.render(true));
+    }
+
+    #[test]
+    fn no_slip_in_a_template_makes_it_panic(at in any::<prop::sample::Index>(), cut in 0_usize..8, put in "[ -~\n\t\u{e9}]{0,4}") {
+        let mut text = TEMPLATE.to_owned();
+        let start = at.index(text.len());
+        text.replace_range(start..(start + cut).min(text.len()), &put);
+        let _ = parse(&text, Path::new("x.yaml"), "x").map_err(|diagnostics| diagnostics.to_string());
     }
 
     #[test]

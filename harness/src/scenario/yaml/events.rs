@@ -1,9 +1,12 @@
 //! Places, by `granit-parser`: the shape of a document, each part with its span, and what YAML's own traps look like.
 
+use std::collections::HashMap;
+
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, StructureStyle};
 
 use super::{DEEPEST, Span, Style};
 use crate::scenario::diagnostic::Diagnostic;
+use crate::scenario::read::MOST;
 
 /// A part of the document, with its place.
 #[derive(Debug)]
@@ -111,10 +114,7 @@ impl Builder<'_> {
 
     fn begin(&mut self, span: &Span, flow: bool, mapping: bool) -> Option<()> {
         if self.open.len() == DEEPEST {
-            self.problems.push(
-                Diagnostic::new(span.clone(), format!("nested more than {DEEPEST} deep"))
-                    .because("no part of a scenario is as deep as that"),
-            );
+            self.problems.push(too_deep(span.clone()));
             return None;
         }
         self.open.push(Open { start: span.start, flow, mapping, items: Vec::new() });
@@ -156,7 +156,7 @@ impl Builder<'_> {
 
     /// Keys must be texts, each there once.
     fn keys(&mut self, pairs: &[(Shape, Shape)]) {
-        let mut seen: Vec<(&str, &Span)> = Vec::new();
+        let mut seen: HashMap<&str, &Span> = HashMap::with_capacity(pairs.len());
         for (key, _) in pairs {
             let ShapeKind::Scalar { text, .. } = &key.kind else {
                 self.problems.push(
@@ -166,15 +166,18 @@ impl Builder<'_> {
                 );
                 continue;
             };
-            if let Some((_, first)) = seen.iter().find(|(other, _)| *other == text.as_str()) {
+            if self.problems.len() >= MOST {
+                break;
+            }
+            if let Some(first) = seen.get(text.as_str()) {
                 self.problems.push(
                     Diagnostic::new(key.span.clone(), format!("{DUPLICATE}: `{text}`"))
                         .because("the second time")
-                        .also((*first).clone(), "the first time")
+                        .also(Span::clone(first), "the first time")
                         .help("join the two, or rename one; things to be done in order are a list: `[a: 1, a: 2]`"),
                 );
             } else {
-                seen.push((text, &key.span));
+                seen.insert(text, &key.span);
             }
         }
     }
@@ -211,6 +214,11 @@ impl Builder<'_> {
     }
 }
 
+fn too_deep(span: Span) -> Diagnostic {
+    Diagnostic::new(span, format!("nested more than {DEEPEST} deep"))
+        .because("no part of a scenario is as deep as that")
+}
+
 /// What stopped the reader, in words for the author.
 fn scan_error(text: &str, error: &ScanError) -> Diagnostic {
     let at = error.marker().byte_offset().unwrap_or(0).min(text.len());
@@ -221,6 +229,9 @@ fn scan_error(text: &str, error: &ScanError) -> Diagnostic {
             .help("replace each tab at the beginning of a line with two spaces");
     }
     let info = error.info();
+    if info.contains("recursion limit") {
+        return too_deep(at..at + 1);
+    }
     let here = &text[floor(text, at)..];
     if let Some(sign @ ('@' | '`' | '%')) = here.chars().next() {
         let word = here.split([' ', ',', '\n', '\r', '}', ']']).next().unwrap_or_default();
@@ -232,6 +243,15 @@ fn scan_error(text: &str, error: &ScanError) -> Diagnostic {
         .help(format!("write `\"{word}\"`"));
     }
     let line = text[line_start..].lines().next().unwrap_or_default();
+    if let Some(why) = odd_indentation(text, line_start).filter(|_| line[..at - line_start].trim().is_empty())
+    {
+        return Diagnostic::new(
+            at..at + 1,
+            "this line is indented like none above it that it could belong to",
+        )
+        .because(why)
+        .help("lines of one mapping or list begin in the same column");
+    }
     let value = line.split_once(": ").map_or("", |(_, value)| value.trim());
     if info.contains("mapping values") && !value.is_empty() {
         return Diagnostic::new(at..at + 1, "a text with `: ` in it needs quotes")
@@ -256,6 +276,26 @@ fn tab_in_indentation(text: &str, line_start: usize) -> Option<usize> {
         let indent = &line[..line.len() - line.trim_start_matches([' ', '\t']).len()];
         indent.find('\t').map(|at| start + at)
     })
+}
+
+/// How a line is indented, and the lines above, where it stands between two of them.
+fn odd_indentation(text: &str, line_start: usize) -> Option<String> {
+    let spaces = |line: &str| line.len() - line.trim_start_matches(' ').len();
+    let here = spaces(text[line_start..].lines().next()?);
+    let above = text[..line_start].lines().rev().filter(|line| {
+        let line = line.trim_start();
+        !line.is_empty() && !line.starts_with('#')
+    });
+    let mut deepest = None;
+    for line in above {
+        let there = spaces(line);
+        if there <= here {
+            let last = deepest.filter(|_| there < here)?;
+            return Some(format!("{here} spaces here; {there} and {last} above"));
+        }
+        deepest = Some(there);
+    }
+    None
 }
 
 fn floor(text: &str, mut at: usize) -> usize {

@@ -30,6 +30,8 @@ pub(super) struct Node {
     pub(super) written: String,
     /// How a scalar is written.
     pub(super) style: Style,
+    /// Where the values stand that a template has put into this text; empty where it is as written.
+    pub(super) sources: Vec<Span>,
 }
 
 /// What a node is.
@@ -78,10 +80,7 @@ pub(super) enum Style {
 /// Reads a text. What is wrong with it as YAML goes to `problems`; `None`: there is no tree to go on with.
 pub(super) fn read(text: &str, problems: &mut Vec<Diagnostic>) -> Option<Node> {
     if text.len() > LARGEST {
-        problems.push(
-            Diagnostic::of_file(format!("the file has {} octets; at most {LARGEST} are read", text.len()))
-                .help("large content can be made from a line: `content: { text: x, lines: 10000 }`"),
-        );
+        problems.push(too_large(text.len() as u64));
         return None;
     }
     let before = problems.len();
@@ -105,6 +104,12 @@ pub(super) fn read(text: &str, problems: &mut Vec<Diagnostic>) -> Option<Node> {
         );
     }
     node.ok()
+}
+
+/// What is said of a file of so many octets.
+pub(super) fn too_large(octets: u64) -> Diagnostic {
+    Diagnostic::of_file(format!("the file has {octets} octets; at most {LARGEST} are read"))
+        .help("large content can be made from a line: `content: { text: x, lines: 10000 }`")
 }
 
 /// Joins places and values; the place where they do not fit together otherwise.
@@ -140,7 +145,7 @@ fn join(shape: Shape, tree: Tree) -> Result<Node, Span> {
         }
         _ => return Err(span),
     };
-    Ok(Node { span, value, written, style })
+    Ok(Node { span, value, written, style, sources: Vec::new() })
 }
 
 impl Node {
