@@ -2,7 +2,9 @@
 //!
 //! A fact is a mapping with `text:` (or `keyword:`, or a rule's own keys) and `source:`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use mock_servers::profiles::ALL;
 use mock_servers::script::{Offers, On, Profile, ReplyText, Rule};
@@ -20,8 +22,12 @@ pub fn profile_names() -> impl Iterator<Item = &'static str> {
 
 /// The profile of this name; `None`: there is none. An error means that the file in `mock-servers/profiles` is wrong.
 pub fn profile(name: &str) -> Option<Result<Profile, Diagnostics>> {
+    // The profiles that were asked for, each read once: every server of every scenario has one.
+    static READ: Mutex<BTreeMap<&str, Result<Profile, Diagnostics>>> = Mutex::new(BTreeMap::new());
     let (name, text) = ALL.iter().find(|(other, _)| *other == name)?;
-    Some(parse(text, Path::new(&format!("mock-servers/profiles/{name}.yaml")), name))
+    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    let parse = || parse(text, Path::new(&format!("mock-servers/profiles/{name}.yaml")), name);
+    Some(read.entry(name).or_insert_with(parse).clone())
 }
 
 /// Reads a profile.
