@@ -147,7 +147,10 @@ fn a_template_runs_as_its_cases_or_as_the_one_that_is_asked_for() {
     }
     let one = gauntlet(&["run", "--case", "RCPT-554", &path]);
     let printed = stdout(&one);
-    assert!(printed.contains("case/RCPT-554 on reference: 554 at RCPT") && printed.contains(" 1 deviates ("), "{printed}");
+    assert!(
+        printed.contains("case/RCPT-554 on reference: 554 at RCPT") && printed.contains(" 1 deviates ("),
+        "{printed}"
+    );
     let none = gauntlet(&["run", "--case", "RCPT-555", &path]);
     assert_eq!(code(&none), Some(2));
     assert!(stderr(&none).contains("did you mean `RCPT-55"), "{}", stderr(&none));

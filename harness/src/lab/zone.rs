@@ -299,8 +299,9 @@ mod tests {
         let scenario = format!(
             "title: t\nservers: {{ hub: {{ serves: [hub.example] }} }}\nmessages:\n  note: {{ from: a@o.example, to: b@hub.example }}\n{yaml}\n"
         );
-        let scenario =
-            scenario::parse(&scenario, Path::new("t.yaml"), "t").unwrap_or_else(|bad| panic!("{bad}")).remove(0);
+        let scenario = scenario::parse(&scenario, Path::new("t.yaml"), "t")
+            .unwrap_or_else(|bad| panic!("{bad}"))
+            .remove(0);
         let tls = TlsMaterial::new(super::super::world::epoch());
         let zone = zone(&scenario, &Places::new(&scenario), "relay.origin.example", &tls).expect("a zone");
         let key = records(&at(&zone, "gauntlet._domainkey.sender.example", 0));

@@ -10,7 +10,9 @@ use crate::scenario::{self, Scenario};
 use crate::verdict::{self, Outcome, State, Verdict};
 
 fn scenario(yaml: &str) -> Scenario {
-    scenario::parse(yaml, Path::new("test.yaml"), "test").unwrap_or_else(|mistakes| panic!("{mistakes}"))
+    scenario::parse(yaml, Path::new("test.yaml"), "test")
+        .unwrap_or_else(|mistakes| panic!("{mistakes}"))
+        .remove(0)
 }
 
 /// One note to one server, by these steps, with more of the scenario below.

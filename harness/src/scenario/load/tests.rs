@@ -615,7 +615,7 @@ messages:
 expect: [untouched: hub]
 ";
     std::fs::write(&scenario, yaml).unwrap();
-    let messages = load(&scenario, folder.path()).unwrap_or_else(|bad| panic!("{bad}")).messages;
+    let messages = load(&scenario, folder.path()).unwrap_or_else(|bad| panic!("{bad}")).remove(0).messages;
     assert_eq!(messages[0].content.file.as_deref(), Some(&b"Subject: a\r\n\r\nb\r\n"[..]));
     assert_eq!(messages[1].content.file.as_deref(), Some(&b"Subject: a\r\n\nb\n"[..]));
     let Inside::Parts(parts) = &messages[2].content.body.inside else { panic!() };
