@@ -109,11 +109,10 @@ fn split(line: &[u8]) -> Option<(u16, bool, &[u8])> {
     }
     let code = code.iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0'));
     match rest.split_first() {
-        None => Some((code, true, rest)),
+        // The second as IronPort has it: `550#5.1.0 Address rejected`.
+        None | Some((b'#' | b'\t', _)) => Some((code, true, rest)),
         Some((b' ', text)) => Some((code, true, text)),
         Some((b'-', text)) => Some((code, false, text)),
-        // As IronPort has it: `550#5.1.0 Address rejected`.
-        Some((b'#' | b'\t', _)) => Some((code, true, rest)),
         Some(_) => None,
     }
 }

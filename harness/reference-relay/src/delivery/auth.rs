@@ -95,8 +95,12 @@ fn challenge(reply: &Reply) -> Option<Vec<u8>> {
 fn digest(auth: &Auth, challenge: &[u8]) -> Option<String> {
     let mut keyed = Hmac::<Md5>::new_from_slice(auth.password.as_bytes()).ok()?;
     keyed.update(challenge);
-    let digest: String = keyed.finalize().into_bytes().iter().map(|octet| format!("{octet:02x}")).collect();
-    Some(STANDARD.encode(format!("{} {digest}", auth.user)))
+    let mut response = format!("{} ", auth.user);
+    for octet in keyed.finalize().into_bytes() {
+        let nibbles = [octet >> 4, octet & 15];
+        response.extend(nibbles.into_iter().filter_map(|nibble| char::from_digit(nibble.into(), 16)));
+    }
+    Some(STANDARD.encode(response))
 }
 
 #[cfg(test)]

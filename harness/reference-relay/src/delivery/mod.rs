@@ -199,7 +199,9 @@ impl<'a> Walk<'a> {
             }
             if let Some(problem) = last_problem {
                 // They were not asked about: what ended the session is what they wait for.
-                rest.iter().for_each(|&index| self.blame(index, &relay, problem.clone()));
+                for &index in &rest {
+                    self.blame(index, &relay, problem.clone());
+                }
             }
             // The host has closed, and was willing until then.
             let willing = fate == Fate::Closed && delivered && !rest.is_empty();

@@ -146,8 +146,8 @@ async fn for_all(
     }
     if session.used && session.connection.is_spoilt().await {
         // It has closed, or said what nobody asked for: either is about the mail before this one, or about none.
-        let context = &session.connection.context;
-        let problem = problem::broken(context, session.host(), &Broken::OutOfStep, "between two messages");
+        let relay = &session.connection.context;
+        let problem = problem::broken(relay, session.host(), &Broken::OutOfStep, "between two messages");
         return all(Fate::Stale, Verdict::PutOff(problem));
     }
     if let Err(problem) = reset(session).await {

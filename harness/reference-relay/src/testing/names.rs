@@ -65,7 +65,7 @@ impl Zone {
         reply.metadata.authentic_data = self.secure.contains(asked);
         match self.records.get(asked) {
             _ if self.fails || self.broken.contains(asked) => {
-                reply.metadata.response_code = ResponseCode::ServFail
+                reply.metadata.response_code = ResponseCode::ServFail;
             }
             None => reply.metadata.response_code = ResponseCode::NXDomain,
             Some(records) => {
