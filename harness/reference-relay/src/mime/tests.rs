@@ -368,7 +368,7 @@ fn a_header_beyond_ascii_is_found_at_any_depth() {
     };
     let in_body = "Content-Type: text/plain\r\n\r\n\u{e9}\r\n";
     let in_header = "Content-Description: \u{e9}\r\n\r\nx\r\n";
-    let attached = format!("Content-Type: message/rfc822\r\n\r\nSubject: \u{e9}\r\n\r\nx\r\n");
+    let attached = "Content-Type: message/rfc822\r\n\r\nSubject: \u{e9}\r\n\r\nx\r\n";
     for (message, found) in [
         (in_body.to_owned(), false),
         (in_header.to_owned(), true),
@@ -376,7 +376,7 @@ fn a_header_beyond_ascii_is_found_at_any_depth() {
         (part(in_header), true),
         (part(&part(in_header)), true),
         (part(&part(in_body)), false),
-        (part(&attached), true),
+        (part(attached), true),
         ("Subject: x\r\n\r\nSubject: \u{e9}\r\n".to_owned(), false),
     ] {
         assert_eq!(has_8bit_header(message.as_bytes()), found, "{message}");

@@ -123,21 +123,20 @@ impl Session {
                     }
                     None => return Step::Read,
                 }
-            } else {
-                let may_wait = match self.read_line() {
-                    Some(Ok(line)) => self.obey(&line),
-                    Some(Err(answer)) => {
-                        self.answer(&answer);
-                        false
-                    }
-                    None => return Step::Read,
-                };
-                if std::mem::take(&mut self.starts_tls) {
-                    return Step::StartTls;
+            }
+            let may_wait = match self.read_line() {
+                Some(Ok(line)) => self.obey(&line),
+                Some(Err(answer)) => {
+                    self.answer(&answer);
+                    false
                 }
-                if !may_wait && !self.closing {
-                    return Step::Write;
-                }
+                None => return Step::Read,
+            };
+            if std::mem::take(&mut self.starts_tls) {
+                return Step::StartTls;
+            }
+            if !may_wait && !self.closing {
+                return Step::Write;
             }
         }
         Step::Close

@@ -206,7 +206,7 @@ async fn ten_thousand_recipients_are_a_few_steps_on_disk() {
     let relay = world.relay().await;
     let mut talk = "EHLO c.example\r\nMAIL FROM:<a@origin.example>\r\n".to_owned();
     for n in 0..10_000 {
-        talk += &format!("RCPT TO:<r{n}@d{}.example>\r\n", n / 1000);
+        talk.extend(["RCPT TO:<r", &n.to_string(), "@d", &(n / 1000).to_string(), ".example>\r\n"]);
     }
     talk += "DATA\r\nhi\r\n.\r\nQUIT\r\n";
     let said = pour(&world, talk.into_bytes()).await;
