@@ -10,7 +10,8 @@ use gauntlet::verdict::{self, State};
 use rstest::rstest;
 
 fn scenario(yaml: &str) -> Scenario {
-    scenario::parse(yaml, Path::new("test.yaml"), "test").unwrap_or_else(|mistakes| panic!("{mistakes}"))
+    let cases = scenario::parse(yaml, Path::new("test.yaml"), "test");
+    cases.unwrap_or_else(|mistakes| panic!("{mistakes}")).remove(0)
 }
 
 const LOOP: &str = r#"

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mock_servers::transcript::Side;
-use rstest::rstest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::execute::run_with;
@@ -373,94 +372,4 @@ fn the_relay_offers_tls_to_clients_where_it_is_told_to() {
     assert!(!offers(""), "it needs a key, which costs more than a run");
     assert!(!offers("relay: { offers tls: false }\n"));
     assert!(offers("relay: { offers tls: true }\n"));
-}
-
-/// What each profile's server meets, and that it takes the mail.
-#[rstest]
-#[case::cisco_asa("cisco-asa", &["EHLO"], &["STARTTLS", "BDAT"])]
-#[case::cisco_pix("cisco-pix", &["EHLO", "HELO"], &["STARTTLS", "BDAT"])]
-#[case::domino("domino-r5", &["EHLO"], &[])]
-#[case::exchange_2000("exchange-2000", &["EHLO"], &[])]
-#[case::exchange_55("exchange-5.5", &["EHLO"], &[])]
-#[case::exchange_online("exchange-online", &["EHLO", "STARTTLS"], &["MAIL in clear"])]
-#[case::gmail("gmail", &["EHLO", "STARTTLS"], &["MAIL in clear"])]
-#[case::iis("iis-5", &["EHLO"], &[])]
-#[case::mcis("mcis", &["EHLO"], &[])]
-#[case::postfix("postfix", &["EHLO", "STARTTLS"], &["MAIL in clear"])]
-fn mail_passes_to_every_profile(#[case] profile: &str, #[case] once: &[&str], #[case] never: &[&str]) {
-    let yaml = format!(
-        "title: A profile\nservers: {{ hub: {{ profile: {profile}, serves: [hub.example] }} }}\n\
-         messages:\n  note: {{ from: a@origin.example, to: b@hub.example, envelope: {{ body: 8bitmime }}, content: {{ text: Smörgåsbord }} }}\n\
-         expect:\n  - delivered: {{ attempt: 1 }}\n  - wire: {{ at: hub, once: [{}], never: [VRFY, {}] }}\n",
-        once.join(", "),
-        never.join(", "),
-    );
-    let scenario = scenario(&yaml.replace(", ]", "]"));
-    let verdict = crate::verdict::judge(
-        &scenario,
-        &run(&scenario, "reference", &RunOptions::default()).expect("it runs"),
-    );
-    assert_eq!(verdict.findings, []);
-    assert!(verdict.outcome.is_pass(), "{:?}", verdict.results);
-}
-
-#[test]
-fn no_profile_is_forgotten_above() {
-    let source = include_str!("tests.rs");
-    for profile in scenario::profile_names().filter(|name| *name != "rfc5321") {
-        assert!(source.contains(&format!("(\"{profile}\", ")), "{profile}");
-    }
-}
-
-/// A middlebox between relay and server that masks BDAT, and one that drops parameters.
-#[test]
-fn a_middlebox_is_what_the_relay_meets() {
-    let yaml = r#"
-title: A firewall turns EHLO into X's
-servers:
-  hub:
-    serves: [hub.example]
-    on:
-      EHLO: { rewrite: "XXXX {argument}" }
-      unknown: { when: { matches: "^XXXX relay" }, reply: "500 5.5.2 Masked" }
-messages:
-  note: { from: a@origin.example, to: b@hub.example }
-expect:
-  - delivered: { attempt: 1 }
-  - wire: { at: hub, once: [EHLO, HELO] }
-decisive: { server: hub, on: unknown, rule: 1 }
-"#;
-    let scenario = scenario(yaml);
-    let record = run(&scenario, "reference", &RunOptions::default()).expect("it runs");
-    let verdict = crate::verdict::judge(&scenario, &record);
-    assert_eq!(verdict.findings, []);
-    assert!(verdict.outcome.is_pass(), "{:?}", verdict.results);
-}
-
-/// AUTH by each mechanism that the relay is told, with the credentials that the server asks for.
-#[rstest]
-#[case::plain("AUTH PLAIN LOGIN CRAM-MD5", "PLAIN", "secret", "AUTH PLAIN", true)]
-#[case::login("AUTH PLAIN LOGIN CRAM-MD5", "LOGIN", "secret", "AUTH LOGIN", true)]
-#[case::old_style("AUTH=LOGIN", "LOGIN", "secret", "AUTH LOGIN", true)]
-#[case::wrong("AUTH PLAIN LOGIN CRAM-MD5", "PLAIN", "wrong", "AUTH PLAIN", false)]
-fn a_server_asks_for_its_credentials(
-    #[case] offer: &str,
-    #[case] mechanism: &str,
-    #[case] password: &str,
-    #[case] said: &str,
-    #[case] accepted: bool,
-) {
-    let yaml = format!(
-        "title: AUTH\nservers:\n  hub:\n    serves: [hub.example]\n    offers: {{ add: [\"{offer}\"] }}\n    \
-         credentials: {{ user: relay, password: secret }}\n    on:\n      \
-         MAIL: {{ when: {{ authenticated: false }}, reply: \"530 5.7.0 Authentication required\" }}\n\
-         relay: {{ smarthost: hub, tls: off, auth: {{ to: hub, user: relay, password: {password}, mechanisms: [{mechanism}] }} }}\n\
-         messages:\n  note: {{ from: a@origin.example, to: b@hub.example }}\n\
-         expect:\n  - wire: {{ at: hub, once: [{said}] }}\n  - delivered: {{ times: {} }}\n",
-        u8::from(accepted)
-    );
-    let scenario = scenario(&yaml);
-    let record = run(&scenario, "reference", &RunOptions::default()).expect("it runs");
-    let verdict = crate::verdict::judge(&scenario, &record);
-    assert!(verdict.results.iter().all(|r| r.state == crate::verdict::State::Held), "{:?}", verdict.results);
 }
