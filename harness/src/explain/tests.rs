@@ -36,14 +36,23 @@ relay: { smarthost: hub, tls: required, queue: { retry: { first: 15m, at most: 4
 dns:
   gone.example: nxdomain
   slow.example: { MX: servfail, until: 20m, then: { MX: "10 mx.hub.example" } }
+  hub.example: { ttl: 1m, secure: true, truncated: true, tcp: refused }
+  _25._tcp.mx.hub.example: { TLSA: [good, wrong, "2 0 1 00ff"], TXT: wrong-id }
+  203.0.113.25: { PTR: other.example }
 messages:
   list: { from: "", to: "u{1..250}@hub.example", copies: 2, envelope: { notify: [failure, delay], envid: Q1 }, headers: { Received: { times: 99 }, Date: null } }
   odd: { from: a@origin.example, to: "b@hub.example ", trusted: false, content: { text: "..x", lines: 3, newline at end: false } }
-steps: [client: odd, send: [list, odd], wait: 1d, kill: relay, restart: relay, settle]
+  parts:
+    from: "jürgen@origin.example"
+    to: b@hub.example
+    envelope: { smtputf8: true, body: binarymime, by: { bdat: 1KiB }, orcpt: "rfc822;x@y.example", auth: "<>" }
+    content: { dkim: true, parts: [{ text: x, width: 1000, lines: 2 }, { raw: "\xFF", type: image/png, encoding: base64, name: a.png }] }
+steps: [client: odd, send: [list, odd, parts], wait: 1d, kill: relay, restart: relay, settle]
 expect:
   - it: keeps to the pace of the slow
     must: RFC 5321 section 4.5.4.1
     wire: { at: hub, gap: 30m.., never: [MAIL in clear] }
+  - delivered: { message: parts, dkim: intact }
   - any of: [delivered: { message: odd, by: hub }, returned: { message: odd, status: 5.* }]
   - completed: odd
 observe:

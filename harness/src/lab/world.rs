@@ -142,7 +142,7 @@ impl World {
         }
         if !serves_origin(scenario) {
             let mailbox = SocketAddr::new(places::MAILBOX.into(), 25);
-            world.place(crate::scenario::origin_mailbox(scenario.relay.tls), &[(mailbox, Reach::Good)])?;
+            world.place(crate::scenario::origin_mailbox(scenario), &[(mailbox, Reach::Good)])?;
         }
         let forwarding = forwarding::servers(scenario, &places);
         if !forwarding.is_empty() {

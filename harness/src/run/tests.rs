@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::execute::run_with;
 use super::{Cancel, RunError, RunOptions, run};
 use crate::lab::Factory;
-use crate::record::{Accepted, Ending, LogLine, QueueEntry, Record, Role, dkim};
+use crate::record::{Accepted, Ending, LogLine, QueueEntry, Record, Role, dkim, mail};
 use crate::relay::{BoxFuture, Clock, Driver, Fault, Network, Settings, StartError, Unsupported};
 use crate::scenario::{self, Scenario};
 
@@ -43,6 +43,8 @@ enum Habit {
     NeverRests,
     /// Says nothing to anyone.
     Silent,
+    /// Offers nothing.
+    Plain,
 }
 
 struct Odd {
@@ -64,12 +66,15 @@ impl Odd {
     }
 }
 
+const PLAIN: Factory = |_, s, c, n, _| Ok(Odd::boxed(Habit::Plain, s, c, n));
+
 /// Runs one note against a relay of this habit.
 fn odd(habit: Habit, options: &RunOptions) -> Record {
     let factory: Factory = match habit {
         Habit::DiesInMidSession => |_, s, c, n, _| Ok(Odd::boxed(Habit::DiesInMidSession, s, c, n)),
         Habit::NeverRests => |_, s, c, n, _| Ok(Odd::boxed(Habit::NeverRests, s, c, n)),
         Habit::Silent => |_, s, c, n, _| Ok(Odd::boxed(Habit::Silent, s, c, n)),
+        Habit::Plain => PLAIN,
     };
     run_with(&scenario(ONE_NOTE), "odd", factory, options).expect("there is a record")
 }
@@ -85,6 +90,14 @@ impl Driver for Odd {
                     clock.sleep_until(clock.now() + Duration::from_nanos(1)).await;
                 }
                 let (mut stream, _) = listener.accept().await.expect("a client");
+                if let Habit::Plain = habit {
+                    for reply in ["220 relay\r\n", "250 relay\r\n", "221 relay\r\n"] {
+                        stream.write_all(reply.as_bytes()).await.expect("the client reads");
+                        // EHLO, QUIT, and the end
+                        let _ = stream.read(&mut [0; 512]).await;
+                    }
+                    return;
+                }
                 if let Habit::DiesInMidSession = habit {
                     stream.write_all(b"220 relay\r\n").await.expect("the client reads");
                     let mut command = [0; 64];
@@ -354,9 +367,8 @@ fn what_the_relay_does_not_offer_and_cannot_be_left_out_is_unsupported() {
     for (envelope, keyword) in [("smtputf8: true", "SMTPUTF8"), ("body: binarymime", "BINARYMIME")] {
         let yaml =
             ONE_NOTE.replace("b@hub.example }", &format!("b@hub.example, envelope: {{ {envelope} }} }}"));
-        // the oldest relay of all offers neither
-        let outcome = run(&scenario(&yaml), "exchange-5.5", &RunOptions::default());
-        let Err(RunError::Unsupported(why)) = outcome else { panic!("{outcome:?}") };
+        let outcome = run_with(&scenario(&yaml), "odd", PLAIN, &RunOptions::default());
+        let Err(RunError::Unsupported(why)) = outcome else { panic!("it ran") };
         assert_eq!(why.0, format!("the relay does not offer {keyword}, which `note` needs"));
     }
 }
@@ -372,4 +384,57 @@ fn the_relay_offers_tls_to_clients_where_it_is_told_to() {
     assert!(!offers(""), "it needs a key, which costs more than a run");
     assert!(!offers("relay: { offers tls: false }\n"));
     assert!(offers("relay: { offers tls: true }\n"));
+}
+
+#[test]
+fn chunks_binary_mail_and_utf8_addresses_go_to_a_relay_that_offers_them() {
+    let yaml = r#"
+title: All that is beyond plain SMTP
+servers:
+  hub: { serves: [hub.example], offers: { add: [SMTPUTF8] } }
+  old: { serves: [old.example], offers: { drop: [8BITMIME] } }
+messages:
+  utf8:
+    from: "jürgen@origin.example"
+    to: "b@hub.example"
+    envelope: { smtputf8: true, body: 8bitmime, by: { bdat: 100B }, orcpt: "utf-8;jürgen@x.example", auth: "a+b@origin.example" }
+    headers: { Subject: "Grüße" }
+    content: { parts: [{ text: "Grüße" }, { parts: [{ text: ".", width: 700, lines: 3 }] }] }
+  binary:
+    from: a@origin.example
+    to: b@old.example
+    envelope: { body: binarymime, by: { bdat: 64B } }
+    content: { parts: [{ text: "Grüße" }, { raw: "\0\n\xFF\r\n.\r\n.", type: image/png }, { parts: [{ text: x, width: 1500 }] }] }
+  lost:
+    from: "jürgen@origin.example"
+    to: "nobody@nowhere.example"
+    envelope: { smtputf8: true }
+expect:
+  - delivered: { message: utf8, by: hub }
+"#;
+    let record = reference(yaml);
+    let passed = |name: &str| {
+        let index = record.submissions.iter().position(|s| s.message == name).expect("it was submitted");
+        let of = &record.submissions[index];
+        let place = of.place.expect("it came to MAIL");
+        let copy = record.deliveries.iter().find(|d| d.submission == index);
+        let copy = copy.unwrap_or_else(|| panic!("nobody has {name}: {:?}", record.log)).place;
+        let said = &record.sessions[place.session].transactions[place.transaction];
+        assert_eq!(said.content, of.content, "chunks are put together");
+        assert!(
+            said.data_reply.is_none() && said.final_reply.as_ref().is_some_and(|reply| reply.code == 250)
+        );
+        (said, &record.sessions[copy.session].transactions[copy.transaction])
+    };
+    let (said, got) = passed("utf8");
+    assert_eq!(
+        (said.from.as_str(), &said.parameters[..2]),
+        ("jürgen@origin.example", &["BODY=8BITMIME".to_owned(), "SMTPUTF8".to_owned()][..])
+    );
+    assert_eq!(said.recipients[0].parameters, [r"ORCPT=utf-8;j\x{FC}rgen@x.example"]);
+    assert!(got.content.ends_with(&said.content), "the relay added its trace and nothing else");
+    let (said, got) = passed("binary");
+    assert!(got.content.is_ascii());
+    assert_eq!(mail::leaves(&said.content), mail::leaves(&got.content));
+    assert_eq!(record.notifications.len(), 1, "what is beyond ASCII comes back to who is: {:?}", record.log);
 }

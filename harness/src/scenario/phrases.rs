@@ -63,6 +63,9 @@ fn delivery(wanted: &Delivered) -> String {
     if let Some(wanted) = wanted.octets {
         let _ = write!(words, " in {} octets", octets(wanted));
     }
+    if wanted.dkim_intact {
+        words += " with its signature intact";
+    }
     if let Some(within) = &wanted.within {
         let _ = write!(words, ", {} after it", duration(within));
     }
