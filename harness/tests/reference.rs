@@ -129,23 +129,6 @@ fn every_verb_and_every_profile_is_in_the_reference() {
     assert!(missing.is_empty(), "{REFERENCE} does not name {missing:?}");
 }
 
-/// Words that are refused for now are listed, and what is listed is refused.
-#[rstest]
-#[case("read", "servers: { hub: { read: 1KiB per 2m } }")]
-#[case("read", "servers: { hub: { on: { RCPT: { read: 0 } } } }")]
-#[case("versions", "servers: { hub: { on: { STARTTLS: { tls: { versions: [1.2] } } } } }")]
-#[case("clear after", "servers: { hub: { on: { STARTTLS: { tls: { clear after: x } } } } }")]
-#[case("resume", "servers: { hub: { on: { STARTTLS: { tls: { resume: refuse } } } } }")]
-fn a_word_for_later_is_refused_and_listed_as_such(#[case] word: &str, #[case] fragment: &str) {
-    let told = parsed(&merged(fragment, &base()), 1, "probe.yaml").unwrap_err();
-    let title = format!("`{word}` is a word of the language that this version does not carry out yet");
-    assert!(told.list().iter().any(|one| one.title == title), "`{fragment}` is told:\n{told}");
-    let page = text_of(REFERENCE);
-    let (_, section) = page.split_once("\n## Not carried out yet\n").expect("the reference has this section");
-    let section = section.split("\n## ").next().unwrap_or_default();
-    assert!(section.contains(&format!("`{word}`")), "`{word}` is not in that section of {REFERENCE}");
-}
-
 /// A ```yaml block of a page.
 struct Block {
     page: &'static str,

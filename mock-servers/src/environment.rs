@@ -30,13 +30,21 @@ pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin + 'static {
     fn reset_on_drop(&mut self) -> io::Result<()>;
     /// Ready once the peer has taken all that was written.
     fn poll_acknowledged(&mut self, cx: &mut Context<'_>) -> Poll<()>;
-    /// From now on nothing is read any more, though the connection stays open: what comes is unread on purpose, and a
+    /// From now on what comes is read, or is not, though the connection stays open: then it is unread on purpose, and a
     /// clock that waits for all to be quiet need not wait for it.
-    fn stop_reading(&mut self) {}
+    fn set_reading(&mut self, _reads: bool) {}
+    /// Whether the peer has let go of the connection, with or without bytes of it that were not read yet. `false` where
+    /// that cannot be known without reading them.
+    fn peer_is_gone(&self) -> bool {
+        false
+    }
 }
 
 /// A socket that accepts connections.
 pub trait Listener: Send + 'static {
+    /// Connections that are accepted from now on have the smallest buffer that there is, so that a client soon meets a closed
+    /// window when it is not read.
+    fn narrow_window(&mut self) {}
     /// The next connection, and the address it came from.
     fn accept(&mut self) -> BoxFuture<'_, io::Result<(Box<dyn Connection>, SocketAddr)>>;
 }

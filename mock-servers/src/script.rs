@@ -2,15 +2,16 @@
 
 mod dialogue;
 mod profile;
+mod reading;
 mod rule;
+mod tls;
 
 pub use dialogue::{Choice, Dialogue, Line, Pattern, Speech};
 pub use profile::{Offers, Profile};
+pub use reading::Reading;
 pub(crate) use rule::fits;
-pub use rule::{
-    Action, Certificate, Condition, Glob, HeaderChanges, MeansFor, On, Range, ReplyText, Rule, TlsAction,
-    TlsFault, Verb,
-};
+pub use rule::{Action, Condition, Glob, HeaderChanges, MeansFor, On, Range, ReplyText, Rule, Verb};
+pub use tls::{Certificate, TlsAction, TlsFault, TlsVersion};
 
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ pub struct Script {
     pub credentials: Option<(String, String)>,
     /// Into how many bytes a segment everything it says is cut, from the greeting on; `None`: not at all.
     pub pace: Option<usize>,
+    /// How fast it reads, from the first octet on, until a rule says otherwise.
+    pub read: Reading,
     /// The certificate that it shows after STARTTLS where no rule says otherwise.
     pub certificate: Certificate,
 }
@@ -42,6 +45,14 @@ impl Script {
             .iter()
             .filter(move |(event, _)| event == on)
             .flat_map(|(_, rules)| rules.iter().enumerate())
+    }
+
+    /// Whether it ever reads less than all that comes.
+    pub fn holds_clients_back(&self) -> bool {
+        let rules = self.rules.iter().chain(&self.profile.habits).flat_map(|(_, rules)| rules);
+        let actions = rules.flat_map(|rule| &rule.actions);
+        self.read.is_held_back()
+            || actions.into_iter().any(|action| matches!(action, Action::Read(how) if how.is_held_back()))
     }
 
     /// The shortest `idle: { after }` of the script, if it has one.

@@ -138,6 +138,14 @@ impl mock::Connection for Socket {
     fn poll_acknowledged(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_all_read(cx)
     }
+
+    fn set_reading(&mut self, reads: bool) {
+        Socket::set_reading(self, reads);
+    }
+
+    fn peer_is_gone(&self) -> bool {
+        Socket::peer_is_gone(self)
+    }
 }
 
 impl mock::Datagrams for DatagramSocket {

@@ -228,6 +228,18 @@ impl Socket {
         self.reset = true;
     }
 
+    /// What comes is left unread for now: the clock need not wait for it. Reading again asks for a turn of its own accord.
+    pub fn set_reading(&mut self, reads: bool) {
+        if !reads {
+            self.sim.stops_reading(self.incoming);
+        }
+    }
+
+    /// Whether the other end was dropped.
+    pub fn peer_is_gone(&self) -> bool {
+        self.sim.is_reader_gone(self.outgoing)
+    }
+
     /// Sends now: the runtime would first wait to hear that a new socket can be written to, and the clock would not know.
     fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match socket2::SockRef::from(&self.stream).send(bytes) {

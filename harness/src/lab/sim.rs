@@ -337,6 +337,18 @@ impl Sim {
         writers.into_iter().for_each(Waker::wake);
     }
 
+    /// The reader wants nothing for now.
+    pub(super) fn stops_reading(&self, id: InputId) {
+        if let Some(input) = self.lock().inputs.get_mut(&id) {
+            input.reader = None;
+        }
+    }
+
+    /// Whether whoever reads this has gone.
+    pub(super) fn is_reader_gone(&self, id: InputId) -> bool {
+        self.lock().inputs.get(&id).is_none_or(|input| input.reader_gone)
+    }
+
     /// The input is no more.
     pub(super) fn remove(&self, id: InputId) {
         self.lock().inputs.remove(&id);

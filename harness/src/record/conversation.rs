@@ -117,6 +117,8 @@ pub fn conversation(session: &Session) -> Conversation {
     for (event, happened) in session.events.iter().enumerate() {
         reading.now = (event, happened.at);
         match &happened.what {
+            // What is in the clear behind the handshake is no one's reply.
+            What::Bytes { tls: false, .. } if reading.tls => {}
             What::Bytes { from, bytes, tls, part } => {
                 reading.tls = *tls;
                 match (from, part) {
@@ -128,6 +130,9 @@ pub fn conversation(session: &Session) -> Conversation {
             What::TlsStarted { .. } => {
                 reading.tls = true;
                 reading.offer = None;
+                // What was said in the clear and not answered there is forgotten (RFC 3207 section 4.2).
+                reading.due = reading.done.exchanges.len();
+                reading.reply.clear();
                 reading.from_client.clear();
                 reading.from_server.clear();
             }

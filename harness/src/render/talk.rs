@@ -99,6 +99,12 @@ impl Telling<'_> {
                 );
             }
             What::Completed => self.note(at, "the dialogue is complete"),
+            What::Omitted { events, octets, sessions } => {
+                let more = if *sessions > 0 { format!("; {sessions} more sessions") } else { String::new() };
+                let text =
+                    format!("too much to be written down: {octets} octets more, {events} events{more}");
+                self.note(at, &text);
+            }
         }
     }
 

@@ -4,12 +4,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mock_servers::transcript::Side;
+use mock_servers::transcript::{Part, Side, What};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::execute::run_with;
 use super::{Cancel, RunError, RunOptions, run};
 use crate::lab::Factory;
+use crate::record::conversation::acknowledged;
 use crate::record::{Accepted, Ending, LogLine, QueueEntry, Record, Role, dkim, mail};
 use crate::relay::{BoxFuture, Clock, Driver, Fault, Network, Settings, StartError, Unsupported};
 use crate::scenario::{self, Scenario};
@@ -437,4 +438,94 @@ expect:
     assert!(got.content.is_ascii());
     assert_eq!(mail::leaves(&said.content), mail::leaves(&got.content));
     assert_eq!(record.notifications.len(), 1, "what is beyond ASCII comes back to who is: {:?}", record.log);
+}
+
+const MIB: &str =
+    "content: { text: \"0123456789012345678901234567890123456789012345678901234567890\", lines: 16644 }";
+
+#[test]
+fn a_server_that_reads_slowly_stops_the_relays_writes() {
+    let yaml = format!(
+        "
+title: A window that hardly opens
+servers:
+  hub: {{ serves: [hub.example], read: 1KiB per 2m }}
+  spare: {{ serves: [{{ domain: hub.example, preference: 20 }}] }}
+messages:
+  large: {{ from: a@origin.example, to: b@hub.example, {MIB} }}
+expect:
+  - delivered: {{ message: large, by: spare }}
+"
+    );
+    let record = reference(&yaml);
+    assert_eq!(record.end.how, Ending::Finished, "{:?}", record.log);
+    let hub = record.sessions.iter().find(|session| session.mock == "hub").expect("a session");
+    let reads: Vec<(u64, usize)> = hub
+        .events
+        .iter()
+        .filter_map(|event| match &event.what {
+            What::Bytes { from: Side::Client, bytes, part: Part::Content, .. } => {
+                Some((event.at.since_start().as_secs(), bytes.len()))
+            }
+            _ => None,
+        })
+        .collect();
+    // A piece in every two minutes, until the relay has had enough of it.
+    let slow: Vec<_> = reads.iter().take_while(|(_, size)| *size <= 1024).collect();
+    assert!(slow.len() > 1 && slow.windows(2).skip(1).all(|w| w[1].0 - w[0].0 == 120), "{reads:?}");
+    // RFC 5321 section 4.5.3.2.5: three minutes for a block.
+    let closed = hub.events.iter().find(|event| matches!(event.what, What::Closed { by: Side::Client, .. }));
+    assert!(closed.is_some_and(|event| event.at.since_start() >= Duration::from_mins(3)), "{closed:?}");
+    assert!(hub.transactions.iter().all(|transaction| !transaction.taken));
+    assert_eq!(record.deliveries.len(), 1);
+    assert_eq!(record.deliveries[0].server, "spare");
+    assert_eq!(record, reference(&yaml), "the same every time");
+}
+
+#[test]
+fn a_window_that_opens_again_is_only_late() {
+    let record = reference(&format!(
+        "
+title: Closed for two minutes
+servers:
+  hub:
+    serves: [hub.example]
+    on: {{ data: [read: 0, wait: 2m, read: freely] }}
+messages:
+  large: {{ from: a@origin.example, to: b@hub.example, {MIB} }}
+expect:
+  - delivered: {{ message: large, by: hub }}
+"
+    ));
+    assert_eq!((record.end.how, record.deliveries.len()), (Ending::Finished, 1));
+    assert_eq!(record.deliveries[0].at.since_start(), Duration::from_mins(2), "{:?}", record.log);
+    assert!(record.deliveries[0].acknowledged);
+}
+
+#[test]
+fn what_a_relay_leaves_unread_does_not_hold_the_run() {
+    // The message fits into the window: all of it is on its way when the relay gives up, and the mail is taken in the end.
+    let small =
+        "content: { text: \"0123456789012345678901234567890123456789012345678901234567890\", lines: 400 }";
+    for (read, taken) in [("0", false), ("1B per 4m", true)] {
+        let record = reference(&format!(
+            "
+title: Unread
+servers:
+  hub: {{ serves: [hub.example], on: {{ data: {{ when: {{ octets: 1.. }}, read: {read} }} }} }}
+  spare: {{ serves: [{{ domain: hub.example, preference: 20 }}] }}
+messages:
+  note: {{ from: a@origin.example, to: b@hub.example, {small} }}
+expect:
+  - delivered: {{ message: note, by: spare }}
+"
+        ));
+        assert_eq!(record.end.how, Ending::Finished, "{read}: {:?}", record.log);
+        let hub = record.sessions.iter().position(|session| session.mock == "hub").expect("a session");
+        assert_eq!(record.sessions[hub].transactions[0].taken, taken, "{read}: {:?}", record.log);
+        // Nothing that the server said then reached the relay.
+        assert!(!acknowledged(&record.sessions[hub], 0), "{read}");
+        let end = record.sessions[hub].events.last().map(|event| event.at.since_start());
+        assert!(end < Some(Duration::from_mins(20)), "{read}: {end:?}");
+    }
 }

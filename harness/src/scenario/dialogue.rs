@@ -8,6 +8,7 @@ use super::diagnostic::Diagnostic;
 use super::model::Client;
 use super::read::Mapping;
 use super::replies::bytes;
+use super::tls::tls;
 use super::values;
 use super::yaml::{Node, Value};
 
@@ -96,6 +97,9 @@ fn line(node: &Node, mock_is: Side, cx: &Context<'_>) -> Option<Line> {
     }
     if let Some(node) = take("wait") {
         found.extend(problems.parsed(node, "a duration", values::duration).map(Speech::Wait));
+    }
+    if let Some(node) = take("tls") {
+        found.extend(tls(node, mock_is, cx).map(Speech::Tls));
     }
     if let Some(node) = take("close") {
         let words = [("fin", Speech::CloseFin), ("reset", Speech::CloseReset)];

@@ -31,6 +31,7 @@ mod replies;
 mod rules;
 mod servers;
 mod steps;
+mod tls;
 mod values;
 mod wire;
 mod yaml;

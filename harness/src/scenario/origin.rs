@@ -1,6 +1,6 @@
 //! The senders' own mailbox: where what comes back to them is collected.
 
-use mock_servers::script::{Certificate, Script};
+use mock_servers::script::{Certificate, Reading, Script};
 
 use super::model::{Scenario, Tls};
 use super::profiles::profile;
@@ -25,6 +25,7 @@ pub fn origin_mailbox(scenario: &Scenario) -> Script {
         dialogue: None,
         credentials: None,
         pace: None,
+        read: Reading::Freely,
         certificate: Certificate::Good,
     }
 }

@@ -3,18 +3,20 @@
 //! A value under an event is
 //!
 //! - a text: a reply, always given;
-//! - a mapping: one rule, `when:` and the actions in their usual order: wait, pace, rewrite, send, reply, tls, take, forward,
-//!   close, stall;
+//! - a mapping: one rule, `when:` and the actions in their usual order: wait, pace, read, rewrite, send, reply, tls, take,
+//!   forward, close, stall;
 //! - a list in which an element is a text or has `when:` (or `after:`): rules, tried in order;
 //! - any other list: the actions of one rule, in the list's own order.
 
-use mock_servers::script::{Action, Certificate, Condition, MeansFor, On, Rule, TlsAction, TlsFault, Verb};
+use mock_servers::script::{Action, Condition, MeansFor, On, Rule, Verb};
+use mock_servers::transcript::Side;
 
 use super::context::{Context, entries};
 use super::diagnostic::Diagnostic;
 use super::forwarding;
 use super::read::{Mapping, list_of, suggestion};
 use super::replies::{bytes, reply};
+use super::tls::tls;
 use super::values;
 use super::yaml::{Entry, Node, Value};
 
@@ -31,8 +33,8 @@ const EVENTS: [(&str, On); 8] = [
 ];
 
 /// The words of a rule that are actions, in the usual order.
-const ACTIONS: [&str; 10] =
-    ["wait", "pace", "rewrite", "send", "reply", "tls", "take", "forward", "close", "stall"];
+const ACTIONS: [&str; 11] =
+    ["wait", "pace", "read", "rewrite", "send", "reply", "tls", "take", "forward", "close", "stall"];
 
 /// The value of `on:`.
 pub(super) fn on(node: &Node, cx: &Context<'_>) -> Vec<(On, Vec<Rule>)> {
@@ -171,6 +173,9 @@ fn actions(mapping: &Mapping<'_>, cx: &Context<'_>) -> Option<Vec<Action>> {
     if let Some(node) = mapping.take("pace") {
         actions.extend(segment_size(node, cx).map(Action::Pace));
     }
+    if let Some(node) = mapping.take("read") {
+        actions.extend(problems.parsed(node, "how much is read", values::reading).map(Action::Read));
+    }
     let forwards = mapping.entry("forward").is_some();
     let rewrite = mapping.take("rewrite");
     if let Some(line) = rewrite.filter(|_| !forwards) {
@@ -192,7 +197,7 @@ fn actions(mapping: &Mapping<'_>, cx: &Context<'_>) -> Option<Vec<Action>> {
         actions.extend(reply(node, cx).map(Action::Reply));
     }
     if let Some(node) = mapping.take("tls") {
-        actions.extend(tls(node, cx).map(Action::Tls));
+        actions.extend(tls(node, Side::Server, cx).map(Action::Tls));
     }
     if let Some(node) = mapping.take("take") {
         actions.extend(problems.boolean(node).map(Action::Take));
@@ -203,6 +208,7 @@ fn actions(mapping: &Mapping<'_>, cx: &Context<'_>) -> Option<Vec<Action>> {
     if let Some(node) = mapping.take("close") {
         let words = [
             ("fin", Action::CloseFin),
+            ("fin without close_notify", Action::CloseWithoutNotify),
             ("reset", Action::CloseReset { at_once: false }),
             ("reset at once", Action::CloseReset { at_once: true }),
         ];
@@ -213,7 +219,6 @@ fn actions(mapping: &Mapping<'_>, cx: &Context<'_>) -> Option<Vec<Action>> {
     {
         actions.push(Action::Stall);
     }
-    mapping.later(&["read"]);
     (problems.count() == before).then_some(actions)
 }
 
@@ -224,43 +229,6 @@ pub(super) fn segment_size(node: &Node, cx: &Context<'_>) -> Option<usize> {
         cx.problems.expected(node, "a size of at least 1B")?;
     }
     Some(usize::try_from(size).unwrap_or(usize::MAX))
-}
-
-fn tls(node: &Node, cx: &Context<'_>) -> Option<TlsAction> {
-    let problems = cx.problems;
-    let mapping = Mapping::new(node, "`tls`", problems)?;
-    let mut action = TlsAction::default();
-    if let Some(node) = mapping.take("certificate") {
-        action.certificate = certificate(node, cx);
-    }
-    if let Some(node) = mapping.take("fail") {
-        let words = [
-            ("eof", TlsFault::Eof),
-            ("corrupt", TlsFault::Corrupt),
-            ("alert", TlsFault::Alert),
-            ("stall", TlsFault::Stall),
-        ];
-        action.fault = problems.word(node, "a way for TLS to fail", &words);
-    }
-    if let Some(node) = mapping.take("clear before") {
-        action.clear_before = bytes(node, cx).unwrap_or_default();
-    }
-    mapping.later(&["versions", "clear after", "resume"]);
-    mapping.finish();
-    Some(action)
-}
-
-/// A kind of certificate.
-pub(super) fn certificate(node: &Node, cx: &Context<'_>) -> Option<Certificate> {
-    let words = [
-        ("good", Certificate::Good),
-        ("self-signed", Certificate::SelfSigned),
-        ("expired", Certificate::Expired),
-        ("not-yet", Certificate::NotYet),
-        ("wrong-name", Certificate::WrongName),
-        ("unknown-ca", Certificate::UnknownCa),
-    ];
-    cx.problems.word(node, "a kind of certificate", &words)
 }
 
 /// The value of `when:`.

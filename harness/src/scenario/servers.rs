@@ -8,7 +8,7 @@ use super::diagnostic::Diagnostic;
 use super::model::{Address, Reach, Server, Serves};
 use super::read::{Mapping, one_or_more};
 use super::yaml::{Node, Value};
-use super::{dialogue, profiles, replies, rules};
+use super::{dialogue, profiles, replies, rules, tls, values};
 
 /// The profile of a server that names none.
 const PLAIN: &str = "rfc5321";
@@ -105,11 +105,15 @@ fn server(name: &str, node: &Node, cx: &Context<'_>) -> Option<Server> {
     let rules_node = mapping.take("on");
     let rules = rules_node.map(|node| rules::on(node, cx)).unwrap_or_default();
     let pace = mapping.take("pace").and_then(|node| rules::segment_size(node, cx));
+    let read = mapping
+        .take("read")
+        .and_then(|node| problems.parsed(node, "how much is read", values::reading))
+        .unwrap_or_default();
     let dialogue_node = mapping.take("dialogue");
     let dialogue = dialogue_node.and_then(|node| dialogue::dialogue(node, Side::Server, cx));
     let credentials = mapping.take("credentials").and_then(|node| credentials(node, cx));
     let certificate =
-        mapping.take("certificate").and_then(|node| rules::certificate(node, cx)).unwrap_or_default();
+        mapping.take("certificate").and_then(|node| tls::certificate(node, cx)).unwrap_or_default();
     for key in ["on", "profile", "banner", "offers", "pace", "credentials", "certificate"] {
         if let (Some(entry), Some(_)) = (mapping.entry(key), dialogue_node) {
             problems.push(
@@ -119,7 +123,6 @@ fn server(name: &str, node: &Node, cx: &Context<'_>) -> Option<Server> {
             );
         }
     }
-    mapping.later(&["read"]);
     mapping.finish();
     if !serves.is_empty() {
         cx.mention(super::context::Kind::Server, name);
@@ -133,6 +136,7 @@ fn server(name: &str, node: &Node, cx: &Context<'_>) -> Option<Server> {
             dialogue,
             credentials,
             pace,
+            read,
             certificate,
         },
         serves,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mock_servers::script::{Glob, Range};
+use mock_servers::script::{Glob, Range, Reading, TlsVersion};
 
 /// Why a value does not have its form, and a way out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +82,40 @@ pub(super) fn size(text: &str) -> Result<u64, Wrong> {
     };
     let size = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
     size.ok_or_else(|| wrong_with("not a size", "sizes are `512B`, `10KiB`, `2MiB`"))
+}
+
+/// `freely`, `0`, `1KiB per 2m`.
+pub(super) fn reading(text: &str) -> Result<Reading, Wrong> {
+    const FORMS: &str = "`freely`; `0` for nothing; or so much in so long: `1KiB per 2m`";
+    let Some((octets, every)) = text.split_once(" per ") else {
+        return match text {
+            "freely" => Ok(Reading::Freely),
+            "0" => Ok(Reading::Nothing),
+            _ => Err(wrong_with("neither a word nor a size `per` a duration", FORMS)),
+        };
+    };
+    let octets = usize::try_from(size(octets.trim())?).unwrap_or(usize::MAX);
+    let every = duration(every.trim())?;
+    if octets == 0 {
+        return Err(wrong_with("nothing, however long it takes", "to read nothing: `0`"));
+    }
+    if every.is_zero() {
+        return Err(wrong_with("in no time at all", "to read all that comes: `freely`"));
+    }
+    Ok(Reading::Slowly { octets, every })
+}
+
+/// `1.2`, `1.3`.
+pub(super) fn tls_version(text: &str) -> Result<TlsVersion, Wrong> {
+    match text {
+        "1.2" => Ok(TlsVersion::V1_2),
+        "1.3" => Ok(TlsVersion::V1_3),
+        "1.0" | "1.1" => Err(wrong_with(
+            "the mock servers' TLS has 1.2 and 1.3 (RFC 8996 deprecates what was before)",
+            "what an old server says to a new client: `tls: { fail: alert }`",
+        )),
+        _ => Err(wrong_with("no version of TLS", "`\"1.2\"` or `\"1.3\"`")),
+    }
 }
 
 /// A whole number.

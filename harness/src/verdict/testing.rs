@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use mock_servers::script::{Certificate, Offers, Profile, Range, ReplyText, Script};
+use mock_servers::script::{Certificate, Offers, Profile, Range, Reading, ReplyText, Script};
 
 use super::{Finding, Severity, Verdict, judge};
 use crate::record::Record;
@@ -52,6 +52,7 @@ pub(crate) fn server(name: &str, domain: &str) -> Server {
         dialogue: None,
         credentials: None,
         pace: None,
+        read: Reading::Freely,
         certificate: Certificate::Good,
     };
     let serves = vec![Serves { domain: domain.to_owned(), preference: 10 }];

@@ -13,6 +13,9 @@ use tokio::time::Instant;
 use super::{BoxFuture, Clock, Connection, Datagrams, Listener};
 use crate::time::RunTime;
 
+/// What is asked for where the window is to close soon; Linux doubles it.
+const SMALLEST_BUFFER: usize = 2048;
+
 /// Real time, counted from the moment this was made.
 #[derive(Debug, Clone)]
 pub struct RealClock(Instant);
@@ -75,6 +78,12 @@ impl AsyncWrite for RealConnection {
 }
 
 impl Listener for TcpListener {
+    fn narrow_window(&mut self) {
+        // Accepted sockets inherit it. Best effort: the kernel has a least size of its own, and without it the window closes
+        // all the same, only later.
+        let _ = socket2::SockRef::from(&*self).set_recv_buffer_size(SMALLEST_BUFFER);
+    }
+
     fn accept(&mut self) -> BoxFuture<'_, io::Result<(Box<dyn Connection>, SocketAddr)>> {
         Box::pin(async {
             let (stream, from) = TcpListener::accept(self).await?;

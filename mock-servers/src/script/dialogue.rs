@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::TlsAction;
 use crate::transcript::Side;
 
 /// A conversation, line by line. The mock says its own side's lines and matches the other's.
@@ -41,6 +42,9 @@ pub enum Speech {
     CloseReset,
     /// The other side closes.
     HearClose,
+    /// TLS begins, the mock being the side of it that it is of SMTP. A client's versions and bytes in the clear count; all
+    /// else of the action is a server's.
+    Tls(TlsAction),
 }
 
 /// One of several ways that a dialogue can go.

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::{Reading, TlsAction};
+
 /// What a rule waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum On {
@@ -181,6 +183,8 @@ pub enum Action {
     },
     /// From now on everything is cut into segments of this many bytes.
     Pace(usize),
+    /// From now on this much is read.
+    Read(Reading),
     /// Begins TLS (after the 220 to STARTTLS), with or without a fault.
     Tls(TlsAction),
     /// Whether the server keeps the mail. Without it: if and only if it wrote a final 2yz.
@@ -192,6 +196,9 @@ pub enum Action {
     Rewrite(String),
     /// Closes the connection in order.
     CloseFin,
+    /// Closes the connection in order but, where it is encrypted, without TLS's own close_notify (RFC 8446 section 6.1): what
+    /// the client cannot tell from a connection that was cut.
+    CloseWithoutNotify,
     /// Resets the connection; once everything sent was acknowledged, unless at once.
     CloseReset {
         /// Without waiting for the acknowledgement.
@@ -242,50 +249,6 @@ impl ReplyText {
         let code = code.bytes().all(|b| b.is_ascii_digit()).then(|| code.parse().ok())??;
         Some(Self { code, lines: vec![text.to_owned()] })
     }
-}
-
-/// What STARTTLS leads to.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct TlsAction {
-    /// The certificate shown; `None`: the server's own.
-    pub certificate: Option<Certificate>,
-    /// What goes wrong.
-    pub fault: Option<TlsFault>,
-    /// Bytes in the clear between the 220 and the handshake.
-    pub clear_before: Vec<u8>,
-}
-
-/// The certificate that a server shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Certificate {
-    /// For the server's name, by the run's own authority, valid throughout the run.
-    #[default]
-    Good,
-    /// For the server's name, signed by itself.
-    SelfSigned,
-    /// No longer valid at the start of the run.
-    Expired,
-    /// Not valid before the run is long over.
-    NotYet,
-    /// For another name.
-    WrongName,
-    /// By an authority that nobody knows.
-    UnknownCa,
-}
-
-/// How a handshake goes wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TlsFault {
-    /// The server closes on the ClientHello.
-    Eof,
-    /// The server answers with bytes that are not TLS.
-    Corrupt,
-    /// The server sends a fatal handshake_failure alert.
-    Alert,
-    /// The server never answers.
-    Stall,
 }
 
 /// From and to, both included; `None` is open.

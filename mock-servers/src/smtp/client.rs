@@ -7,7 +7,7 @@ use super::content;
 use super::conversation::{Conversation, Input, Output};
 use super::observer::Observer;
 use super::reply::ReplyReader;
-use super::shell::Shell;
+use super::shell::{Ends, Shell};
 use crate::environment::{Clock, Connection};
 use crate::time::RunTime;
 use crate::transcript::{Close, Reply, SessionRecorder, Side, Transaction};
@@ -93,7 +93,7 @@ pub async fn submit(
     record: SessionRecorder,
 ) -> Outcome {
     let mut client = Submitter::new(submission, record.clone());
-    Shell::new(connection, clock, record, Side::Client, None).converse(&mut client).await;
+    Shell::new(connection, clock, record, Ends::Client).converse(&mut client).await;
     client.outcome()
 }
 

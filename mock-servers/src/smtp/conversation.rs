@@ -1,7 +1,7 @@
 //! What a conversation without I/O takes and gives; `shell` puts a socket under it.
 
 use super::gate::Hold;
-use crate::script::TlsAction;
+use crate::script::{Reading, TlsAction};
 use crate::time::RunTime;
 use crate::transcript::{Close, What};
 
@@ -25,6 +25,8 @@ pub enum Input<'a> {
         why: String,
         /// Whether the server stays silent from now on in place of closing.
         stall: bool,
+        /// Whether that is what the script wanted.
+        scripted: bool,
     },
     /// The moment that [`Conversation::deadline`] named has come, or what held the conversation let it go. An early call
     /// does no harm.
@@ -42,8 +44,12 @@ pub enum Output {
     Record(What),
     /// Make the TLS handshake, and tell how it went. No more is read in the clear.
     BeginTls(TlsAction),
+    /// From now on read this much.
+    Read(Reading),
     /// Close in order. The last output.
     CloseFin,
+    /// The same, but without TLS's close_notify. The last output.
+    CloseWithoutNotify,
     /// Reset. The last output.
     CloseReset {
         /// Without waiting until what was sent is acknowledged.
@@ -61,6 +67,10 @@ pub trait Conversation: Send {
     fn sent(&mut self, bytes: &[u8], now: RunTime);
     /// All outputs up to the last were carried out: nothing more will be sent or come.
     fn closed(&mut self, _now: RunTime) {}
+    /// Whether it has so much before it that more cannot be taken; then nothing is read for a while.
+    fn is_full(&self) -> bool {
+        false
+    }
     /// When the conversation wants a [`Input::Timer`], if it does.
     fn deadline(&self) -> Option<RunTime>;
     /// What holds the conversation, where something does: once it is over, a [`Input::Timer`] is wanted.

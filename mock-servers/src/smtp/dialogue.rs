@@ -8,15 +8,18 @@ use super::content::{DotReader, Stop};
 use super::conversation::{Conversation, Input, Output};
 use super::observer::Observer;
 use super::reply::ReplyReader;
-use super::shell::Shell;
+use super::shell::{Ends, Shell};
 use crate::environment::{Clock, Connection};
-use crate::script::{Choice, Dialogue, Line, Pattern, Speech};
+use crate::script::{Choice, Dialogue, Line, Pattern, Speech, TlsAction};
 use crate::time::RunTime;
 use crate::transcript::{Close, Reply, SessionRecorder, Side, What};
 
 mod fit;
 
-/// Carries a dialogue out over this connection and closes it. `record` was opened with the side that the mock speaks.
+/// Octets that the other side can say before a line is due to hear them. Then no more is read until one is.
+const MOST_UNHEARD: usize = 1024 * 1024;
+
+/// Carries a client's dialogue out over this connection and closes it. `record` was opened with that side.
 pub async fn converse(
     connection: Box<dyn Connection>,
     dialogue: &Dialogue,
@@ -24,7 +27,7 @@ pub async fn converse(
     record: SessionRecorder,
 ) {
     let mut runner = DialogueRunner::new(dialogue, record.clone());
-    Shell::new(connection, clock, record, dialogue.mock_is, None).converse(&mut runner).await;
+    Shell::new(connection, clock, record, Ends::Client).converse(&mut runner).await;
 }
 
 /// A dialogue in progress, on either side. Once its last line is done, or one does not fit, the mock closes in order.
@@ -42,9 +45,19 @@ pub struct DialogueRunner {
     /// When the line at hand came to its turn.
     began: RunTime,
     wake: Option<RunTime>,
+    tls: Option<Tls>,
     peer_closed: bool,
     over: bool,
     out: Vec<Output>,
+}
+
+/// How far the handshake of the line at hand is.
+#[derive(Debug)]
+enum Tls {
+    Asked,
+    /// It came out as the line says.
+    Done,
+    Failed(String),
 }
 
 /// One thing that the other side said.
@@ -81,6 +94,7 @@ impl DialogueRunner {
             content: None,
             began: RunTime::ZERO,
             wake: None,
+            tls: None,
             peer_closed: false,
             over: false,
             out: Vec::new(),
@@ -144,6 +158,27 @@ impl DialogueRunner {
                 None => self.silence(),
             },
             Speech::OneOf(choices) => self.choose(choices),
+            Speech::Tls(action) => self.handshake(action),
+        }
+    }
+
+    /// TLS from here on. What the other side said in the clear behind the reply to STARTTLS has no place there.
+    fn handshake(&mut self, action: &TlsAction) -> Turn {
+        match &self.tls {
+            None if !self.inbox.is_empty() || self.heard.is_some() || self.peer_closed => {
+                Turn::Mismatch(self.what_came())
+            }
+            None => {
+                if !action.clear_before.is_empty() {
+                    self.out.push(Output::Send(action.clear_before.clone()));
+                }
+                self.out.push(Output::BeginTls(action.clone()));
+                self.tls = Some(Tls::Asked);
+                Turn::Waits
+            }
+            Some(Tls::Asked) => Turn::Waits,
+            Some(Tls::Done) => Turn::Done,
+            Some(Tls::Failed(why)) => Turn::Mismatch(why.clone()),
         }
     }
 
@@ -213,6 +248,9 @@ impl DialogueRunner {
     }
 
     fn silence(&self) -> Turn {
+        if self.is_full() {
+            return Turn::Mismatch(format!("{} octets without a line's end", self.inbox.len()));
+        }
         if self.peer_closed { Turn::Mismatch(self.what_came()) } else { Turn::Waits }
     }
 
@@ -247,6 +285,7 @@ impl DialogueRunner {
     fn next_line(&mut self, now: RunTime) {
         self.began = now;
         self.wake = None;
+        self.tls = None;
     }
 
     fn close(&mut self, how: Output, now: RunTime) -> Turn {
@@ -286,7 +325,19 @@ impl Conversation for DialogueRunner {
                     return self.broken(now);
                 }
             }
-            Input::Timer | Input::TlsEstablished { .. } | Input::TlsFailed { .. } => {}
+            Input::TlsEstablished { version, server_name } => {
+                self.observer.encrypted(version, server_name, now);
+                self.replies = ReplyReader::default();
+                self.tls = Some(Tls::Done);
+            }
+            Input::TlsFailed { why, stall, scripted } => {
+                self.out.push(Output::Record(What::TlsFailed { why: why.clone() }));
+                self.tls = Some(if scripted { Tls::Done } else { Tls::Failed(why) });
+                if stall {
+                    self.end(Output::Stall, now);
+                }
+            }
+            Input::Timer => {}
         }
         self.go_on(now)
     }
@@ -297,6 +348,10 @@ impl Conversation for DialogueRunner {
 
     fn closed(&mut self, now: RunTime) {
         self.observer.over(now);
+    }
+
+    fn is_full(&self) -> bool {
+        self.inbox.len() >= MOST_UNHEARD
     }
 
     fn deadline(&self) -> Option<RunTime> {
@@ -323,6 +378,7 @@ fn expectation(what: &Speech) -> String {
             let texts: Vec<String> = firsts.map(|line| expectation(&line.what)).collect();
             format!("one of: {}", texts.join(", "))
         }
+        Speech::Tls(_) => "the TLS handshake".to_owned(),
         Speech::Say(_) | Speech::Wait(_) | Speech::CloseFin | Speech::CloseReset => "to go on".to_owned(),
     }
 }

@@ -16,8 +16,6 @@ pub(super) struct Ledger {
     /// Whether the session is encrypted by now.
     pub(super) tls: bool,
     unlabelled: VecDeque<Unlabelled>,
-    /// Octets of the client that may still be written down.
-    room: u64,
 }
 
 /// Bytes of the client of which it is not yet known what they are.
@@ -31,9 +29,15 @@ struct Unlabelled {
 }
 
 impl Ledger {
-    /// A ledger that writes down at most `room` octets of the client's, so that memory is bounded.
-    pub(super) fn new(record: SessionRecorder, room: u64) -> Self {
-        Self { record, tls: false, unlabelled: VecDeque::new(), room }
+    /// A ledger that writes down as much as the transcript has room for.
+    pub(super) fn new(record: SessionRecorder) -> Self {
+        Self { record, tls: false, unlabelled: VecDeque::new() }
+    }
+
+    /// Adds to a transaction's content what there is room for.
+    pub(super) fn keep(&self, index: usize, content: &[u8]) {
+        let room = self.record.room_for(content.len());
+        self.transaction(index, |t| t.content.extend_from_slice(&content[..room]));
     }
 
     /// Writes an event down.
@@ -43,27 +47,18 @@ impl Ledger {
 
     /// The client sent these bytes.
     pub(super) fn client_sent(&mut self, bytes: &[u8], at: RunTime) {
-        let kept = bytes.len().min(usize::try_from(self.room).unwrap_or(usize::MAX));
-        self.room -= kept as u64;
-        for (piece, written) in [(&bytes[..kept], true), (&bytes[kept..], false)] {
-            if !piece.is_empty() {
-                let event = written.then(|| self.bytes(Side::Client, piece, at));
-                self.unlabelled.push_back(Unlabelled { event, length: piece.len(), labelled: 0, part: None });
+        let written = self.record.bytes(at, Side::Client, bytes, self.tls);
+        let kept = written.map_or(0, |(_, kept)| kept);
+        for (length, event) in [(kept, written.map(|(event, _)| event)), (bytes.len() - kept, None)] {
+            if length > 0 {
+                self.unlabelled.push_back(Unlabelled { event, length, labelled: 0, part: None });
             }
         }
     }
 
     /// The server sent these bytes.
     pub(super) fn server_sent(&self, bytes: &[u8], at: RunTime) {
-        self.bytes(Side::Server, bytes, at);
-    }
-
-    fn bytes(&self, from: Side, bytes: &[u8], at: RunTime) -> usize {
-        let what = What::Bytes { from, bytes: bytes.to_vec(), tls: self.tls, part: Part::Lines };
-        self.record.with(|session| {
-            session.events.push(Event { at, what });
-            session.events.len() - 1
-        })
+        self.record.bytes(at, Side::Server, bytes, self.tls);
     }
 
     /// The next `count` of the client's bytes are understood: they are `part`.
@@ -181,7 +176,7 @@ pub(super) fn new_transaction(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transcript::Recorder;
+    use crate::transcript::{EVENT, Recorder, Room};
 
     fn pieces(recorder: &Recorder) -> Vec<(String, Part)> {
         let events = recorder.sessions().remove(0).events;
@@ -196,7 +191,7 @@ mod tests {
     fn one_read_is_split_where_lines_turn_into_content_and_back() {
         let recorder = Recorder::default();
         let here = "127.0.0.1:1".parse().unwrap();
-        let mut ledger = Ledger::new(recorder.open("m", Side::Server, here, here, RunTime::ZERO), 100);
+        let mut ledger = Ledger::new(recorder.open("m", Side::Server, here, here, RunTime::ZERO));
         ledger.client_sent(b"MAIL\r\nDATA\r\nx\r\n", RunTime::ZERO);
         ledger.client_sent(b".\r\nQUIT\r\n", RunTime::ZERO);
         ledger.label(6, Part::Lines);
@@ -217,9 +212,9 @@ mod tests {
 
     #[test]
     fn what_is_beyond_the_room_is_understood_but_not_kept() {
-        let recorder = Recorder::default();
+        let recorder = Recorder::with_room(Room { session: 2 * EVENT + 4, ..Room::default() });
         let here = "127.0.0.1:1".parse().unwrap();
-        let mut ledger = Ledger::new(recorder.open("m", Side::Server, here, here, RunTime::ZERO), 4);
+        let mut ledger = Ledger::new(recorder.open("m", Side::Server, here, here, RunTime::ZERO));
         ledger.client_sent(b"abcdef", RunTime::ZERO);
         ledger.label(2, Part::Lines);
         ledger.label(4, Part::Content);

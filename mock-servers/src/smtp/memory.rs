@@ -9,6 +9,9 @@ use super::forward::{Forwarded, Forwarder, MOST_FORWARDED};
 use crate::script::{Condition, Rule, Script};
 use crate::time::RunTime;
 
+/// As many senders are remembered, and as many pairs of sender and recipient. Whoever comes after them is always new.
+const MOST_REMEMBERED: usize = 500_000;
+
 /// The memory that the sessions of one server share: who came how often and when first, and how many sessions there are.
 /// Clones share it.
 #[derive(Debug, Clone)]
@@ -87,13 +90,21 @@ pub(super) struct Visit {
 impl Visit {
     /// A sender came; when it did for the first time.
     pub(super) fn sender(&self, from: &str, now: RunTime) -> RunTime {
-        *self.memory.lock().senders.entry(from.to_lowercase()).or_insert(now)
+        let mut state = self.memory.lock();
+        let key = from.to_lowercase();
+        if state.senders.len() >= MOST_REMEMBERED && !state.senders.contains_key(&key) {
+            return now;
+        }
+        *state.senders.entry(key).or_insert(now)
     }
 
     /// A sender and a recipient came in one transaction.
     pub(super) fn pair(&self, from: &str, to: &str, now: RunTime) -> Seen {
         let mut state = self.memory.lock();
         let key = (from.to_lowercase(), to.to_lowercase());
+        if state.pairs.len() >= MOST_REMEMBERED && !state.pairs.contains_key(&key) {
+            return Seen { count: 1, first: now };
+        }
         let seen = state.pairs.entry(key).or_insert(Seen { count: 0, first: now });
         seen.count += 1;
         *seen

@@ -14,6 +14,8 @@ pub mod conversation;
 pub mod dialogue;
 pub mod forward;
 pub mod gate;
+mod hello;
+mod inflow;
 mod ledger;
 pub mod memory;
 mod observer;

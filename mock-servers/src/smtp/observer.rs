@@ -8,10 +8,11 @@ use super::ledger::{Ledger, new_transaction};
 use super::reply::ReplyReader;
 use crate::script::{On, Verb};
 use crate::time::RunTime;
-use crate::transcript::{Part, Recipient, Reply, SessionRecorder, Side};
+use crate::transcript::{Part, Recipient, Reply, SessionRecorder, Side, What};
 
-/// Octets of a client that are written down at most, and of a transaction's content.
-const ROOM: u64 = 400 * 1024 * 1024;
+/// Octets that are looked at again once the reply to DATA or AUTH has come; of a client that says more before it, nothing
+/// more is understood.
+const MOST_UNDECIDED: usize = 1024 * 1024;
 
 /// Watches one session and fills its record: bytes, offers, transactions.
 #[derive(Debug)]
@@ -62,7 +63,7 @@ enum Asked {
 impl Observer {
     pub(super) fn new(record: SessionRecorder, mock_is: Side) -> Self {
         Self {
-            ledger: Ledger::new(record, ROOM),
+            ledger: Ledger::new(record),
             mock_is,
             client: Vec::new(),
             mode: Mode::Commands,
@@ -97,15 +98,30 @@ impl Observer {
         }
     }
 
+    /// The handshake succeeded: what was said in the clear counts no more, answered or not (RFC 3207 section 4.2).
+    pub(super) fn encrypted(&mut self, version: String, server_name: Option<String>, at: RunTime) {
+        self.end_all(at);
+        self.ledger.label(self.client.len(), Part::Lines);
+        self.client.clear();
+        self.replies = ReplyReader::default();
+        (self.mode, self.helo) = (Mode::Commands, None);
+        self.ledger.tls = true;
+        self.ledger.event(at, What::TlsStarted { version, server_name });
+    }
+
     /// The session is over: a transaction that is open broke off.
     pub(super) fn over(&mut self, at: RunTime) {
+        self.end_all(at);
+        self.ledger.forget_unlabelled();
+    }
+
+    fn end_all(&mut self, at: RunTime) {
         self.end_transaction(self.current, at);
         for asked in std::mem::take(&mut self.asked) {
             if let Asked::Mail { index, .. } | Asked::EndOfData(Some(index)) = asked {
                 self.end_transaction(Some(index), at);
             }
         }
-        self.ledger.forget_unlabelled();
     }
 
     fn follow_client(&mut self, at: RunTime) {
@@ -114,7 +130,13 @@ impl Observer {
 
     fn follow_once(&mut self, at: RunTime) -> bool {
         match &mut self.mode {
-            Mode::Undecided => false,
+            Mode::Undecided => {
+                if self.client.len() > MOST_UNDECIDED {
+                    self.ledger.label(self.client.len(), Part::Lines);
+                    self.client.clear();
+                }
+                false
+            }
             Mode::Commands | Mode::Response => {
                 let Some(end) = self.client.windows(2).position(|w| w == b"\r\n") else { return false };
                 let line: Vec<u8> = self.client.drain(..end + 2).take(end).collect();
@@ -285,11 +307,7 @@ impl Observer {
 
     fn keep(&mut self, content: &[u8]) {
         if let Some(index) = self.current {
-            self.ledger.transaction(index, |t| {
-                if (t.content.len() as u64) < ROOM {
-                    t.content.extend_from_slice(content);
-                }
-            });
+            self.ledger.keep(index, content);
         }
     }
 

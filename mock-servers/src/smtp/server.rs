@@ -12,7 +12,7 @@ use super::forward::Forwarder;
 use super::gate::Gate;
 use super::memory::ServerMemory;
 use super::session::{Limits, ServerSession};
-use super::shell::Shell;
+use super::shell::{Ends, Shell};
 use super::tls::TlsMaterial;
 use crate::environment::{Clock, Connection, Listener};
 use crate::script::Script;
@@ -73,6 +73,9 @@ impl Server {
     /// shows as the server's end. Returns only when the listener fails. A panic in a session is passed on.
     pub async fn serve(self, mut listener: Box<dyn Listener>, address: SocketAddr) -> io::Error {
         let mut sessions = JoinSet::new();
+        if self.script.holds_clients_back() {
+            listener.narrow_window();
+        }
         loop {
             tokio::select! {
                 biased;
@@ -114,8 +117,9 @@ impl Server {
                 Box::new(session.behind(self.gate.clone()))
             }
         };
-        let certificates = Some((tls.clone(), self.script.hostname.clone()));
-        let shell = Shell::new(connection, clock.clone(), record, Side::Server, certificates);
+        let ends = Ends::Server { tls: tls.clone(), hostname: self.script.hostname.clone() };
+        let mut shell = Shell::new(connection, clock.clone(), record, ends);
+        shell.read(self.script.read);
         async move { shell.converse(&mut *conversation).await }
     }
 }

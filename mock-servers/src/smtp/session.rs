@@ -43,11 +43,19 @@ pub struct Limits {
     pub challenge_line: usize,
     /// Octets of content that are kept; more is counted and thrown away.
     pub content: u64,
+    /// Octets that the client can say while the session waits. Then no more is read, and the client's writes block, until the
+    /// session goes on.
+    pub inbox: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { command_line: 4_096, challenge_line: 12_288, content: 200 * 1024 * 1024 }
+        Self {
+            command_line: 4_096,
+            challenge_line: 12_288,
+            content: 200 * 1024 * 1024,
+            inbox: 16 * 1024 * 1024,
+        }
     }
 }
 
@@ -134,8 +142,7 @@ impl ServerSession {
             client: client.ip(),
             epoch,
             limits,
-            // Room for the content and as much again, since nobody wants to lose the lines around it.
-            ledger: Ledger::new(record, limits.content.saturating_mul(2)),
+            ledger: Ledger::new(record),
             inbox: Inbox::default(),
             mode: Mode::Command,
             state: State::default(),
@@ -282,11 +289,16 @@ impl ServerSession {
                 self.flush();
                 self.pace = (size > 0).then_some(size);
             }
+            Action::Read(reading) => {
+                self.flush();
+                self.out.push(Output::Read(reading));
+            }
             Action::Tls(tls) => self.occasion.tls = Some(tls),
             Action::Take(keep) => self.take(keep, now),
             // The one was noted with the rule, the other was done before it.
             Action::Forward(_) | Action::Rewrite(_) => {}
             Action::CloseFin => self.close(Output::CloseFin, now),
+            Action::CloseWithoutNotify => self.close(Output::CloseWithoutNotify, now),
             Action::CloseReset { at_once } => self.close(Output::CloseReset { at_once }, now),
             Action::Stall => {
                 self.flush();
@@ -378,16 +390,12 @@ impl Conversation for ServerSession {
                 self.inbox.add(bytes);
                 self.idle = Idle::since(now);
                 self.notice_early_talker(now);
-                if self.inbox.len() as u64 > self.limits.content.saturating_add(1024 * 1024) {
-                    // Only a flood during a wait comes to this.
-                    self.close(Output::CloseReset { at_once: true }, now);
-                }
             }
             Input::TlsEstablished { version, server_name } => {
                 self.awaits_tls = false;
                 self.start_over_encrypted(version, server_name, now);
             }
-            Input::TlsFailed { why, stall } => {
+            Input::TlsFailed { why, stall, .. } => {
                 self.awaits_tls = false;
                 self.ledger.event(now, What::TlsFailed { why });
                 if stall {
@@ -409,6 +417,10 @@ impl Conversation for ServerSession {
 
     fn sent(&mut self, bytes: &[u8], now: RunTime) {
         self.ledger.server_sent(bytes, now);
+    }
+
+    fn is_full(&self) -> bool {
+        self.inbox.len() >= self.limits.inbox
     }
 
     fn deadline(&self) -> Option<RunTime> {

@@ -12,10 +12,11 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use super::conversation::{Conversation, Input, Output};
 use super::gate::Hold;
+use super::inflow::Inflow;
 use super::tls::TlsMaterial;
 use super::wire::{Handshake, Wire};
 use crate::environment::{BoxFuture, Clock, Connection};
-use crate::script::TlsAction;
+use crate::script::{Reading, TlsAction, TlsFault};
 use crate::time::RunTime;
 use crate::transcript::{Close, Part, SessionRecorder, Side, What};
 
@@ -24,17 +25,39 @@ use crate::transcript::{Close, Part, SessionRecorder, Side, What};
 /// connection dropped at once would reset it away (RFC 1122 section 4.2.2.13), sooner or later as it happens.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// How long, in the run's time, a TLS handshake may take: as long as a command (RFC 5321 section 4.5.3.2.7). A client that
+/// never says its ClientHello must not hold a session for ever.
+const HANDSHAKE: Duration = Duration::from_mins(5);
+
+/// Segments that may wait for a peer that reads none of them, as one that sends commands for ever. Then nothing more is read
+/// until it does.
+const MOST_UNSENT: usize = 100_000;
+
+/// Which end of the connection the mock is.
+pub(super) enum Ends {
+    /// The server, with the certificates of the run.
+    Server {
+        /// The certificates.
+        tls: Arc<TlsMaterial>,
+        /// The name to show one for.
+        hostname: String,
+    },
+    /// The client.
+    Client,
+}
+
 /// A connection with what belongs to it.
 pub(super) struct Shell {
     wire: Wire,
     clock: Arc<dyn Clock>,
     record: SessionRecorder,
     mock_is: Side,
-    /// For servers: the certificates, and the server's name.
-    tls: Option<(Arc<TlsMaterial>, String)>,
+    ends: Ends,
     timer: Option<(RunTime, BoxFuture<'static, ()>)>,
     buffer: Vec<u8>,
     peer_open: bool,
+    /// The peer's close is written down, though what it said before is still to be read.
+    close_noted: bool,
 }
 
 /// What happened on the connection.
@@ -50,11 +73,20 @@ impl Shell {
         connection: Box<dyn Connection>,
         clock: Arc<dyn Clock>,
         record: SessionRecorder,
-        mock_is: Side,
-        tls: Option<(Arc<TlsMaterial>, String)>,
+        ends: Ends,
     ) -> Self {
-        let wire = Wire::Clear(connection);
-        Self { wire, clock, record, mock_is, tls, timer: None, buffer: vec![0; 16 * 1024], peer_open: true }
+        let wire = Wire::Clear(Inflow::new(connection, clock.clone()));
+        let mock_is = match ends {
+            Ends::Server { .. } => Side::Server,
+            Ends::Client => Side::Client,
+        };
+        let buffer = vec![0; 16 * 1024];
+        Self { wire, clock, record, mock_is, ends, timer: None, buffer, peer_open: true, close_noted: false }
+    }
+
+    /// From now on so much is read.
+    pub(super) fn read(&mut self, reading: Reading) {
+        self.wire.inflow().open(reading);
     }
 
     /// Carries the conversation out to its end. Never ends when the mock stalls.
@@ -65,20 +97,25 @@ impl Shell {
             match queue.pop_front() {
                 Some(Output::Record(what)) => self.record.event(self.now(), what),
                 Some(Output::BeginTls(action)) => {
-                    let Some((shell, inputs)) = self.begin_tls(&action, conversation).await else { return };
+                    let (shell, outputs) = self.begin_tls(&action, conversation).await;
                     self = shell;
-                    queue.extend(inputs);
+                    queue.extend(outputs);
                 }
+                Some(Output::Read(reading)) => self.read(reading),
                 Some(Output::CloseFin) => {
                     conversation.closed(self.now());
-                    return self.close_in_order().await;
+                    return self.close_in_order(true).await;
+                }
+                Some(Output::CloseWithoutNotify) => {
+                    conversation.closed(self.now());
+                    return self.close_in_order(false).await;
                 }
                 Some(Output::CloseReset { at_once }) => {
                     conversation.closed(self.now());
                     return self.reset(at_once).await;
                 }
                 Some(Output::Stall) => {
-                    self.wire.connection().stop_reading();
+                    self.read(Reading::Nothing);
                     return std::future::pending().await;
                 }
                 segment => {
@@ -88,9 +125,10 @@ impl Shell {
                     };
                     // What comes after these is no longer this conversation's, or no longer in the clear.
                     let last = queue.iter().any(|o| !matches!(o, Output::Send(_) | Output::Record(_)));
+                    let reads = !last && !conversation.is_full() && queue.len() < MOST_UNSENT;
                     let deadline = conversation.deadline();
                     let progress =
-                        self.progress(segment.as_deref(), &mut written, !last, deadline, conversation.hold());
+                        self.progress(segment.as_deref(), &mut written, reads, deadline, conversation.hold());
                     match progress.await {
                         Some(Progress::Sent) => {
                             written = 0;
@@ -99,16 +137,20 @@ impl Shell {
                         }
                         Some(Progress::Read(0)) => {
                             self.peer_open = false;
-                            self.closed(self.mock_is.other(), Close::Fin);
+                            self.peer_closed(Close::Fin);
                             queue.extend(conversation.handle(Input::PeerClosed(Close::Fin), self.now()));
                         }
                         Some(Progress::Read(count)) => {
+                            if !self.close_noted && self.wire.inflow().is_left_behind() {
+                                self.peer_closed(Close::Fin);
+                                self.close_noted = true;
+                            }
                             queue
                                 .extend(conversation.handle(Input::Bytes(&self.buffer[..count]), self.now()));
                         }
                         Some(Progress::Woke) => queue.extend(conversation.handle(Input::Timer, self.now())),
                         Some(Progress::Broken) => {
-                            self.closed(self.mock_is.other(), Close::Reset);
+                            self.peer_closed(Close::Reset);
                             // There is no one left to do anything to.
                             for output in conversation.handle(Input::PeerClosed(Close::Reset), self.now()) {
                                 if let Output::Record(what) = output {
@@ -134,6 +176,12 @@ impl Shell {
 
     fn closed(&self, by: Side, how: Close) {
         self.record.event(self.now(), What::Closed { by, how });
+    }
+
+    fn peer_closed(&self, how: Close) {
+        if !self.close_noted {
+            self.closed(self.mock_is.other(), how);
+        }
     }
 
     /// Waits until the segment is written, bytes have come, the hold is over, or the deadline has come: in this order,
@@ -184,46 +232,61 @@ impl Shell {
         Some(progress)
     }
 
-    /// The handshake. `None`: this mock has no certificates, which is a client's case; the connection is gone.
+    /// The handshake, and what comes behind it.
     async fn begin_tls(
         mut self,
         action: &TlsAction,
         conversation: &mut dyn Conversation,
-    ) -> Option<(Self, Vec<Output>)> {
-        let (material, hostname) = self.tls.clone()?;
-        let outputs;
-        match self.wire.accept_tls(action, &hostname, &material).await {
+    ) -> (Self, Vec<Output>) {
+        self.wire.inflow().limit(Some(self.clock.now() + HANDSHAKE));
+        let handshake = match &self.ends {
+            Ends::Server { tls, hostname } => self.wire.accept_tls(action, hostname, tls).await,
+            Ends::Client => {
+                let server = self.record.server().ip();
+                self.wire.connect_tls(action, server).await
+            }
+        };
+        let now = self.clock.now();
+        let (wire, input) = match handshake {
             Handshake::Established { wire, version, server_name } => {
-                self.wire = wire;
-                let input = Input::TlsEstablished { version, server_name };
-                outputs = conversation.handle(input, self.clock.now());
+                (wire, Input::TlsEstablished { version, server_name })
             }
-            Handshake::Failed { wire, why, stall } => {
-                self.wire = wire;
-                outputs = conversation.handle(Input::TlsFailed { why, stall }, self.clock.now());
+            Handshake::Failed { wire, why, fault } => {
+                let stall = fault == Some(TlsFault::Stall);
+                (wire, Input::TlsFailed { why, stall, scripted: fault.is_some() })
             }
+        };
+        self.wire = wire;
+        self.wire.inflow().limit(None);
+        let outputs = conversation.handle(input, now);
+        if self.wire.is_tls() && !action.clear_after.is_empty() {
+            let bytes = action.clear_after.clone();
+            // One that cannot be told any more has closed, which is found out by reading.
+            let _ = self.wire.inflow().write_all(&bytes).await;
+            let what = What::Bytes { from: self.mock_is, bytes, tls: false, part: Part::Lines };
+            self.record.event(self.now(), what);
         }
-        Some((self, outputs))
+        (self, outputs)
     }
 
-    /// FIN, then what the peer still says for a while.
-    async fn close_in_order(mut self) {
+    /// FIN, then what the peer still says for a while. `notifies`: TLS is closed first.
+    async fn close_in_order(mut self, notifies: bool) {
         // A peer that is gone need not be told.
-        let _ = self.wire.shutdown().await;
+        let _ = if notifies { self.wire.shutdown().await } else { self.wire.inflow().shutdown().await };
         self.closed(self.mock_is, Close::Fin);
         let deadline = self.now() + LINGER;
         while self.peer_open {
             match self.progress(None, &mut 0, true, Some(deadline), None).await {
                 Some(Progress::Read(0)) => {
                     self.peer_open = false;
-                    self.closed(self.mock_is.other(), Close::Fin);
+                    self.peer_closed(Close::Fin);
                 }
                 Some(Progress::Read(count)) => {
                     let bytes = self.buffer[..count].to_vec();
                     let (from, tls) = (self.mock_is.other(), self.wire.is_tls());
                     self.record.event(self.now(), What::Bytes { from, bytes, tls, part: Part::Lines });
                 }
-                Some(Progress::Broken) => return self.closed(self.mock_is.other(), Close::Reset),
+                Some(Progress::Broken) => return self.peer_closed(Close::Reset),
                 Some(Progress::Sent | Progress::Woke) | None => return,
             }
         }
@@ -234,7 +297,7 @@ impl Shell {
     async fn acknowledged(&mut self) {
         loop {
             let read = poll_fn(|cx| {
-                if self.wire.connection().poll_acknowledged(cx).is_ready() {
+                if self.wire.inflow().connection().poll_acknowledged(cx).is_ready() {
                     return Poll::Ready(None);
                 }
                 if !self.peer_open {
@@ -245,7 +308,7 @@ impl Shell {
             match read.await {
                 Some(Progress::Read(0)) => {
                     self.peer_open = false;
-                    self.closed(self.mock_is.other(), Close::Fin);
+                    self.peer_closed(Close::Fin);
                 }
                 Some(Progress::Read(count)) => {
                     let bytes = self.buffer[..count].to_vec();
@@ -263,7 +326,7 @@ impl Shell {
             self.acknowledged().await;
         }
         // A connection that is already gone cannot be reset, and need not.
-        let _ = self.wire.connection().reset_on_drop();
+        let _ = self.wire.inflow().connection().reset_on_drop();
         self.closed(self.mock_is, Close::Reset);
     }
 }

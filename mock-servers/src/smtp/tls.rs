@@ -1,7 +1,7 @@
 //! TLS of the mock servers: a run's own authority, and the certificates it issues, good and bad. All of it is made when
 //! it is first asked for, so that a run without TLS pays nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
@@ -11,11 +11,15 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose, PublicKeyData,
 };
-use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_rustls::rustls::{ServerConfig, SupportedProtocolVersion, version};
 
-use crate::script::Certificate;
+use crate::script::{Certificate, TlsVersion};
+
+mod client;
+
+pub(super) use client::client_config;
 
 const DAY: Duration = Duration::from_hours(24);
 const YEAR: Duration = Duration::from_hours(24 * 365);
@@ -56,6 +60,8 @@ struct Made {
     /// The run's authority, and one that nobody knows.
     authorities: BTreeMap<bool, Arc<Authority>>,
     certificates: BTreeMap<(String, u8), Arc<Issued>>,
+    /// Each is for the sessions of one server, so that they can be resumed.
+    configs: BTreeMap<(String, u8, BTreeSet<TlsVersion>), Arc<ServerConfig>>,
 }
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
@@ -67,7 +73,6 @@ struct Issued {
     public_key: Vec<u8>,
     /// PKCS #8.
     private_key: Vec<u8>,
-    config: Arc<ServerConfig>,
 }
 
 impl TlsMaterial {
@@ -109,9 +114,32 @@ impl TlsMaterial {
         Ok(self.issued(hostname, kind)?.public_key.clone())
     }
 
-    /// What a server of this name needs for the handshake.
-    pub fn server_config(&self, hostname: &str, kind: Certificate) -> Result<Arc<ServerConfig>, TlsError> {
-        Ok(self.issued(hostname, kind)?.config.clone())
+    /// What a server of this name needs for the handshake; without versions, all that there are. The same server gets the
+    /// same, so that its clients can resume their sessions.
+    pub fn server_config(
+        &self,
+        hostname: &str,
+        kind: Certificate,
+        versions: &BTreeSet<TlsVersion>,
+    ) -> Result<Arc<ServerConfig>, TlsError> {
+        let issued = self.issued(hostname, kind)?;
+        let key = (hostname.to_owned(), kind as u8, versions.clone());
+        let mut made = self.lock();
+        if let Some(config) = made.configs.get(&key) {
+            return Ok(config.clone());
+        }
+        let failed = |source| TlsError::Setup { hostname: hostname.to_owned(), source };
+        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_protocol_versions(&protocol_versions(versions))
+            .map_err(failed)?
+            .with_no_client_auth()
+            .with_single_cert(issued.chain.clone(), PrivateKeyDer::Pkcs8(issued.private_key.clone().into()))
+            .map_err(failed)?;
+        // Also with TLS 1.2 then a client that resumes shows a ticket, by which it can be told.
+        config.ticketer = ring::Ticketer::new().map_err(failed)?;
+        let config = Arc::new(config);
+        made.configs.insert(key, config.clone());
+        Ok(config)
     }
 
     fn lock(&self) -> MutexGuard<'_, Made> {
@@ -171,13 +199,8 @@ impl TlsMaterial {
             // The authority too: DANE-TA needs it in the chain (RFC 7672 section 3.1.2).
             vec![params.signed_by(&key, &authority).map_err(failed)?.der().clone(), authority.der().clone()]
         };
-        let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain.clone(), private))
-            .map_err(|source| TlsError::Setup { hostname: hostname.to_owned(), source })?;
         let private_key = key.serialize_der();
-        Ok(Issued { chain, public_key: key.subject_public_key_info(), private_key, config: Arc::new(config) })
+        Ok(Issued { chain, public_key: key.subject_public_key_info(), private_key })
     }
 }
 
@@ -190,6 +213,13 @@ fn pem(label: &str, der: &[u8]) -> String {
         .map(|line| std::str::from_utf8(line).expect("base64 is ASCII"))
         .collect();
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+}
+
+/// The library's names for the versions; all, where there are none.
+fn protocol_versions(versions: &BTreeSet<TlsVersion>) -> Vec<&'static SupportedProtocolVersion> {
+    let all = [(TlsVersion::V1_3, &version::TLS13), (TlsVersion::V1_2, &version::TLS12)];
+    let spoken = all.into_iter().filter(|(one, _)| versions.is_empty() || versions.contains(one));
+    spoken.map(|(_, version)| version).collect()
 }
 
 #[cfg(test)]

@@ -1,31 +1,36 @@
 //! A connection, in the clear or encrypted, and the way from the one to the other.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ProtocolVersion;
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{CommonState, ProtocolVersion};
+use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
-use super::tls::TlsMaterial;
-use crate::environment::Connection;
+use super::hello::{self, Hello};
+use super::inflow::Inflow;
+use super::tls::{self, TlsMaterial};
 use crate::script::{TlsAction, TlsFault};
 
 /// A fatal alert, handshake_failure (RFC 5246 section 7.2): record type, version, length, level, description.
 const HANDSHAKE_FAILURE: [u8; 7] = [21, 3, 3, 0, 2, 2, 40];
 
+/// As long a ClientHello is looked at; more than any client says.
+const MOST_HELLO: usize = 64 * 1024;
+
 /// A connection, in the clear or encrypted.
 pub(super) enum Wire {
-    Clear(Box<dyn Connection>),
-    Tls(Box<TlsStream<Box<dyn Connection>>>),
+    Clear(Inflow),
+    Tls(Box<TlsStream<Inflow>>),
 }
 
 /// How a handshake went.
 pub(super) enum Handshake {
     Established { wire: Wire, version: String, server_name: Option<String> },
-    Failed { wire: Wire, why: String, stall: bool },
+    Failed { wire: Wire, why: String, fault: Option<TlsFault> },
 }
 
 impl Wire {
@@ -33,10 +38,11 @@ impl Wire {
         matches!(self, Self::Tls(_))
     }
 
-    pub(super) fn connection(&mut self) -> &mut dyn Connection {
+    /// The connection below TLS.
+    pub(super) fn inflow(&mut self) -> &mut Inflow {
         match self {
-            Self::Clear(connection) => &mut **connection,
-            Self::Tls(stream) => &mut **stream.get_mut().0,
+            Self::Clear(inflow) => inflow,
+            Self::Tls(stream) => stream.get_mut().0,
         }
     }
 
@@ -47,58 +53,122 @@ impl Wire {
         hostname: &str,
         material: &TlsMaterial,
     ) -> Handshake {
-        let mut connection = match self {
-            Self::Clear(connection) => connection,
+        let mut inflow = match self {
+            Self::Clear(inflow) => inflow,
             // No session offers STARTTLS inside TLS; a rule may still say 220 to it.
             wire @ Self::Tls(_) => return failed(wire, "TLS is already active".to_owned()),
         };
         if let Some(fault) = action.fault {
-            return break_handshake(connection, fault).await;
+            return break_handshake(inflow, fault).await;
         }
-        let config = match material.server_config(hostname, action.certificate.unwrap_or_default()) {
+        if action.refuse_resumption {
+            match offers_resumption(&mut inflow).await {
+                Ok(false) => {}
+                Ok(true) => return refuse_resumption(inflow).await,
+                Err(error) => return failed(Self::Clear(inflow), words(&error)),
+            }
+        }
+        let certificate = action.certificate.unwrap_or_default();
+        let config = match material.server_config(hostname, certificate, &action.versions) {
             Ok(config) => config,
-            Err(error) => return failed(Self::Clear(connection), error.to_string()),
+            Err(error) => return failed(Self::Clear(inflow), error.to_string()),
         };
-        match TlsAcceptor::from(config).accept(connection).into_fallible().await {
+        match TlsAcceptor::from(config).accept(inflow).into_fallible().await {
             Ok(stream) => {
                 let session = stream.get_ref().1;
-                let version = match session.protocol_version() {
-                    Some(ProtocolVersion::TLSv1_3) => "TLSv1.3".to_owned(),
-                    Some(ProtocolVersion::TLSv1_2) => "TLSv1.2".to_owned(),
-                    other => format!("{other:?}"),
-                };
                 let server_name = session.server_name().map(str::to_owned);
-                Handshake::Established { wire: Self::Tls(Box::new(stream)), version, server_name }
+                let version = version(session);
+                Handshake::Established { wire: Self::Tls(Box::new(stream.into())), version, server_name }
             }
-            Err((error, back)) => {
-                connection = back;
-                failed(Self::Clear(connection), error.to_string())
-            }
+            Err((error, inflow)) => failed(Self::Clear(inflow), words(&error)),
         }
+    }
+
+    /// The client's side. Any certificate will do: whether it is good is not this client's affair.
+    pub(super) async fn connect_tls(self, action: &TlsAction, server: IpAddr) -> Handshake {
+        let inflow = match self {
+            Self::Clear(inflow) => inflow,
+            wire @ Self::Tls(_) => return failed(wire, "TLS is already active".to_owned()),
+        };
+        let config = match tls::client_config(&action.versions) {
+            Ok(config) => config,
+            Err(error) => return failed(Self::Clear(inflow), error.to_string()),
+        };
+        let name = ServerName::IpAddress(server.into());
+        match TlsConnector::from(config).connect(name, inflow).into_fallible().await {
+            Ok(stream) => {
+                let version = version(stream.get_ref().1);
+                Handshake::Established {
+                    wire: Self::Tls(Box::new(stream.into())),
+                    version,
+                    server_name: None,
+                }
+            }
+            Err((error, inflow)) => failed(Self::Clear(inflow), words(&error)),
+        }
+    }
+}
+
+fn version(session: &CommonState) -> String {
+    match session.protocol_version() {
+        Some(ProtocolVersion::TLSv1_3) => "TLSv1.3".to_owned(),
+        Some(ProtocolVersion::TLSv1_2) => "TLSv1.2".to_owned(),
+        other => format!("{other:?}"),
     }
 }
 
 fn failed(wire: Wire, why: String) -> Handshake {
-    Handshake::Failed { wire, why, stall: false }
+    Handshake::Failed { wire, why, fault: None }
+}
+
+fn words(error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::TimedOut {
+        return "the handshake took too long".to_owned();
+    }
+    error.to_string()
+}
+
+/// Waits for the whole ClientHello, and puts it back.
+async fn offers_resumption(inflow: &mut Inflow) -> io::Result<bool> {
+    let mut heard = Vec::new();
+    let resumes = loop {
+        match hello::look(&heard) {
+            Hello::Complete { resumes } => break resumes,
+            Hello::Incomplete if heard.len() > MOST_HELLO => break false,
+            Hello::Incomplete => {}
+        }
+        if inflow.read_buf(&mut heard).await? == 0 {
+            break false;
+        }
+    };
+    inflow.put_back(heard);
+    Ok(resumes)
+}
+
+async fn refuse_resumption(mut inflow: Inflow) -> Handshake {
+    let outcome = answer(&mut inflow, &HANDSHAKE_FAILURE).await;
+    let why = format!("as scripted: answered an offer to resume with the alert handshake_failure{outcome}");
+    Handshake::Failed { wire: Wire::Clear(inflow), why, fault: Some(TlsFault::Alert) }
 }
 
 /// Waits for the ClientHello, and answers it as it should not be.
-async fn break_handshake(mut connection: Box<dyn Connection>, fault: TlsFault) -> Handshake {
+async fn break_handshake(mut inflow: Inflow, fault: TlsFault) -> Handshake {
     let mut hello = [0; 4096];
-    let heard = connection.read(&mut hello).await;
-    if !matches!(heard, Ok(1..)) {
-        return failed(Wire::Clear(connection), "the client closed in place of a ClientHello".to_owned());
+    match inflow.read(&mut hello).await {
+        Ok(1..) => {}
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+            return failed(Wire::Clear(inflow), words(&error));
+        }
+        Ok(0) | Err(_) => {
+            return failed(Wire::Clear(inflow), "the client closed in place of a ClientHello".to_owned());
+        }
     }
-    let answer: &[u8] = match fault {
+    let bytes: &[u8] = match fault {
         TlsFault::Eof | TlsFault::Stall => &[],
         TlsFault::Corrupt => b"250 This is not TLS\r\n",
         TlsFault::Alert => &HANDSHAKE_FAILURE,
     };
-    let written = async {
-        connection.write_all(answer).await?;
-        connection.flush().await
-    };
-    let outcome = written.await.map_or_else(|error| format!(" ({error})"), |()| String::new());
+    let outcome = answer(&mut inflow, bytes).await;
     let what = match fault {
         TlsFault::Eof => "closed on the ClientHello",
         TlsFault::Stall => "never answered the ClientHello",
@@ -106,16 +176,25 @@ async fn break_handshake(mut connection: Box<dyn Connection>, fault: TlsFault) -
         TlsFault::Alert => "answered the ClientHello with the alert handshake_failure",
     };
     Handshake::Failed {
-        wire: Wire::Clear(connection),
+        wire: Wire::Clear(inflow),
         why: format!("as scripted: {what}{outcome}"),
-        stall: fault == TlsFault::Stall,
+        fault: Some(fault),
     }
+}
+
+/// Writes an answer; what went wrong with that, as an addition to a text.
+async fn answer(inflow: &mut Inflow, bytes: &[u8]) -> String {
+    let written = async {
+        inflow.write_all(bytes).await?;
+        inflow.flush().await
+    };
+    written.await.map_or_else(|error| format!(" ({error})"), |()| String::new())
 }
 
 impl AsyncRead for Wire {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Clear(connection) => Pin::new(connection).poll_read(cx, buf),
+            Self::Clear(inflow) => Pin::new(inflow).poll_read(cx, buf),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, buf),
         }
     }
@@ -124,21 +203,21 @@ impl AsyncRead for Wire {
 impl AsyncWrite for Wire {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Clear(connection) => Pin::new(connection).poll_write(cx, bytes),
+            Self::Clear(inflow) => Pin::new(inflow).poll_write(cx, bytes),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_write(cx, bytes),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Clear(connection) => Pin::new(connection).poll_flush(cx),
+            Self::Clear(inflow) => Pin::new(inflow).poll_flush(cx),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Clear(connection) => Pin::new(connection).poll_shutdown(cx),
+            Self::Clear(inflow) => Pin::new(inflow).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
         }
     }

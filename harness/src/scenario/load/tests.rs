@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use mock_servers::script::{Action, Condition, Glob, On, Range, ReplyText, Rule, Speech, Verb};
+use mock_servers::script::{
+    Action, Condition, Glob, On, Range, Reading, ReplyText, Rule, Speech, TlsAction, TlsVersion, Verb,
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -651,4 +653,34 @@ expect: [delivered: {}]
     assert_eq!(records[2].tlsa, Some(vec![DnsTlsa::Good { server: "hub".to_owned() }, given]));
     assert_eq!(records[3].tlsa, Some(vec![DnsTlsa::Wrong]));
     assert_eq!(records[4].ptr, Some(vec!["other.example".to_owned()]));
+}
+
+#[test]
+fn reading_and_tls_are_read_as_they_are_written() {
+    let scenario = hub(
+        "    read: 1KiB per 2m\n    offers: { add: [STARTTLS] }\n    on:\n      data: [read: 0, wait: 20m, read: freely]\n      \
+         STARTTLS: { tls: { versions: [1.2, \"1.3\"], clear after: \"x\\r\\n\", resume: refuse } }\n      \
+         QUIT: { reply: \"221 bye\", close: fin without close_notify }",
+    );
+    let every = Duration::from_mins(2);
+    assert_eq!(scenario.servers[0].script.read, Reading::Slowly { octets: 1024, every });
+    assert_eq!(
+        rules(&scenario, &On::Data)[0].actions,
+        [
+            Action::Read(Reading::Nothing),
+            Action::Wait(Duration::from_mins(20)),
+            Action::Read(Reading::Freely)
+        ]
+    );
+    let tls = TlsAction {
+        versions: [TlsVersion::V1_2, TlsVersion::V1_3].into(),
+        clear_after: b"x\r\n".to_vec(),
+        refuse_resumption: true,
+        ..TlsAction::default()
+    };
+    assert_eq!(rules(&scenario, &On::Command(Verb::StartTls))[0].actions, [Action::Tls(tls)]);
+    assert_eq!(
+        rules(&scenario, &On::Command(Verb::Quit))[0].actions,
+        [reply(221, "bye"), Action::CloseWithoutNotify]
+    );
 }

@@ -26,7 +26,9 @@ pub(super) fn judge(of: &Of<'_>, breaches: &mut Vec<Breach>) {
     if by != relay || any_broken || tls_refused(of) || not_its_own(of, at) {
         return;
     }
-    let said = |words: &str| of.talk.exchanges.iter().any(|e| e.verb() == words && e.event < index);
+    // What a client said it said before it closed, even where a server that reads slowly learnt of the close first.
+    let before = |e: &Exchange| relay == Side::Client || e.event < index;
+    let said = |words: &str| of.talk.exchanges.iter().any(|e| e.verb() == words && before(e));
     let last = index.saturating_sub(1)..index + 1;
     if said("QUIT") {
         return;
@@ -36,8 +38,7 @@ pub(super) fn judge(of: &Of<'_>, breaches: &mut Vec<Breach>) {
             // a reply that was due at that moment: a timeout, or the end inside DATA; 421 and 521 end the session by
             // themselves; with one whose replies are none, nothing can be agreed
             let given = |answer: &Answer| answer.event < index;
-            let begun = |e: &Exchange| e.event < index || e.asked == Asked::Greeting;
-            let due = of.talk.exchanges.iter().any(|e| begun(e) && !e.reply.as_ref().is_some_and(given));
+            let due = of.talk.exchanges.iter().any(|e| !e.reply.as_ref().is_some_and(given));
             let broken = of.talk.not_replies.iter().any(|(event, _)| *event < index)
                 || answers(of).any(|answer| given(answer) && is_malformed(answer));
             let told_off = codes(of).any(|code| matches!(code, 421 | 521));

@@ -288,7 +288,7 @@ impl ServerSession {
         let room = usize::try_from(self.limits.content.saturating_sub(mail.kept)).unwrap_or(usize::MAX);
         let kept = &content[..content.len().min(room)];
         mail.kept += kept.len() as u64;
-        self.ledger.transaction(mail.index, |t| t.content.extend_from_slice(kept));
+        self.ledger.keep(mail.index, kept);
     }
 
     /// Whether a chunk belongs to the open transaction.

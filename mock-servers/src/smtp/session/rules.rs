@@ -116,8 +116,11 @@ impl ServerSession {
             self.ledger.event(now, What::Rule(RuleFired { event: on.to_string(), index }));
         }
         let replies = rule.actions.iter().any(|action| {
-            use Action::{CloseFin, CloseReset, Reply, Send, Stall};
-            matches!(action, Reply(_) | Send { .. } | CloseFin | CloseReset { .. } | Stall)
+            use Action::{CloseFin, CloseReset, CloseWithoutNotify, Reply, Send, Stall};
+            matches!(
+                action,
+                Reply(_) | Send { .. } | CloseFin | CloseWithoutNotify | CloseReset { .. } | Stall
+            )
         });
         Chosen { actions: rule.actions.clone(), replies }
     }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::script::{Action, Certificate, Condition, Offers, On, Profile, ReplyText, Rule, Script, Verb};
+use crate::script::{
+    Action, Certificate, Condition, Offers, On, Profile, Reading, ReplyText, Rule, Script, Verb,
+};
 use crate::smtp::conversation::{Conversation, Input, Output};
 use crate::smtp::gate::Gate;
 use crate::smtp::memory::ServerMemory;
@@ -87,7 +89,7 @@ fn fired(record: &Session) -> Vec<String> {
 
 /// A server's session that is driven by hand.
 pub(super) struct Bench {
-    session: ServerSession,
+    pub(super) session: ServerSession,
     recorder: Recorder,
     index: usize,
     pub(super) now: RunTime,
@@ -238,6 +240,7 @@ pub(super) fn server(offers: &[&str]) -> Script {
         credentials: None,
         pace: None,
         certificate: Certificate::Good,
+        read: Reading::Freely,
     }
 }
 

@@ -10,6 +10,7 @@ mod dialogues;
 mod fuzz;
 mod handshakes;
 mod holds;
+mod limits;
 mod rewriting;
 mod rules;
 mod sockets;

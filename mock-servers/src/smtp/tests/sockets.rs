@@ -19,6 +19,7 @@ use crate::smtp::client::{Submission, submit};
 use crate::smtp::dialogue;
 use crate::smtp::gate::Gate;
 use crate::smtp::server::{Environment, Server};
+use crate::smtp::shell::{Ends, Shell};
 use crate::smtp::tls::TlsMaterial;
 use crate::time::RunTime;
 use crate::transcript::{Close, Recorder, Session, Side, What};
@@ -40,7 +41,7 @@ impl Standing {
         Self::with_clock(script, Arc::new(RealClock::start())).await
     }
 
-    async fn with_clock(script: Script, clock: Arc<dyn Clock>) -> Self {
+    pub(super) async fn with_clock(script: Script, clock: Arc<dyn Clock>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let tls = Arc::new(TlsMaterial::new(epoch()));
@@ -178,7 +179,13 @@ async fn a_stalled_session_reads_nothing_and_ends_with_its_server() {
 }
 
 /// A connection whose peer acknowledges nothing before it is told to.
-struct Unacknowledged(tokio::io::DuplexStream, Arc<AtomicBool>);
+pub(super) struct Unacknowledged(tokio::io::DuplexStream, Arc<AtomicBool>);
+
+impl Unacknowledged {
+    pub(super) fn new(stream: tokio::io::DuplexStream) -> Self {
+        Self(stream, Arc::default())
+    }
+}
 
 impl AsyncRead for Unacknowledged {
     fn poll_read(
@@ -230,8 +237,10 @@ async fn a_reset_waits_for_the_acknowledgement() {
     let here = "198.51.100.1:25".parse().unwrap();
     let record = recorder.open("hub", Side::Server, here, here, RunTime::ZERO);
     let connection = Box::new(Unacknowledged(near, acknowledged.clone()));
+    let ends = Ends::Server { tls: Arc::new(TlsMaterial::new(epoch())), hostname: "hub.example".to_owned() };
     let conversing = tokio::spawn(async move {
-        dialogue::converse(connection, &dialogue, Arc::new(RealClock::start()), record).await;
+        let mut runner = dialogue::DialogueRunner::new(&dialogue, record.clone());
+        Shell::new(connection, Arc::new(RealClock::start()), record, ends).converse(&mut runner).await;
     });
     for _ in 0..100 {
         tokio::task::yield_now().await;
@@ -245,7 +254,7 @@ async fn a_reset_waits_for_the_acknowledgement() {
 }
 
 /// A clock that stands still until a sleeper is due, and then is there: nobody waits.
-struct Jumping(std::sync::Mutex<RunTime>);
+pub(super) struct Jumping(std::sync::Mutex<RunTime>);
 
 impl Clock for Arc<Jumping> {
     fn now(&self) -> RunTime {
@@ -265,9 +274,15 @@ impl Clock for Arc<Jumping> {
     }
 }
 
+impl Jumping {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self(std::sync::Mutex::new(RunTime::ZERO)))
+    }
+}
+
 #[tokio::test]
 async fn waits_are_on_the_injected_clock() {
-    let clock = Arc::new(Jumping(std::sync::Mutex::new(RunTime::ZERO)));
+    let clock = Jumping::new();
     let script = with(On::Connect, always(vec![wait(86_400)]));
     let standing = Standing::with_clock(script, Arc::new(clock)).await;
     let mut stream = standing.dial().await;
@@ -302,7 +317,7 @@ async fn a_submission_meets_a_server() {
     assert!(closes(session(Side::Client)).contains(&(Side::Client, Close::Fin)));
 }
 
-fn line(what: Speech) -> Line {
+pub(super) fn line(what: Speech) -> Line {
     Line { within: None, what }
 }
 
