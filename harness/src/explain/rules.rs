@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use mock_servers::script::{
-    Action, Certificate, Condition, HeaderChanges, MeansFor, On, Range, ReplyText, Rule, TlsAction, TlsFault,
+    Action, Certificate, Condition, HeaderChanges, MeansFor, On, Range, Reading, ReplyText, Rule, TlsAction,
+    TlsFault, TlsVersion,
 };
 use mock_servers::time::human;
 
@@ -114,12 +115,14 @@ fn action(action: &Action) -> String {
             format!("sends {}{means}", quoted(bytes))
         }
         Action::Pace(size) => format!("cuts what it sends into segments of {size} octets"),
+        Action::Read(how) => reading(*how),
         Action::Tls(action) => tls(action),
         Action::Rewrite(line) => format!("understands {line:?} in its place"),
         Action::Forward(changes) => format!("submits the mail to the relay once more{}", header(changes)),
         Action::Take(true) => "keeps the mail".to_owned(),
         Action::Take(false) => "does not keep the mail".to_owned(),
         Action::CloseFin => "closes".to_owned(),
+        Action::CloseWithoutNotify => "closes without close_notify".to_owned(),
         Action::CloseReset { at_once: false } => "resets the connection".to_owned(),
         Action::CloseReset { at_once: true } => "resets the connection at once".to_owned(),
         Action::Stall => "says and reads nothing more".to_owned(),
@@ -133,7 +136,17 @@ fn header(changes: &HeaderChanges) -> String {
     if told.is_empty() { String::new() } else { format!(", {}", and(&told)) }
 }
 
-fn tls(action: &TlsAction) -> String {
+/// How fast it reads.
+pub(super) fn reading(reading: Reading) -> String {
+    match reading {
+        Reading::Freely => "reads all that comes".to_owned(),
+        Reading::Nothing => "reads nothing".to_owned(),
+        Reading::Slowly { octets, every } => format!("reads at most {octets} octets in {}", human(every)),
+    }
+}
+
+/// What a handshake is like.
+pub(super) fn tls(action: &TlsAction) -> String {
     let mut told = vec![match action.fault {
         None => "begins TLS".to_owned(),
         Some(TlsFault::Eof) => "closes on the ClientHello".to_owned(),
@@ -142,8 +155,24 @@ fn tls(action: &TlsAction) -> String {
         Some(TlsFault::Stall) => "never answers the ClientHello".to_owned(),
     }];
     told.extend(action.certificate.map(|kind| format!("with a certificate that is {}", certificate(kind))));
-    if !action.clear_before.is_empty() {
-        told.push(format!("with {} in the clear before it", quoted(&action.clear_before)));
+    if !action.versions.is_empty() {
+        let versions: Vec<&str> = action
+            .versions
+            .iter()
+            .map(|version| match version {
+                TlsVersion::V1_2 => "1.2",
+                TlsVersion::V1_3 => "1.3",
+            })
+            .collect();
+        told.push(format!("in version {} alone", versions.join(" or ")));
+    }
+    if action.refuse_resumption {
+        told.push("refusing to resume an earlier session".to_owned());
+    }
+    for (bytes, place) in [(&action.clear_before, "before"), (&action.clear_after, "after")] {
+        if !bytes.is_empty() {
+            told.push(format!("with {} in the clear {place} it", quoted(bytes)));
+        }
     }
     told.join(", ")
 }

@@ -62,6 +62,9 @@ fn one(server: &Server, page: &mut Page) {
     if let Some((user, _)) = credentials {
         page.line(4, &format!("AUTH succeeds for {user} with the right password alone."));
     }
+    if script.read.is_held_back() {
+        page.line(4, &format!("It {}.", rules::reading(script.read)));
+    }
     if let Some(size) = pace {
         page.line(4, &format!("All it sends is cut into segments of {size} octets."));
     }
@@ -105,6 +108,7 @@ fn lines(list: &[Line], own: &str, other: &str, indent: usize, page: &mut Page) 
             }
             Speech::HearClose => page.verbatim(indent, &format!("{other} closes{within}")),
             Speech::Wait(time) => page.verbatim(indent, &format!("waits {}", human(*time))),
+            Speech::Tls(action) => page.verbatim(indent, &rules::tls(action)),
             Speech::CloseFin => page.verbatim(indent, "closes"),
             Speech::CloseReset => page.verbatim(indent, "resets the connection"),
             Speech::OneOf(choices) => {
