@@ -222,6 +222,7 @@ fn serve() {
             clock: Arc::new(RealClock::start()),
             recorder: Recorder::default(),
             tls: Arc::new(TlsMaterial::new(SystemTime::now())),
+            forwarder: None,
         };
         let server = Server::new(Arc::new(script()), environment);
         let error = tokio::spawn(server.serve(Box::new(listener), at)).await;

@@ -72,6 +72,8 @@ enum Command {
     },
     /// List the relays that can be chosen by name.
     Relays,
+    /// Print the JSON Schema of the scenario language, for editors; it is committed as scenarios/schema.json.
+    Schema,
 }
 
 #[derive(Debug, clap::Args)]
@@ -108,6 +110,12 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check { paths, format } => check::check(&paths, format),
         Command::Explain { paths } => explain::explain(&paths),
+        Command::Schema => {
+            let output = output::Output::default();
+            let schema = crate::scenario::schema();
+            output.line(&serde_json::to_string_pretty(&schema).expect("texts and numbers alone"));
+            output.end(Exit::Ok)
+        }
         Command::Relays => {
             let output = output::Output::default();
             for relay in crate::relay::embedded::choices() {

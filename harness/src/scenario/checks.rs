@@ -10,6 +10,7 @@ use super::read::{Mapping, list_of, one_or_more};
 use super::rules::{Placed, event_word, parse_event};
 use super::values::is_everything;
 use super::wire;
+use super::words;
 use super::yaml::{Node, Value};
 
 /// How many rules an event may have at a server.
@@ -255,7 +256,7 @@ pub(super) fn decisive(node: &Node, servers: &[Server], cx: &Context<'_>) -> Opt
     if let Value::Text(_) = node.value {
         return cx.name(node, Kind::Server).map(Decisive::Session);
     }
-    let mapping = Mapping::new(node, "`decisive`", cx.problems)?;
+    let mapping = Mapping::new(node, &words::DECISIVE, cx.problems)?;
     if let Some(name) = mapping.take("dns") {
         let decisive = asked(name, &mapping, servers, cx);
         mapping.finish();

@@ -8,7 +8,7 @@ use super::messages::{at_least_one, headers};
 use super::model::{Canonicalization, Content, Inside, Part, Text, TransferEncoding};
 use super::read::Mapping;
 use super::yaml::{Node, Value};
-use super::{replies, values};
+use super::{replies, values, words};
 
 const ENCODINGS: [(&str, TransferEncoding); 5] = [
     ("7bit", TransferEncoding::SevenBit),
@@ -24,7 +24,7 @@ const DEEPEST: usize = 20;
 /// The value of `content:` in a scenario that stands in this folder.
 pub(super) fn content(node: &Node, folder: &Path, cx: &Context<'_>) -> Option<Content> {
     let problems = cx.problems;
-    let mapping = Mapping::new(node, "content", problems)?;
+    let mapping = Mapping::new(node, &words::CONTENT, problems)?;
     let mut content = Content::default();
     if let Some(node) = mapping.take("newline at end") {
         content.no_final_newline = problems.boolean(node) == Some(false);
@@ -88,7 +88,7 @@ fn dkim(node: &Node, cx: &Context<'_>) -> Option<Canonicalization> {
 }
 
 fn part(node: &Node, folder: &Path, depth: usize, cx: &Context<'_>) -> Option<Part> {
-    let mapping = Mapping::new(node, "a part", cx.problems)?;
+    let mapping = Mapping::new(node, &words::PART, cx.problems)?;
     let mut part = entity(&mapping, folder, depth, cx)?;
     part.name = mapping.take("name").and_then(|node| cx.problems.some_text(node, "a file's name"));
     if part.name.as_ref().is_some_and(|name| name.contains(['"', '\\', '\r', '\n'])) {

@@ -18,7 +18,7 @@ pub(super) fn clients(node: &Node, cx: &Context<'_>) -> Vec<Client> {
         cx.problems.expected(node, "a mapping from names to clients");
     }
     let client = |(name, node): (&str, &Node)| {
-        let mapping = Mapping::new(node, "a client", cx.problems)?;
+        let mapping = Mapping::new(node, &super::words::CLIENT, cx.problems)?;
         let trusted = mapping.take("trusted").map_or(Some(false), |node| cx.problems.boolean(node));
         let dialogue = mapping.require("dialogue").and_then(|node| dialogue(node, Side::Client, cx));
         mapping.finish();
@@ -72,7 +72,7 @@ fn line(node: &Node, mock_is: Side, cx: &Context<'_>) -> Option<Line> {
         Side::Client => Words { say: "C", say_raw: "C raw", hear: "S", hear_raw: "S raw" },
         Side::Server => Words { say: "S", say_raw: "S raw", hear: "C", hear_raw: "C raw" },
     };
-    let mapping = Mapping::new(node, "a line of a dialogue", problems)?;
+    let mapping = Mapping::new(node, &super::words::LINE, problems)?;
     let within =
         mapping.take("within").and_then(|node| problems.parsed(node, "a duration", values::duration));
     let mut found: Vec<Speech> = Vec::new();

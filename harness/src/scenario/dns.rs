@@ -9,8 +9,8 @@ use super::context::{Context, Kind, entries};
 use super::diagnostic::Diagnostic;
 use super::model::{DnsEntry, DnsFault, DnsRecords, DnsTlsa, Server};
 use super::read::{Mapping, one_or_more, suggestion};
-use super::values;
 use super::yaml::{Node, Value};
+use super::{values, words};
 
 const FAULTS: [(&str, DnsFault); 8] = [
     ("nxdomain", DnsFault::NxDomain),
@@ -64,7 +64,7 @@ impl World<'_> {
             let fault = problems.word(node, "a way for DNS to fail", &FAULTS)?;
             return Some(DnsEntry::Fault { name: name.to_owned(), fault });
         }
-        let mapping = Mapping::new(node, "a DNS name", problems)?;
+        let mapping = Mapping::new(node, &words::DNS_NAME, problems)?;
         if mapping.is_empty() {
             problems.push(
                 Diagnostic::new(node.span.clone(), format!("nothing is said of `{name}`"))

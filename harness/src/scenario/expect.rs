@@ -9,7 +9,7 @@ use super::model::{Check, Delivered, Expectation, Level, Message, Octets, Of, Re
 use super::read::{Mapping, list_of, suggestion};
 use super::values;
 use super::yaml::{Node, Value};
-use super::{checks, wire};
+use super::{checks, wire, words};
 
 /// The clause of an expectation that names none.
 const OWN: &str = "the scenario's own requirement";
@@ -76,7 +76,7 @@ struct Scope<'a> {
 
 fn expectation(node: &Node, observe: bool, scope: &Scope<'_>, cx: &Context<'_>) -> Option<Expectation> {
     let problems = cx.problems;
-    let mapping = Mapping::new(node, "an expectation", problems)?;
+    let mapping = Mapping::new(node, &words::EXPECTATION, problems)?;
     let it = mapping.take("it").and_then(|node| problems.some_text(node, "the requirement in words"));
     let mut levels = Vec::new();
     for (word, level) in [("must", Level::Must), ("should", Level::Should), ("may", Level::May)] {
@@ -164,7 +164,7 @@ fn one(word: &str, node: &Node, scope: &Scope<'_>, cx: &Context<'_>) -> Option<C
             return None;
         };
         let read = |node: &Node| {
-            let mapping = Mapping::new(node, "a check", cx.problems)?;
+            let mapping = Mapping::new(node, &words::CHECK, cx.problems)?;
             let check = check(&mapping, scope, cx);
             mapping.finish();
             check
@@ -179,7 +179,7 @@ fn one(word: &str, node: &Node, scope: &Scope<'_>, cx: &Context<'_>) -> Option<C
             if let Value::Text(_) = node.value {
                 return Some(Check::Queued(Of { message: Some(cx.name(node, Kind::Message)?), to: None }));
             }
-            let mapping = Mapping::new(node, "`queued`", cx.problems)?;
+            let mapping = Mapping::new(node, &words::QUEUED, cx.problems)?;
             let of = of(&mapping, scope, cx);
             mapping.finish();
             Some(Check::Queued(of?))
@@ -198,7 +198,7 @@ fn one(word: &str, node: &Node, scope: &Scope<'_>, cx: &Context<'_>) -> Option<C
 }
 
 fn each(node: &Node, scope: &Scope<'_>, cx: &Context<'_>) -> Option<Check> {
-    let mapping = Mapping::new(node, "`each`", cx.problems)?;
+    let mapping = Mapping::new(node, &words::EACH, cx.problems)?;
     let message = mapping.require("of").and_then(|node| cx.name(node, Kind::Message));
     let scope = Scope { each: message.as_deref().or(Some("")), messages: scope.messages };
     let check = check(&mapping, &scope, cx);
@@ -271,7 +271,7 @@ fn within(mapping: &Mapping<'_>, cx: &Context<'_>) -> Option<Range<std::time::Du
 fn contains(mapping: &Mapping<'_>, cx: &Context<'_>) -> Option<String> {
     let node = mapping.take("text")?;
     if let Value::Mapping(_) = node.value {
-        let mapping = Mapping::new(node, "`text`", cx.problems)?;
+        let mapping = Mapping::new(node, &words::CONTAINS, cx.problems)?;
         let text = mapping.require("contains").and_then(|node| cx.problems.some_text(node, "a text"));
         mapping.finish();
         return text;
@@ -286,7 +286,7 @@ fn unless_wrong<T>(before: usize, cx: &Context<'_>, value: Option<T>) -> Option<
 
 fn delivered(node: &Node, scope: &Scope<'_>, cx: &Context<'_>) -> Option<Check> {
     let (problems, before) = (cx.problems, cx.problems.count());
-    let mapping = Mapping::new(node, "`delivered`", problems)?;
+    let mapping = Mapping::new(node, &words::DELIVERED, problems)?;
     let of = of(&mapping, scope, cx);
     let by = mapping.take("by").and_then(|node| cx.name(node, Kind::Server));
     let attempt = mapping.take("attempt").and_then(|node| {
@@ -318,7 +318,7 @@ fn delivered(node: &Node, scope: &Scope<'_>, cx: &Context<'_>) -> Option<Check> 
 
 fn returned(node: &Node, scope: &Scope<'_>, cx: &Context<'_>) -> Option<Check> {
     let (problems, before) = (cx.problems, cx.problems.count());
-    let mapping = Mapping::new(node, "`returned`", problems)?;
+    let mapping = Mapping::new(node, &words::RETURNED, problems)?;
     let of = of(&mapping, scope, cx);
     let status = mapping.take("status").map(super::read::one_or_more).unwrap_or_default();
     let status =
@@ -333,7 +333,7 @@ fn returned(node: &Node, scope: &Scope<'_>, cx: &Context<'_>) -> Option<Check> {
 
 fn refused(node: &Node, scope: &Scope<'_>, cx: &Context<'_>) -> Option<Check> {
     let (problems, before) = (cx.problems, cx.problems.count());
-    let mapping = Mapping::new(node, "`refused`", problems)?;
+    let mapping = Mapping::new(node, &words::REFUSED, problems)?;
     let of = of(&mapping, scope, cx);
     let words = ["MAIL", "RCPT", "DATA", "end-of-data"].map(|word| (word, word.to_owned()));
     let at = mapping.take("at").and_then(|node| problems.word(node, "a place to be refused at", &words));
@@ -345,7 +345,7 @@ fn refused(node: &Node, scope: &Scope<'_>, cx: &Context<'_>) -> Option<Check> {
 
 fn delayed(node: &Node, scope: &Scope<'_>, cx: &Context<'_>) -> Option<Check> {
     let before = cx.problems.count();
-    let mapping = Mapping::new(node, "`delayed`", cx.problems)?;
+    let mapping = Mapping::new(node, &words::DELAYED, cx.problems)?;
     let of = of(&mapping, scope, cx);
     let times = counts(&mapping, Range { from: Some(1), to: None }, cx);
     let text = contains(&mapping, cx);
@@ -357,7 +357,7 @@ fn delayed(node: &Node, scope: &Scope<'_>, cx: &Context<'_>) -> Option<Check> {
 
 fn notified(node: &Node, scope: &Scope<'_>, cx: &Context<'_>) -> Option<Check> {
     let before = cx.problems.count();
-    let mapping = Mapping::new(node, "`notified`", cx.problems)?;
+    let mapping = Mapping::new(node, &words::NOTIFIED, cx.problems)?;
     let of = of(&mapping, scope, cx);
     let words = ["relayed", "delivered", "expanded"].map(|word| (word, word.to_owned()));
     let action = mapping.require("action").and_then(|node| cx.problems.word(node, "an action", &words));

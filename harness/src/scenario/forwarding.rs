@@ -6,6 +6,7 @@ use super::context::Context;
 use super::diagnostic::Diagnostic;
 use super::read::{Mapping, one_or_more, suggestion};
 use super::rules::Placed;
+use super::words;
 use super::yaml::{Node, Span, Value};
 
 /// What can be filled into a line that is put in place of a client's.
@@ -32,7 +33,7 @@ fn header_changes(node: &Node, cx: &Context<'_>) -> Option<HeaderChanges> {
         return None;
     }
     let before = problems.count();
-    let mapping = Mapping::new(node, "`rewrite`", problems)?;
+    let mapping = Mapping::new(node, &words::REWRITE, problems)?;
     let mut changes = HeaderChanges::default();
     for node in mapping.take("drop").map(one_or_more).unwrap_or_default() {
         let name = problems.some_text(node, "the name of a header field");

@@ -9,7 +9,7 @@ use super::diagnostic::{Cases, Diagnostic, Diagnostics};
 use super::model::{HistoricOutcome, Scenario, Step};
 use super::read::{Mapping, Problems, one_or_more};
 use super::yaml::{self, Entry, Node, Value};
-use super::{cases, checks, dialogue, dns, expect, messages, relay, servers, steps};
+use super::{cases, checks, dialogue, dns, expect, messages, relay, servers, steps, words};
 
 /// Reads the scenarios in `path`: one, or a case each of a template (`for each:`), in its order. The name is the path below
 /// `root` without the ending, followed by the case's.
@@ -142,7 +142,7 @@ fn scenario(
     cx: &Context<'_>,
 ) -> Option<Scenario> {
     let problems = cx.problems;
-    let mapping = Mapping::new(root, "a scenario", problems)?;
+    let mapping = Mapping::new(root, &words::SCENARIO, problems)?;
     let texts = |node: &Node, what: &str| -> Vec<String> {
         one_or_more(node).iter().filter_map(|node| problems.some_text(node, what)).collect()
     };

@@ -7,7 +7,7 @@ use super::diagnostic::Diagnostic;
 use super::model::{Bdat, Body, Content, Envelope, Message};
 use super::read::{Mapping, one_or_more};
 use super::yaml::{Node, Value};
-use super::{content, values};
+use super::{content, values, words};
 
 /// What an added `Received:` field says where the scenario does not.
 const RECEIVED: &str = "from elsewhere.example by before.example with ESMTP; Mon, 1 Jan 2024 00:00:00 +0000";
@@ -22,7 +22,7 @@ pub(super) fn messages(node: &Node, folder: &Path, cx: &Context<'_>) -> Vec<Mess
 
 fn message(name: &str, node: &Node, folder: &Path, cx: &Context<'_>) -> Option<Message> {
     let problems = cx.problems;
-    let mapping = Mapping::new(node, "a message", problems)?;
+    let mapping = Mapping::new(node, &words::MESSAGE, problems)?;
     let from = mapping.require("from").and_then(|node| {
         let from = problems.text(node, "the sender's address (\"\" is the null reverse-path)")?;
         if from.is_empty() { Some(from) } else { address(node, from, cx) }
@@ -111,7 +111,7 @@ pub(super) fn at_least_one(node: &Node, what: &str, cx: &Context<'_>) -> Option<
 
 fn envelope(node: &Node, cx: &Context<'_>) -> Option<Envelope> {
     let problems = cx.problems;
-    let mapping = Mapping::new(node, "an envelope", problems)?;
+    let mapping = Mapping::new(node, &words::ENVELOPE, problems)?;
     let mut envelope = Envelope::default();
     if let Some(node) = mapping.take("body") {
         let words =
@@ -171,7 +171,7 @@ fn by(node: &Node, cx: &Context<'_>) -> Option<Bdat> {
         let words = [("data", None), ("bdat", Some(Bdat::Whole))];
         return cx.problems.word(node, "a way to send content", &words).flatten();
     }
-    let mapping = Mapping::new(node, "`by`", cx.problems)?;
+    let mapping = Mapping::new(node, &words::BY, cx.problems)?;
     let size = mapping.require("bdat").and_then(|node| {
         let size = cx.problems.parsed(node, "a chunk's size", values::size)?;
         if size == 0 {
@@ -258,7 +258,7 @@ pub(super) fn headers(node: &Node, cx: &Context<'_>) -> Vec<(String, Option<Stri
 }
 
 fn repeated(name: &str, node: &Node, cx: &Context<'_>) -> Vec<(String, Option<String>)> {
-    let Some(mapping) = Mapping::new(node, "a repeated header field", cx.problems) else { return Vec::new() };
+    let Some(mapping) = Mapping::new(node, &words::REPEATED, cx.problems) else { return Vec::new() };
     let times = mapping.require("times").and_then(|node| at_least_one(node, "a number of times", cx));
     let text = if name.eq_ignore_ascii_case("Received") && mapping.entry("text").is_none() {
         let _ = mapping.take("text");

@@ -34,6 +34,7 @@ mod steps;
 mod tls;
 mod values;
 mod wire;
+mod words;
 mod yaml;
 
 pub use diagnostic::{Cases, Diagnostic, Diagnostics, Place};
@@ -47,3 +48,4 @@ pub use model::{
 };
 pub use origin::origin_mailbox;
 pub use profiles::{profile, profile_names};
+pub use words::schema;

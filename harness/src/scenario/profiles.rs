@@ -13,7 +13,7 @@ use super::context::Context;
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::read::{Mapping, Problems, one_or_more};
 use super::yaml::{self, Node};
-use super::{replies, rules};
+use super::{replies, rules, words};
 
 /// The names of all profiles.
 pub fn profile_names() -> impl Iterator<Item = &'static str> {
@@ -41,7 +41,7 @@ pub(super) fn parse(text: &str, path: &Path, name: &str) -> Result<Profile, Diag
 }
 
 fn read(root: &Node, cx: &Context<'_>, name: &str) -> Option<Profile> {
-    let mapping = Mapping::new(root, "a profile", cx.problems)?;
+    let mapping = Mapping::new(root, &words::PROFILE, cx.problems)?;
     if let Some(node) = mapping.require("profile")
         && let Some(written) = cx.problems.text(node, "the profile's name")
         && written != name
@@ -78,7 +78,7 @@ fn read(root: &Node, cx: &Context<'_>, name: &str) -> Option<Profile> {
 
 /// `{ text: "220 …", source: … }`
 fn text_fact(node: &Node, cx: &Context<'_>) -> Option<ReplyText> {
-    let mapping = Mapping::new(node, "a fact", cx.problems)?;
+    let mapping = Mapping::new(node, &words::FACT, cx.problems)?;
     let text = mapping.require("text").and_then(|node| replies::reply(node, cx));
     source(mapping, cx);
     text
@@ -86,7 +86,7 @@ fn text_fact(node: &Node, cx: &Context<'_>) -> Option<ReplyText> {
 
 /// `{ keyword: SIZE 10240000, source: … }`
 fn keyword_fact(node: &Node, cx: &Context<'_>) -> Option<String> {
-    let mapping = Mapping::new(node, "an offer", cx.problems)?;
+    let mapping = Mapping::new(node, &words::OFFER, cx.problems)?;
     let keyword = mapping.require("keyword").and_then(|node| cx.problems.some_text(node, "an EHLO keyword"));
     source(mapping, cx);
     keyword
@@ -94,7 +94,7 @@ fn keyword_fact(node: &Node, cx: &Context<'_>) -> Option<String> {
 
 /// `{ to: RCPT, text: "250 …", source: … }`
 fn reply_fact(node: &Node, cx: &Context<'_>) -> Option<(On, ReplyText)> {
-    let mapping = Mapping::new(node, "a reply", cx.problems)?;
+    let mapping = Mapping::new(node, &words::REPLY_FACT, cx.problems)?;
     let event = mapping.require("to").and_then(|node| rules::event_word(node, cx));
     let text = mapping.require("text").and_then(|node| replies::reply(node, cx));
     source(mapping, cx);
@@ -103,7 +103,7 @@ fn reply_fact(node: &Node, cx: &Context<'_>) -> Option<(On, ReplyText)> {
 
 /// `{ on: RCPT, rules: [...], source: … }`
 fn habit(node: &Node, cx: &Context<'_>) -> Option<(On, Vec<Rule>)> {
-    let mapping = Mapping::new(node, "a habit", cx.problems)?;
+    let mapping = Mapping::new(node, &words::HABIT, cx.problems)?;
     let event = mapping.require("on").and_then(|node| rules::event_word(node, cx));
     let event = event.as_deref().and_then(rules::parse_event);
     let rules = mapping.require("rules");

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 
 use super::diagnostic::Diagnostic;
 use super::values::Wrong;
+use super::words::Words;
 use super::yaml::{Entry, Node, Span, Style, Value};
 
 /// How many mistakes of a file are kept.
@@ -79,18 +80,6 @@ impl Problems {
     /// Notes a word that is not one of `known`.
     pub(super) fn unknown(&self, span: Span, title: String, word: &str, known: &[&str]) {
         self.push(Diagnostic::new(span, title).because("unknown").help(suggestion(word, known)));
-    }
-
-    /// Notes a word of the language that this version does not have yet.
-    pub(super) fn later(&self, span: Span, word: &str) {
-        self.push(
-            Diagnostic::new(
-                span,
-                format!("`{word}` is a word of the language that this version does not carry out yet"),
-            )
-            .because("not carried out yet")
-            .help("leave it out; scenarios/README.md lists what is carried out"),
-        );
     }
 
     /// A text. Numbers, truth values and what other readers take for one are mistakes.
@@ -259,17 +248,17 @@ pub(super) fn list_of(words: &[&str]) -> String {
 /// A mapping whose keys are words of the language. Ends with [`Mapping::finish`], which tells the unknown ones.
 #[derive(Debug)]
 pub(super) struct Mapping<'a> {
-    what: &'static str,
+    words: &'static Words,
     span: Span,
     entries: &'a [Entry],
     problems: &'a Problems,
     known: RefCell<Vec<&'static str>>,
-    later: RefCell<Vec<&'static str>>,
 }
 
 impl<'a> Mapping<'a> {
-    /// The mapping in `node`; `what` is it for: `a server`. Nothing at all is an empty mapping where `empty_is_fine`.
-    pub(super) fn new(node: &'a Node, what: &'static str, problems: &'a Problems) -> Option<Self> {
+    /// The mapping in `node`, which has these words. Nothing at all is an empty mapping where `empty_is_fine`.
+    pub(super) fn new(node: &'a Node, words: &'static Words, problems: &'a Problems) -> Option<Self> {
+        let what = words.what;
         let entries: &[Entry] = match &node.value {
             Value::Mapping(entries) => entries,
             Value::Null => &[],
@@ -279,17 +268,17 @@ impl<'a> Mapping<'a> {
             }
         };
         Some(Self {
-            what,
+            words,
             span: node.span.clone(),
             entries,
             problems,
             known: RefCell::default(),
-            later: RefCell::default(),
         })
     }
 
     /// The value of `key`, which is known from now on.
     pub(super) fn take(&self, key: &'static str) -> Option<&'a Node> {
+        debug_assert!(self.words.has(key), "{} has no word `{key}` in scenario/words", self.words.what);
         self.known.borrow_mut().push(key);
         self.entry(key).map(|entry| &entry.value)
     }
@@ -308,16 +297,11 @@ impl<'a> Mapping<'a> {
         if node.is_none() && !misspelt() {
             let at = self.entries.first().map_or(self.span.clone(), |entry| entry.key_span.clone());
             self.problems.push(
-                Diagnostic::new(at, format!("{} needs `{key}:`", self.what))
+                Diagnostic::new(at, format!("{} needs `{key}:`", self.words.what))
                     .because(format!("there is no `{key}:` here")),
             );
         }
         node
-    }
-
-    /// Words of the language that this version does not carry out.
-    pub(super) fn later(&self, words: &[&'static str]) {
-        self.later.borrow_mut().extend_from_slice(words);
     }
 
     /// Whether there is nothing in it.
@@ -337,17 +321,16 @@ impl<'a> Mapping<'a> {
 
     /// Notes keys that nobody asked for.
     pub(super) fn finish(self) {
-        let (known, later) = (self.known.borrow(), self.later.borrow());
+        let known = self.known.borrow();
+        let words: Vec<&str> = self.words.list().collect();
         for entry in self.entries {
             let key = entry.key.as_str();
             if self.problems.is_full() {
                 break;
             }
-            if later.contains(&key) {
-                self.problems.later(entry.key_span.clone(), key);
-            } else if !known.contains(&key) {
-                let title = format!("{} has no `{key}:`", self.what);
-                self.problems.unknown(entry.key_span.clone(), title, key, &known);
+            if !known.contains(&key) {
+                let title = format!("{} has no `{key}:`", self.words.what);
+                self.problems.unknown(entry.key_span.clone(), title, key, &words);
             }
         }
     }

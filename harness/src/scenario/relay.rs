@@ -4,14 +4,14 @@ use super::context::{Context, Kind};
 use super::diagnostic::Diagnostic;
 use super::model::{AuthSettings, RelaySettings, Tls};
 use super::read::{Mapping, one_or_more};
-use super::values;
 use super::yaml::{Node, Value};
+use super::{values, words};
 
 /// The value of `relay:`.
 pub(super) fn relay(node: &Node, cx: &Context<'_>) -> RelaySettings {
     let problems = cx.problems;
     let mut relay = RelaySettings::default();
-    let Some(mapping) = Mapping::new(node, "`relay`", problems) else { return relay };
+    let Some(mapping) = Mapping::new(node, &words::RELAY, problems) else { return relay };
     relay.hostname = mapping.take("hostname").and_then(|node| problems.some_text(node, "a host name"));
     relay.smarthost = mapping.take("smarthost").and_then(|node| cx.name(node, Kind::Server));
     relay.auth = mapping.take("auth").and_then(|node| auth(node, cx));
@@ -23,7 +23,7 @@ pub(super) fn relay(node: &Node, cx: &Context<'_>) -> RelaySettings {
         queue(node, &mut relay, cx);
     }
     if let Some(node) = mapping.take("limits")
-        && let Some(mapping) = Mapping::new(node, "`limits`", problems)
+        && let Some(mapping) = Mapping::new(node, &words::LIMITS, problems)
     {
         relay.size_limit =
             mapping.take("size").and_then(|node| problems.parsed(node, "a size", values::size));
@@ -31,7 +31,7 @@ pub(super) fn relay(node: &Node, cx: &Context<'_>) -> RelaySettings {
     }
     relay.reuse = mapping.take("reuse").and_then(|node| problems.boolean(node));
     if let Some(node) = mapping.take("timeouts")
-        && let Some(mapping) = Mapping::new(node, "`timeouts`", problems)
+        && let Some(mapping) = Mapping::new(node, &words::TIMEOUTS, problems)
     {
         let duration = |node| problems.parsed(node, "a duration", values::duration);
         relay.greeting_timeout = mapping.take("greeting").and_then(duration);
@@ -45,7 +45,7 @@ pub(super) fn relay(node: &Node, cx: &Context<'_>) -> RelaySettings {
 
 fn auth(node: &Node, cx: &Context<'_>) -> Option<AuthSettings> {
     let problems = cx.problems;
-    let mapping = Mapping::new(node, "`auth`", problems)?;
+    let mapping = Mapping::new(node, &words::RELAY_AUTH, problems)?;
     let to = mapping.require("to").map(|node| match &node.value {
         Value::Text(text) if text == "any" => Some(None),
         _ => cx.name(node, Kind::Server).map(Some),
@@ -75,9 +75,9 @@ fn tls(node: &Node, cx: &Context<'_>) -> Option<Tls> {
 fn queue(node: &Node, relay: &mut RelaySettings, cx: &Context<'_>) {
     let problems = cx.problems;
     let duration = |node| problems.parsed(node, "a duration", values::duration);
-    let Some(mapping) = Mapping::new(node, "`queue`", problems) else { return };
+    let Some(mapping) = Mapping::new(node, &words::QUEUE, problems) else { return };
     if let Some(node) = mapping.take("retry")
-        && let Some(mapping) = Mapping::new(node, "`retry`", problems)
+        && let Some(mapping) = Mapping::new(node, &words::RETRY, problems)
     {
         relay.retry_first = mapping.take("first").and_then(duration);
         relay.retry_at_most = mapping.take("at most").and_then(duration);

@@ -17,8 +17,8 @@ use super::forwarding;
 use super::read::{Mapping, list_of, suggestion};
 use super::replies::{bytes, reply};
 use super::tls::tls;
-use super::values;
 use super::yaml::{Entry, Node, Value};
+use super::{values, words};
 
 /// The events that are not verbs.
 const EVENTS: [(&str, On); 8] = [
@@ -126,7 +126,7 @@ fn rule<'a>(node: &'a Node, cx: &Context<'_>) -> Option<Placed<'a>> {
             node,
         });
     }
-    let mapping = Mapping::new(node, "a rule", cx.problems)?;
+    let mapping = Mapping::new(node, &words::RULE, cx.problems)?;
     let when = mapping.take("when").map(|node| conditions(node, cx));
     let after = mapping.take("after").map(|node| cx.problems.parsed(node, "a duration", values::duration));
     let actions = actions(&mapping, cx);
@@ -156,7 +156,7 @@ fn action_item(node: &Node, cx: &Context<'_>) -> Option<Vec<Action>> {
     if matches!(&node.value, Value::Text(text) if text == "stall") {
         return Some(vec![Action::Stall]);
     }
-    let mapping = Mapping::new(node, "an action", cx.problems)?;
+    let mapping = Mapping::new(node, &words::ACTION, cx.problems)?;
     let actions = actions(&mapping, cx);
     mapping.finish();
     actions
@@ -235,7 +235,7 @@ pub(super) fn segment_size(node: &Node, cx: &Context<'_>) -> Option<usize> {
 fn conditions(node: &Node, cx: &Context<'_>) -> Option<Vec<Condition>> {
     let problems = cx.problems;
     let before = problems.count();
-    let mapping = Mapping::new(node, "`when`", problems)?;
+    let mapping = Mapping::new(node, &words::WHEN, problems)?;
     if mapping.is_empty() {
         problems.push(
             Diagnostic::new(node.span.clone(), "`when:` without a condition")

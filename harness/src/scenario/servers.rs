@@ -8,7 +8,7 @@ use super::diagnostic::Diagnostic;
 use super::model::{Address, Reach, Server, Serves};
 use super::read::{Mapping, one_or_more};
 use super::yaml::{Node, Value};
-use super::{dialogue, profiles, replies, rules, tls, values};
+use super::{dialogue, profiles, replies, rules, tls, values, words};
 
 /// The profile of a server that names none.
 const PLAIN: &str = "rfc5321";
@@ -78,7 +78,7 @@ pub(super) fn servers(node: &Node, cx: &Context<'_>) -> Vec<Server> {
 
 fn server(name: &str, node: &Node, cx: &Context<'_>) -> Option<Server> {
     let problems = cx.problems;
-    let mapping = Mapping::new(node, "a server", problems)?;
+    let mapping = Mapping::new(node, &words::SERVER, problems)?;
     let mut profile = mapping.take("profile").map_or_else(|| plain(node, cx), |node| profile_of(node, cx))?;
     if let Some(node) = mapping.take("banner")
         && let Some(banner) = replies::reply(node, cx)
@@ -174,7 +174,7 @@ fn named(name: &str, node: &Node, cx: &Context<'_>) -> Option<Profile> {
 fn serves(node: &Node, cx: &Context<'_>) -> Vec<Serves> {
     let read = |node: &Node| {
         if let Value::Mapping(_) = node.value {
-            let mapping = Mapping::new(node, "an element of `serves`", cx.problems)?;
+            let mapping = Mapping::new(node, &words::SERVES, cx.problems)?;
             let domain = mapping.require("domain").and_then(|node| domain(node, cx));
             let preference = mapping.take("preference").map_or(Some(10), |node| {
                 let number = cx.problems.integer(node, "a preference from 0 to 65535")?;
@@ -211,7 +211,7 @@ fn address(node: &Node, cx: &Context<'_>) -> Option<Address> {
         let v6 = problems.word(node, "a kind of address", &[("v4", false), ("v6", true)])?;
         return Some(Address { v6, reach: Reach::Good });
     }
-    let mapping = Mapping::new(node, "an address", problems)?;
+    let mapping = Mapping::new(node, &words::ADDRESS, problems)?;
     let words = [("good", Reach::Good), ("refused", Reach::Refused), ("filtered", Reach::Filtered)];
     let reach = |node| problems.word(node, "what a connection meets", &words);
     let v4 = mapping.take("v4").map(|node| (false, reach(node)));
@@ -230,7 +230,7 @@ fn address(node: &Node, cx: &Context<'_>) -> Option<Address> {
 }
 
 fn credentials(node: &Node, cx: &Context<'_>) -> Option<(String, String)> {
-    let mapping = Mapping::new(node, "`credentials`", cx.problems)?;
+    let mapping = Mapping::new(node, &words::CREDENTIALS, cx.problems)?;
     let user = mapping.require("user").and_then(|node| cx.problems.some_text(node, "a user name"));
     let password = mapping.require("password").and_then(|node| cx.problems.text(node, "a password"));
     mapping.finish();
@@ -242,7 +242,7 @@ fn offers(node: &Node, base: &Offers, cx: &Context<'_>) -> Offers {
     if let Value::List(_) = node.value {
         return Offers { at_first: keywords(node, cx), after_tls: None, after_auth: None };
     }
-    let Some(mapping) = Mapping::new(node, "`offers`", cx.problems) else { return base.clone() };
+    let Some(mapping) = Mapping::new(node, &words::OFFERS, cx.problems) else { return base.clone() };
     let mut offers = base.clone();
     change(&mut offers.at_first, &mapping, cx);
     for (word, tls) in [("after tls", true), ("after auth", false)] {
@@ -251,7 +251,7 @@ fn offers(node: &Node, base: &Offers, cx: &Context<'_>) -> Offers {
             keywords(node, cx)
         } else {
             let mut list = offers.list(tls, false);
-            if let Some(mapping) = Mapping::new(node, "`after …`", cx.problems) {
+            if let Some(mapping) = Mapping::new(node, &words::OFFERS_AFTER, cx.problems) {
                 change(&mut list, &mapping, cx);
                 mapping.finish();
             }

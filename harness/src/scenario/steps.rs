@@ -8,8 +8,8 @@ use super::expect;
 use super::model::{Message, RelayFault, Step};
 use super::read::{Mapping, list_of, one_or_more, suggestion};
 use super::rules::{event_word, parse_event};
-use super::values;
 use super::yaml::{Node, Value};
+use super::{values, words};
 
 const WORDS: [&str; 12] = [
     "send",
@@ -57,7 +57,7 @@ fn step(node: &Node, messages: &[Message], cx: &Context<'_>) -> Option<Step> {
         problems.push(diagnostic);
         return None;
     }
-    let mapping = Mapping::new(node, "a step", problems)?;
+    let mapping = Mapping::new(node, &words::STEP, problems)?;
     let relay = |node: &Node| problems.word(node, "what can be killed or restarted", &[("relay", ())]);
     let mut steps: Vec<Step> = Vec::new();
     let mut known = 0;
@@ -148,7 +148,7 @@ fn at(node: &Node, cx: &Context<'_>) -> Option<Step> {
 
 /// `{ relay: disk full }`.
 fn fault(node: &Node, cx: &Context<'_>) -> Option<Step> {
-    let mapping = Mapping::new(node, "`fault`", cx.problems)?;
+    let mapping = Mapping::new(node, &words::FAULT, cx.problems)?;
     let words = [("disk full", Some(RelayFault::DiskFull)), ("none", None)];
     let fault = mapping
         .require("relay")

@@ -7,7 +7,7 @@ use super::context::Context;
 use super::diagnostic::Diagnostic;
 use super::read::{Mapping, one_or_more};
 use super::replies::bytes;
-use super::values;
+use super::{values, words};
 use super::yaml::Node;
 
 /// What only the server's side of a handshake has.
@@ -19,7 +19,7 @@ const AFTER_A_FAILURE: [&str; 4] = ["certificate", "versions", "clear after", "r
 /// The value of `tls:`, for a mock on this side.
 pub(super) fn tls(node: &Node, side: Side, cx: &Context<'_>) -> Option<TlsAction> {
     let problems = cx.problems;
-    let mapping = Mapping::new(node, "`tls`", problems)?;
+    let mapping = Mapping::new(node, &words::TLS, problems)?;
     let mut action = TlsAction::default();
     if let Some(node) = mapping.take("certificate") {
         action.certificate = certificate(node, cx);

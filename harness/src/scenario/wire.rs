@@ -7,6 +7,7 @@ use super::diagnostic::Diagnostic;
 use super::model::{Wire, WireThing};
 use super::read::{Mapping, one_or_more};
 use super::values::{self, is_everything};
+use super::words;
 use super::yaml::Node;
 
 const EIGHT_BIT: &str = "8-bit content";
@@ -15,7 +16,7 @@ const EIGHT_BIT: &str = "8-bit content";
 pub(super) fn wire(node: &Node, cx: &Context<'_>) -> Option<Wire> {
     let problems = cx.problems;
     let before = problems.count();
-    let mapping = Mapping::new(node, "`wire`", problems)?;
+    let mapping = Mapping::new(node, &words::WIRE, problems)?;
     let wire = Wire {
         at: mapping.take("at").and_then(|node| cx.name(node, Kind::Server)),
         first: mapping.take("first").and_then(|node| command(node, cx)),
