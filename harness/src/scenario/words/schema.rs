@@ -30,7 +30,7 @@ const FILLED: &str = r"^\{[A-Za-z][^{}]*\}$";
 const DURATION: &str = r"^([0-9]+(ms|s|m|h|d))+$";
 const SIZE: &str = r"^[0-9]+ ?(B|KiB|MiB|GiB)?$";
 const RANGE: &str = r"^([0-9]+|[0-9]+ ?\.\.( ?[0-9]+)?|\.\. ?[0-9]+)$";
-const REPLY: &str = r"^([2-5][0-5][0-9]( |$)|.*\{)";
+const REPLY: &str = r"^([2-5][0-5][0-9]([ -]|$)|.*\{)";
 
 struct Schemas {
     /// By name; nothing as long as it is being made.
