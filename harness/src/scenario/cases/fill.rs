@@ -211,6 +211,7 @@ impl Fill<'_> {
 
     /// What stands for `inside` (`stage`, `fault.reply`): the value's name, and the value or the part of it. `None`: no
     /// variable; `Some(None)`: a part that is not there.
+    #[allow(clippy::option_option, reason = "no variable, and a variable without this part, are two things")]
     fn lookup(&self, inside: &str, at: &Node) -> Option<Option<(&str, &Node)>> {
         let mut path = inside.split('.');
         let variable = path.next().unwrap_or_default();

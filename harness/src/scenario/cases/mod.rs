@@ -262,7 +262,9 @@ fn unused(root: &Node, variables: &[Variable<'_>], problems: &Problems) {
     }
     for (at, Variable { entry, values }) in variables.iter().enumerate() {
         let mut here = std::collections::BTreeSet::new();
-        values.iter().for_each(|choice| fill::names_in(choice.node, &mut here));
+        for choice in values {
+            fill::names_in(choice.node, &mut here);
+        }
         if let Some(late) = variables[at..].iter().find(|one| here.contains(one.entry.key.as_str())) {
             let (late, own) = (&late.entry.key, &entry.key);
             problems.push(

@@ -1,3 +1,10 @@
+#![allow(
+    clippy::format_collect,
+    clippy::format_push_string,
+    clippy::similar_names,
+    reason = "texts are made here by the thousand lines"
+)]
+
 use std::time::Duration;
 
 use mock_servers::script::{

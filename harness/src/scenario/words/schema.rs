@@ -109,6 +109,7 @@ impl Schemas {
     }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "each is made for this call")]
 fn filled(schema: Value) -> Value {
     json!({ "anyOf": [schema, { "type": "string", "pattern": FILLED }] })
 }
