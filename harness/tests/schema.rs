@@ -112,7 +112,6 @@ fn look(root: &Value, schema: &Value, value: &Value, at: &str) -> Result<(), Str
     let list = |words: &Value| -> Vec<Value> { words.as_array().expect("a list").clone() };
     for (word, said) in schema.as_object().expect("a schema") {
         match word.as_str() {
-            "$schema" | "title" | "description" | "definitions" | "patternProperties" | "properties" => {}
             "$ref" => {
                 let name =
                     said.as_str().and_then(|said| said.strip_prefix("#/definitions/")).expect("a definition");
@@ -127,7 +126,6 @@ fn look(root: &Value, schema: &Value, value: &Value, at: &str) -> Result<(), Str
             }
             "allOf" => list(said).iter().try_for_each(|one| look(root, one, value, at))?,
             "enum" if !list(said).contains(value) => return Err(format!("{at}: {value} is none of {said}")),
-            "enum" => {}
             "type" => {
                 let kinds = if said.is_array() { list(said) } else { vec![said.clone()] };
                 let kind = match value {
@@ -159,7 +157,6 @@ fn look(root: &Value, schema: &Value, value: &Value, at: &str) -> Result<(), Str
             {
                 return Err(format!("{at} is too short"));
             }
-            "minimum" | "minItems" => {}
             "items" => {
                 for (index, item) in value.as_array().into_iter().flatten().enumerate() {
                     look(root, said, item, &format!("{at}[{index}]"))?;
@@ -189,6 +186,8 @@ fn look(root: &Value, schema: &Value, value: &Value, at: &str) -> Result<(), Str
                     }
                 }
             }
+            "$schema" | "title" | "description" | "definitions" | "patternProperties" | "properties"
+            | "enum" | "minimum" | "minItems" => {}
             other => panic!("the schema has `{other}`, which nobody looks at"),
         }
     }
