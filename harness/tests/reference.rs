@@ -80,7 +80,7 @@ fn every_example_does_what_the_page_says() {
 #[case::ret("messages: { note: { envelope: { ret: QQ } } }")]
 #[case::header("messages: { note: { headers: { Received: { QQ: 1 } } } }")]
 #[case::content("messages: { note: { content: { QQ: 1 } } }")]
-#[case::part("messages: { note: { content: { parts: [QQ: 1] } } }")]
+#[case::part("messages: { note: { content: { parts: [{ text: x, QQ: 1 }] } } }")]
 #[case::encoding("messages: { note: { content: { encoding: QQ } } }")]
 #[case::dkim("messages: { note: { content: { dkim: QQ } } }")]
 #[case::by("messages: { note: { envelope: { by: QQ } } }")]

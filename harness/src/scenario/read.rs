@@ -267,13 +267,7 @@ impl<'a> Mapping<'a> {
                 return None;
             }
         };
-        Some(Self {
-            words,
-            span: node.span.clone(),
-            entries,
-            problems,
-            known: RefCell::default(),
-        })
+        Some(Self { words, span: node.span.clone(), entries, problems, known: RefCell::default() })
     }
 
     /// The value of `key`, which is known from now on.

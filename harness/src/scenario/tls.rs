@@ -7,8 +7,8 @@ use super::context::Context;
 use super::diagnostic::Diagnostic;
 use super::read::{Mapping, one_or_more};
 use super::replies::bytes;
-use super::{values, words};
 use super::yaml::Node;
+use super::{values, words};
 
 /// What only the server's side of a handshake has.
 const OF_SERVERS: [&str; 3] = ["certificate", "fail", "resume"];
