@@ -3,12 +3,8 @@
 mod cancel;
 mod compose;
 mod execute;
-#[cfg(test)]
-mod keeps_up_tests;
 mod matrix;
 mod mime;
-#[cfg(test)]
-mod step_tests;
 #[cfg(test)]
 mod tests;
 mod watch;

@@ -103,19 +103,13 @@ impl Server {
     ) -> impl Future<Output = ()> + Send + 'static {
         let Environment { clock, recorder, tls, .. } = &self.environment;
         let record = recorder.open(&self.script.name, Side::Server, client, address, clock.now());
-        let mut conversation: Box<dyn Conversation> = match &self.script.dialogue {
-            Some(dialogue) => Box::new(DialogueRunner::new(dialogue, record.clone())),
-            None => {
-                let session = ServerSession::new(
-                    self.script.clone(),
-                    &self.memory,
-                    record.clone(),
-                    client,
-                    tls.epoch(),
-                    self.limits,
-                );
-                Box::new(session.behind(self.gate.clone()))
-            }
+        let mut conversation: Box<dyn Conversation> = if let Some(dialogue) = &self.script.dialogue {
+            Box::new(DialogueRunner::new(dialogue, record.clone()))
+        } else {
+            let (script, memory) = (self.script.clone(), &self.memory);
+            let session =
+                ServerSession::new(script, memory, record.clone(), client, tls.epoch(), self.limits);
+            Box::new(session.behind(self.gate.clone()))
         };
         let ends = Ends::Server { tls: tls.clone(), hostname: self.script.hostname.clone() };
         let mut shell = Shell::new(connection, clock.clone(), record, ends);

@@ -1,18 +1,14 @@
 //! What stands between the relay and the servers that it meets: loops, middleboxes, credentials, vendors' habits.
 
-use std::path::Path;
 use std::time::Duration;
 
 use gauntlet::record::Ending;
 use gauntlet::run::{RunOptions, run};
-use gauntlet::scenario::{self, Scenario};
+use gauntlet::scenario::profile_names;
 use gauntlet::verdict::{self, State};
 use rstest::rstest;
 
-fn scenario(yaml: &str) -> Scenario {
-    let cases = scenario::parse(yaml, Path::new("test.yaml"), "test");
-    cases.unwrap_or_else(|mistakes| panic!("{mistakes}")).remove(0)
-}
+use crate::scenario;
 
 const LOOP: &str = r#"
 title: A hub that sends mail back to the relay
@@ -138,7 +134,7 @@ fn mail_passes_to_every_profile(#[case] profile: &str, #[case] once: &[&str], #[
 #[test]
 fn no_profile_is_forgotten_above() {
     let source = include_str!("servers.rs");
-    for profile in scenario::profile_names().filter(|name| *name != "rfc5321") {
+    for profile in profile_names().filter(|name| *name != "rfc5321") {
         assert!(source.contains(&format!("(\"{profile}\", ")), "{profile}");
     }
 }

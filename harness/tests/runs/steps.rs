@@ -1,19 +1,13 @@
 //! Steps that meet a run in the middle: sessions that are held, checks, faults, queue runs.
 
-use std::path::Path;
 use std::time::Duration;
 
-use super::{RunOptions, run};
-use crate::record::{Accepted, Ending, Record};
-use crate::render;
-use crate::scenario::{self, Scenario};
-use crate::verdict::{self, Outcome, State, Verdict};
+use gauntlet::record::{Accepted, Ending, Record};
+use gauntlet::render;
+use gauntlet::run::{RunOptions, run};
+use gauntlet::verdict::{self, Outcome, State, Verdict};
 
-fn scenario(yaml: &str) -> Scenario {
-    scenario::parse(yaml, Path::new("test.yaml"), "test")
-        .unwrap_or_else(|mistakes| panic!("{mistakes}"))
-        .remove(0)
-}
+use crate::scenario;
 
 /// One note to one server, by these steps, with more of the scenario below.
 fn note(steps: &str, more: &str) -> (Record, Verdict) {

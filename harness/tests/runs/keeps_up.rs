@@ -1,17 +1,15 @@
 //! The reference relay and the verdict together, where mail is not plain: what the relay does is right, and is judged so.
 
-use std::path::Path;
-
 use rstest::rstest;
 
-use super::{RunOptions, run};
+use gauntlet::run::{RunOptions, run};
+use gauntlet::verdict::{State, judge};
+
 use crate::scenario;
-use crate::verdict::{State, judge};
 
 /// Runs and judges a scenario; every expectation must hold, and nothing be found.
 fn holds(yaml: &str) {
-    let scenario =
-        scenario::parse(yaml, Path::new("test.yaml"), "test").unwrap_or_else(|why| panic!("{why}")).remove(0);
+    let scenario = scenario(yaml);
     let record = run(&scenario, "reference", &RunOptions::default()).expect("it runs");
     let verdict = judge(&scenario, &record);
     assert_eq!(verdict.findings, []);
