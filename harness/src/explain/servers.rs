@@ -165,8 +165,8 @@ fn association(record: &DnsTlsa) -> String {
         DnsTlsa::Good { server } => format!("of the key of {server}"),
         DnsTlsa::Wrong => "of a key that nobody has".to_owned(),
         DnsTlsa::Given { usage, selector, matching, data } => {
-            let hex: String = data.iter().map(|byte| format!("{byte:02x}")).collect();
-            format!("{usage} {selector} {matching} {hex}")
+            let hex: Vec<String> = data.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("{usage} {selector} {matching} {}", hex.concat())
         }
     }
 }

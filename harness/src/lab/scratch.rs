@@ -27,8 +27,8 @@ pub(super) struct Scratch {
 impl Scratch {
     /// A new one: where `TMPDIR` says, else in memory if the system has such a place.
     pub(super) fn new() -> io::Result<Self> {
-        let directory = directory()?;
         static FIRST: Once = Once::new();
+        let directory = directory()?;
         FIRST.call_once(|| remove_stale(directory.path()));
         let lock = lock(directory.path())?;
         let files = directory.path().join("files");

@@ -279,8 +279,9 @@ mod tests {
         let (zone, tls) = of("dns:\n  _25._tcp.mx.hub.example: { TLSA: [good, wrong, \"2 0 1 00ff\"] }");
         let key =
             tls.public_key("mx.hub.example", mock_servers::script::Certificate::SelfSigned).expect("a key");
-        let hash: String =
+        let hash: Vec<String> =
             digest(&SHA256, &key).as_ref().iter().map(|octet| format!("{octet:02x}")).collect();
+        let hash = hash.concat();
         assert_eq!(
             records(&at(&zone, "_25._tcp.mx.hub.example", 0)),
             [

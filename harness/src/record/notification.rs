@@ -118,15 +118,12 @@ fn unspelt(address: &str) -> String {
         let spelt = piece
             .split_once('}')
             .and_then(|(hex, rest)| Some((char::from_u32(u32::from_str_radix(hex, 16).ok()?)?, rest)));
-        match spelt {
-            Some((character, rest)) => {
-                text.push(character);
-                text += rest;
-            }
-            None => {
-                text += "\\x{";
-                text += piece;
-            }
+        if let Some((character, rest)) = spelt {
+            text.push(character);
+            text += rest;
+        } else {
+            text += "\\x{";
+            text += piece;
         }
     }
     text

@@ -212,9 +212,10 @@ pub(crate) fn notice(token: &str, to: &str, action: &str, status: &str) -> Vec<u
 pub(crate) fn notice_with(token: &str, recipients: &str) -> Vec<u8> {
     let whole = String::from_utf8(content(token)).unwrap();
     let header = whole.split_once("\r\n\r\n").map_or("", |(header, _)| header);
-    let (kind, returned) = match recipients.contains("Action: failed") {
-        true => ("message/rfc822", whole.as_str()),
-        false => ("text/rfc822-headers", header),
+    let (kind, returned) = if recipients.contains("Action: failed") {
+        ("message/rfc822", whole.as_str())
+    } else {
+        ("text/rfc822-headers", header)
     };
     format!(
         "From: <postmaster@relay.origin.example>\r\nTo: <alice@origin.example>\r\nSubject: Undeliverable\r\n\

@@ -76,7 +76,7 @@ impl Telling<'_> {
                 }
             }
             What::Held { event } => {
-                self.note(at, &format!("{} is held at {event}", self.who(self.session.mock_is)))
+                self.note(at, &format!("{} is held at {event}", self.who(self.session.mock_is)));
             }
             What::LetGo => self.note(at, &format!("{} is let go", self.who(self.session.mock_is))),
             What::Taken { transaction } => self.taken(at, *transaction),

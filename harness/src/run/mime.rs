@@ -67,8 +67,9 @@ fn multipart(part: &Part, parts: &[Part], token: &mut Option<&str>) -> Entity {
         .iter()
         .map(|part| {
             let Entity { fields, body } = written(part, token, false);
-            let head: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-            [head.as_bytes(), b"\r\n", &body].concat()
+            let head: Vec<String> =
+                fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+            [head.concat().as_bytes(), b"\r\n", &body].concat()
         })
         .collect();
     // RFC 2046 section 5.1.1: a boundary stands in none of the parts. `=_` is in no encoded one.
@@ -219,8 +220,8 @@ mod tests {
     /// As a message.
     fn message(part: &Part) -> Vec<u8> {
         let Entity { fields, body } = entity(part, "note-1");
-        let head: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        [b"MIME-Version: 1.0\r\n", head.as_bytes(), b"\r\n", &body].concat()
+        let head: Vec<String> = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        [b"MIME-Version: 1.0\r\n", head.concat().as_bytes(), b"\r\n", &body].concat()
     }
 
     #[test]
@@ -279,7 +280,7 @@ mod tests {
         assert_eq!(quoted_printable(long.as_bytes(), true), cut.as_bytes());
         assert_eq!(
             quoted_printable(&long.as_bytes()[..76], true),
-            long[..76].as_bytes(),
+            &long.as_bytes()[..76],
             "76 octets are one line"
         );
     }

@@ -331,7 +331,7 @@ fn asked(node: &Node, mapping: &Mapping<'_>, servers: &[Server], cx: &Context<'_
     let (text, sought) = (cx.text.to_ascii_lowercase(), name.to_ascii_lowercase());
     let elsewhere = text.match_indices(&sought).any(|(at, _)| !node.span.contains(&at));
     // Reverse names and the like are made of addresses.
-    if !hosts && !elsewhere && !sought.ends_with(".arpa") {
+    if !hosts && !elsewhere && sought.rsplit('.').next() != Some("arpa") {
         cx.problems.push(
             Diagnostic::new(node.span.clone(), format!("nothing leads to the name `{name}`"))
                 .because("nobody would ask for it")

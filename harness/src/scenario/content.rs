@@ -276,6 +276,7 @@ fn is_token(text: &str) -> bool {
 
 /// A file's octets.
 fn file(node: &Node, folder: &Path, cx: &Context<'_>) -> Option<Vec<u8>> {
+    const HELP: &str = "a path is relative to the scenario's own folder: `file: mails/odd.eml`";
     let name = cx.problems.some_text(node, "the path of a file")?;
     let mistake = |why: String, help: &str| {
         cx.problems.push(
@@ -284,7 +285,6 @@ fn file(node: &Node, folder: &Path, cx: &Context<'_>) -> Option<Vec<u8>> {
                 .help(help),
         );
     };
-    const HELP: &str = "a path is relative to the scenario's own folder: `file: mails/odd.eml`";
     if Path::new(&name).is_absolute() {
         mistake("an absolute path is another one on another machine".to_owned(), HELP);
         return None;

@@ -243,7 +243,7 @@ fn given(text: &str) -> Result<DnsTlsa, values::Wrong> {
     if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return Err(shape());
     }
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return Err(values::wrong("an octet has two hexadecimal digits, and there is an odd number of them"));
     }
     let octet = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).map_err(|_| shape());

@@ -43,7 +43,7 @@ fn headers(of: &Of<'_>, breaches: &mut Vec<Breach>) {
     for (index, (transaction, mail)) in of.session.transactions.iter().zip(mails).enumerate() {
         let Some(line) = utf8_in_header(&transaction.content) else { continue };
         let submission = super::eight_bit::submission(of, index);
-        let had_label = match submission.map(|s| s.place) {
+        let came_labelled = match submission.map(|s| s.place) {
             // the relay's own mail
             None => transaction.from.is_empty(),
             Some(place) => place.is_some_and(|place| {
@@ -51,16 +51,16 @@ fn headers(of: &Of<'_>, breaches: &mut Vec<Breach>) {
                 submitted.parameters.iter().any(|p| p.eq_ignore_ascii_case("SMTPUTF8"))
             }),
         };
-        if !had_label {
+        if !came_labelled {
             continue;
         }
         let events = transaction_events(of.session, index);
         let why = format!("`{line}`");
-        let has_label = transaction.parameters.iter().any(|p| p.eq_ignore_ascii_case("SMTPUTF8"));
+        let labelled = transaction.parameters.iter().any(|p| p.eq_ignore_ascii_case("SMTPUTF8"));
         if !mail.offered("SMTPUTF8") {
             let it = "gives header fields beyond ASCII only to servers that offer SMTPUTF8";
             breaches.push(Breach::must("UTF-8 header", it, CLAUSE, why, events));
-        } else if !has_label {
+        } else if !labelled {
             let it = "says SMTPUTF8 at MAIL where a header field needs it";
             breaches.push(Breach::must("no SMTPUTF8 at MAIL", it, "RFC 6531 section 3.4", why, events));
         }

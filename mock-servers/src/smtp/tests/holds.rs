@@ -21,14 +21,20 @@ fn held(script: &Script, at: On, before: &[Do], meanwhile: &[Do], after: &[Do]) 
     let gate = Gate::default();
     let mut held = gate.hold_next(at);
     let mut bench = Bench::behind(script, gate.clone());
-    before.iter().for_each(|what| bench.act(what, usize::MAX));
+    for what in before {
+        bench.act(what, usize::MAX);
+    }
     assert_eq!(held.try_recv(), Ok(()), "it came to the event");
-    meanwhile.iter().for_each(|what| bench.act(what, usize::MAX));
+    for what in meanwhile {
+        bench.act(what, usize::MAX);
+    }
     bench.act(&pass(60), usize::MAX);
     let said = codes(&bench.segments.concat());
     gate.open();
     bench.put(Input::Timer);
-    after.iter().for_each(|what| bench.act(what, usize::MAX));
+    for what in after {
+        bench.act(what, usize::MAX);
+    }
     (bench.finish(), said)
 }
 
