@@ -21,7 +21,8 @@ pub fn load(path: &Path, root: &Path) -> Result<Vec<Scenario>, Diagnostics> {
     let octets = octets(path)
         .map_err(|error| alone("", Diagnostic::of_file(format!("the scenario cannot be read: {error}"))))?;
     if octets.len() > yaml::LARGEST {
-        let size = std::fs::metadata(path).map_or(octets.len() as u64, |known| known.len());
+        // A pipe or a device has no size of its own.
+        let size = std::fs::metadata(path).map_or(0, |known| known.len()).max(octets.len() as u64);
         return Err(alone("", yaml::too_large(size)));
     }
     if matches!(octets.as_slice(), [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [_, 0, ..] | [0, _, ..]) {
