@@ -63,15 +63,16 @@ async fn exchange(connection: &mut Connection, auth: &Auth, mechanism: Mechanism
     let mut reply = connection.ask(&command, limit).await?;
     let mut step = 0;
     while is_challenge(&reply) && !connection.is_over() {
-        let response = match (mechanism, step) {
+        let response = challenge(&reply).and_then(|challenge| match (mechanism, step) {
             // What LOGIN asks for is known by its order; the text of its challenges was never agreed on.
             (Mechanism::Login, 0) => Some(STANDARD.encode(&auth.user)),
             (Mechanism::Login, 1) => Some(STANDARD.encode(&auth.password)),
-            (Mechanism::CramMd5, 0) => challenge(&reply).and_then(|text| digest(auth, &text)),
+            (Mechanism::CramMd5, 0) => digest(auth, &challenge),
             _ => None,
-        };
+        });
         let Some(response) = response else {
-            // A challenge that makes no sense, or one more than the mechanism has: section 4 lets the client cancel.
+            // A challenge that is no base64: section 4 has the client cancel (MUST). Or one more than the mechanism has: then
+            // it may.
             let cancelled = connection.ask("*", limit).await?;
             // What is said to a server that goes on after that is taken for one more response.
             return if is_challenge(&cancelled) { Err(Broken::Endless) } else { Ok(cancelled) };
@@ -87,6 +88,7 @@ fn is_challenge(reply: &Reply) -> bool {
     reply.code / 100 == 3
 }
 
+/// What a challenge says; an empty one (`334 `) is one too.
 fn challenge(reply: &Reply) -> Option<Vec<u8>> {
     STANDARD.decode(reply.lines.last()?.trim()).ok()
 }

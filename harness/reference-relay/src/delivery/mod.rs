@@ -28,7 +28,7 @@ pub(crate) use session::Session;
 use crate::envelope::{Envelope, Problem};
 use crate::queue::{Job, Outcome};
 use crate::relay::Context;
-use hosts::Place;
+use crate::tls::Dane;
 use transaction::{Done, Fate, Verdict};
 
 /// Tries a job on every host of its next hop, the open `session` first, until nothing is left to try. Outcomes go to the
@@ -111,49 +111,75 @@ impl<'a> Walk<'a> {
     /// not taken and not refused for good.
     async fn hosts(&mut self, content: &[u8]) -> Option<Session> {
         let destination = &self.job.destination;
-        let hosts = match hosts::of(self.context, destination).await {
-            Ok(hosts) => hosts,
+        let levels = match hosts::of(self.context, destination).await {
+            Ok(levels) => levels,
             Err(problem) => {
                 self.note("none", &problem);
                 return None;
             }
         };
-        for host in hosts {
-            let Place { addresses, dane } = match hosts::place(self.context, destination, &host).await {
-                Ok(place) => place,
-                Err(problem) => {
-                    self.note("none", &problem);
-                    continue;
+        for (nth, level) in levels.into_iter().enumerate() {
+            let Some(places) = hosts::places(self.context, destination, level).await else {
+                if nth == 0 {
+                    self.note("none", &hosts::own(self.context, destination));
                 }
+                return None;
             };
-            for address in addresses {
-                if self.asked.contains(&address) {
-                    continue;
-                }
-                self.asked.push(address);
-                // Again only after a session that has delivered something, and so not for ever.
-                loop {
-                    let opened = Session::open(self.context, destination, &host.name, address, dane.as_ref());
-                    let session = match opened.await {
-                        Ok(session) => self.transact(content, session).await,
-                        Err(problem) => {
-                            self.note(&session::relay_name(&host.name, address), &problem);
-                            break;
-                        }
-                    };
+            for (host, place) in places {
+                let found = match place {
+                    Ok(place) => hosts::dane(self.context, &host, &place).await.map(|dane| (place, dane)),
+                    Err(problem) => Err(problem),
+                };
+                let (place, dane) = match found {
+                    Ok(found) => found,
+                    Err(problem) => {
+                        self.note("none", &problem);
+                        continue;
+                    }
+                };
+                for address in place.addresses {
+                    if self.asked.contains(&address) {
+                        continue;
+                    }
+                    self.asked.push(address);
+                    let session = self.ask(content, &host.name, address, dane.as_ref()).await;
                     if self.is_over() {
                         return session;
-                    }
-                    if let Some(session) = session {
-                        session.quit().await;
-                    }
-                    if !std::mem::take(&mut self.stale) {
-                        break;
                     }
                 }
             }
         }
         None
+    }
+
+    /// Asks one host at one address. Gives the session back if nothing is left to ask another for.
+    async fn ask(
+        &mut self,
+        content: &[u8],
+        host: &str,
+        address: SocketAddr,
+        dane: Option<&Dane>,
+    ) -> Option<Session> {
+        // Again only after a session that has delivered something, and so not for ever.
+        loop {
+            let opened = Session::open(self.context, &self.job.destination, host, address, dane);
+            let session = match opened.await {
+                Ok(session) => self.transact(content, session).await,
+                Err(problem) => {
+                    self.note(&session::relay_name(host, address), &problem);
+                    return None;
+                }
+            };
+            if self.is_over() {
+                return session;
+            }
+            if let Some(session) = session {
+                session.quit().await;
+            }
+            if !std::mem::take(&mut self.stale) {
+                return None;
+            }
+        }
     }
 
     /// Gives the message to a host, in as many transactions as the host wants (RFC 5321 section 4.5.3.1.10). Gives the

@@ -24,6 +24,8 @@ use crate::testing::{Delivered, Early, Host, Say, World, ids};
 
 const MX: [u8; 4] = [198, 51, 100, 7];
 const MX2: [u8; 4] = [198, 51, 100, 17];
+/// Where the relay itself listens.
+const RELAY: [u8; 4] = [198, 51, 100, 1];
 
 /// A world in which `mx.x.example` is `host`.
 fn world(host: Host) -> World {

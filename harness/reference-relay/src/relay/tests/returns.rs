@@ -40,6 +40,9 @@ async fn a_permanent_refusal_is_returned_at_once(
 #[case::no_address("bob@nothing.example", "5.4.4")]
 #[case::exchanger_without_address("bob@hollow.example", "5.4.4")]
 #[case::own_name("bob@mine.example", "5.4.6")]
+#[case::own_address("bob@known.example", "5.4.6")]
+#[case::own_address_beside_another("bob@beside.example", "5.4.6")]
+#[case::own_address_without_mx("bob@other-name.example", "5.4.6")]
 #[tokio::test(start_paused = true)]
 async fn what_dns_rules_out_is_returned_at_once(#[case] recipient: &str, #[case] status: &str) {
     let world = World::new();
@@ -49,12 +52,37 @@ async fn what_dns_rules_out_is_returned_at_once(#[case] recipient: &str, #[case]
         zone.mx("hollow.example", 10, "nowhere.example");
         zone.mx("mine.example", 10, "relay.example");
         zone.mx("mine.example", 20, "mx.x.example");
+        zone.a("other-name.example", RELAY);
+        zone.mx("known.example", 10, "other-name.example");
+        zone.mx("known.example", 20, "mx.x.example");
+        zone.mx("beside.example", 10, "mx.x.example");
+        zone.mx("beside.example", 10, "other-name.example");
     });
+    world.put(MX, plain());
     let relay = world.relay().await;
     world.submit(&[recipient]).await;
     world.settle().await;
     assert_fields(&notification(&world).content, &["Action: failed", &format!("Status: {status}")]);
     assert_eq!(relay.queue(), []);
+    assert_eq!(world.heard("mx.x.example"), [""; 0]);
+}
+
+/// RFC 5321 section 5.1: a relay may be known by its address, under whatever name.
+#[tokio::test(start_paused = true)]
+async fn exchangers_after_the_relays_own_address_are_not_tried() {
+    let world = with_second(World::new(), second());
+    world.names(|zone| {
+        zone.mx("x.example", 15, "backup.x.example");
+        zone.a("backup.x.example", RELAY);
+    });
+    let relay = world.relay().await;
+    world.submit(&["bob@x.example"]).await;
+    world.settle().await;
+    assert_eq!(world.heard("mx2.x.example"), [""; 0]);
+    assert_eq!(world.notifications(), []);
+    world.put(MX, plain());
+    world.pass(60).await;
+    assert_eq!(recipients(&world, "mx.x.example"), ["bob@x.example"], "{}", log(&relay));
 }
 
 #[tokio::test(start_paused = true)]

@@ -245,6 +245,34 @@ async fn a_host_that_asks_for_more_than_a_mechanism_has_is_told_that_it_is_over(
     assert_eq!(recipients(&world, "mx.x.example"), ["bob@x.example"]);
 }
 
+/// RFC 4954 section 4: whoever cannot decode a challenge MUST cancel. LOGIN's challenges are base64 as all others are.
+#[rstest]
+#[case::the_first("334 Username:", "334 UGFzc3dvcmQ6", &["AUTH LOGIN", "*"])]
+#[case::the_second("334 VXNlcm5hbWU6", "334 Password:", &["AUTH LOGIN", "dXNlcg==", "*"])]
+#[case::padding_within("334 VXN=bWU6", "334 UGFzc3dvcmQ6", &["AUTH LOGIN", "*"])]
+#[case::an_empty_one("334 ", "334 UGFzc3dvcmQ6", &["AUTH LOGIN", "dXNlcg==", "c2VjcmV0"])]
+#[tokio::test(start_paused = true)]
+async fn login_is_cancelled_where_a_challenge_is_no_base64(
+    #[case] user: &'static str,
+    #[case] password: &'static str,
+    #[case] exchange: &[&str],
+) {
+    let world = world(plain().offering(&["AUTH LOGIN"]).scripted(move |heard| match heard {
+        "AUTH LOGIN" => user.into(),
+        "dXNlcg==" => password.into(),
+        "c2VjcmV0" => "235 2.7.0 Welcome".into(),
+        "*" => "501 5.7.0 Cancelled".into(),
+        _ => Say::Usual,
+    }));
+    let _relay = world.relay_with(|config| config.auth = Some(credentials(AuthScope::Any))).await;
+    world.submit(&["bob@x.example"]).await;
+    world.settle().await;
+    let heard = commands(&world, "mx.x.example");
+    assert_eq!(heard[1..=exchange.len()], *exchange);
+    assert!(heard[exchange.len() + 1].starts_with("MAIL"), "{heard:?}");
+    assert_eq!(recipients(&world, "mx.x.example"), ["bob@x.example"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_was_offered_in_the_clear_counts_for_nothing_after_tls() {
     let (tls, _) = certified("mx.x.example");
