@@ -283,19 +283,28 @@ impl Glob {
     }
 }
 
-/// Whether the whole text fits the pattern, `*` standing for any text, and every other character for itself.
+/// Whether the whole text fits the pattern, `*` standing for any text, `\*` for that character, and every other character for
+/// itself.
 pub(crate) fn fits(pattern: &str, text: &str) -> bool {
-    let Some((first, pattern)) = pattern.split_once('*') else { return pattern == text };
-    let Some(mut rest) = text.strip_prefix(first) else { return false };
-    let mut parts: Vec<&str> = pattern.split('*').collect();
-    let last = parts.pop().unwrap_or_default();
-    for part in parts {
-        match rest.find(part) {
+    let mut parts = vec![String::new()];
+    let mut characters = pattern.chars().peekable();
+    while let Some(character) = characters.next() {
+        match (character, parts.last_mut()) {
+            ('*', _) => parts.push(String::new()),
+            ('\\', Some(part)) if characters.next_if_eq(&'*').is_some() => part.push('*'),
+            (_, Some(part)) => part.push(character),
+            (_, None) => {}
+        }
+    }
+    let [first, middle @ .., last] = parts.as_slice() else { return parts.concat() == text };
+    let Some(mut rest) = text.strip_prefix(first.as_str()) else { return false };
+    for part in middle {
+        match rest.find(part.as_str()) {
             Some(at) => rest = &rest[at + part.len()..],
             None => return false,
         }
     }
-    rest.ends_with(last)
+    rest.ends_with(last.as_str())
 }
 
 #[cfg(test)]
@@ -310,6 +319,10 @@ mod tests {
     #[case("a*b", "abc", false)]
     #[case("ab*ba", "aba", false)]
     #[case("exact", "exactly", false)]
+    #[case(r"\*", "*", true)]
+    #[case(r"\*", "a", false)]
+    #[case(r"a\**\*", "a* and *", true)]
+    #[case(r"a\b", r"a\b", true)]
     fn a_star_stands_for_any_text(#[case] pattern: &str, #[case] text: &str, #[case] fits: bool) {
         assert_eq!(Glob(pattern.to_owned()).matches(text), fits);
     }
