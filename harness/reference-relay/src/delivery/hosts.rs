@@ -81,8 +81,7 @@ pub(super) fn own(context: &Context, destination: &Destination) -> Problem {
         Destination::Domain(domain) => domain,
         _ => &context.config.hostname,
     };
-    let explanation =
-        format!("The mail for {whose} would come back here: this relay is its mail exchanger.");
+    let explanation = format!("The mail for {whose} would come back here: this relay is its mail exchanger.");
     problem::own(context, "5.4.6", explanation)
 }
 

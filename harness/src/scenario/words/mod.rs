@@ -215,7 +215,11 @@ const ACTIONS: &[Key] = &[
     Key("tls", "Begins TLS, with these faults.", OneOf(&[Is(&TLS), Null])),
     Key("take", "Whether it keeps the mail.", Boolean),
     Key("forward", "Submits the mail that it took to the relay under test.", Word(&["relay"])),
-    Key("close", "Ends the connection.", Word(&["fin", "reset", "reset at once"])),
+    Key(
+        "close",
+        "Ends the connection.",
+        Word(&["fin", "fin without close_notify", "reset", "reset at once"]),
+    ),
     Key("stall", "Says and reads nothing more.", Boolean),
 ];
 
