@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use gauntlet::relay::embedded;
 use gauntlet::scenario;
 
 /// Each file in `tests/diagnostics` is refused, and is told so in the words of its snapshot.
@@ -10,13 +11,14 @@ fn every_mistake_is_shown_where_it_is() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = root.join("harness/tests/diagnostics");
     let files = scenario::find(std::slice::from_ref(&folder)).unwrap();
+    let relays: Vec<&str> = embedded::choices().iter().map(|choice| choice.name).collect();
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path(root.join("snapshots/diagnostics"));
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     for file in &files {
         let name = file.file_stem().unwrap().to_str().unwrap();
-        let shown = match scenario::load(file, &folder) {
+        let shown = match scenario::load_knowing(file, &folder, &relays) {
             Ok(_) => "nothing is wrong with it".to_owned(),
             // The path as an author would give it, wherever this checkout lies.
             Err(diagnostics) => diagnostics.to_string().replace(&format!("{}/", folder.display()), ""),

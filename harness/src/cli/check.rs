@@ -55,31 +55,15 @@ struct Found {
 
 fn read(paths: &[PathBuf]) -> Result<Found, FindError> {
     let files = scenario::find(paths)?;
+    let relays: Vec<&str> = embedded::choices().iter().map(|choice| choice.name).collect();
     let mut found = Found { files: files.len(), scenarios: Vec::new(), wrong: Vec::new() };
     for file in &files {
-        match scenario::load(file, root(file, paths)) {
-            Ok(mut scenarios) => {
-                found.wrong.extend(relays_of_the_past(file, &scenarios));
-                found.scenarios.append(&mut scenarios);
-            }
+        match scenario::load_knowing(file, root(file, paths), &relays) {
+            Ok(mut scenarios) => found.scenarios.append(&mut scenarios),
             Err(diagnostics) => found.wrong.push(diagnostics),
         }
     }
     Ok(found)
-}
-
-/// Relays that `historic:` names and nobody knows; each once, however many cases name it.
-fn relays_of_the_past(file: &Path, scenarios: &[Scenario]) -> Vec<Diagnostics> {
-    let mut relays: Vec<&String> =
-        scenarios.iter().flat_map(|one| &one.historic).map(|(relay, _)| relay).collect();
-    relays.sort();
-    relays.dedup();
-    let unknown = relays.into_iter().filter(|relay| !embedded::exists(relay));
-    let told = |relay: &String| {
-        let title = format!("`historic:` names {}", super::unknown_relay(relay));
-        Diagnostics::of_file(file, Diagnostic::of_file(title))
-    };
-    unknown.map(told).collect()
 }
 
 fn tell(found: Result<Found, FindError>) -> Result<Vec<Scenario>, Exit> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use mock_servers::RunTime;
 use mock_servers::script::On;
 use mock_servers::smtp::client::{self, By, Submission};
 use mock_servers::smtp::dialogue;
@@ -11,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::Cancel;
 use super::compose::{self, Composed};
-use super::watch::{self, Watch};
+use super::watch::Watch;
 use crate::lab::{self, Factory, LabError, Owner, Sim, World};
 use crate::record::{self, End, Ending, Raw, Record, RelayIdentity, Sent, StepDone};
 use crate::relay::embedded::Embedded;
@@ -105,9 +106,7 @@ async fn carry_out(
     guard: Duration,
 ) -> Result<Raw, RunError> {
     let world = World::build(scenario, relay, factory, &sim).await?;
-    let waits =
-        scenario.steps.iter().map(|step| if let Step::Wait(wait) = step { *wait } else { Duration::ZERO });
-    let (watch, over) = Watch::new(world.relay.clone(), watch::limit(scenario.lifetime(), waits.sum()));
+    let (watch, over) = Watch::new(world.relay.clone(), RunTime::new(scenario.longest_run()));
     let observer = watch.clone();
     sim.observe(Box::new(move |quiet| observer.quiet(quiet)));
     let mut run = Run {

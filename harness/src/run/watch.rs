@@ -1,7 +1,6 @@
 //! What is looked at each time before the run's clock moves: the queue, and whether what is waited for has come.
 
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use mock_servers::RunTime;
 use mock_servers::time::human;
@@ -130,9 +129,4 @@ impl State {
         }
         live
     }
-}
-
-/// How long a run may take in its own time: enough for the mail and a notification about it to live out their lives.
-pub(super) fn limit(lifetime: Duration, waits: Duration) -> RunTime {
-    RunTime::new(lifetime * 3 + waits + Duration::from_hours(48))
 }

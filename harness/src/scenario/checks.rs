@@ -5,13 +5,13 @@ use mock_servers::script::{Condition, On, Verb};
 use super::context::{Context, Kind, entries, key_span};
 use super::contradictions::inside;
 use super::diagnostic::Diagnostic;
-use super::model::{Check, Decisive, Scenario, Server};
+use super::model::{Check, Decisive, Level, Scenario, Server};
 use super::read::{Mapping, list_of, one_or_more};
 use super::rules::{Placed, event_word, parse_event};
 use super::values::is_everything;
-use super::wire;
 use super::words;
 use super::yaml::{Node, Value};
+use super::{reach, wire};
 
 /// How many rules an event may have at a server.
 const MOST_RULES: usize = 500;
@@ -245,16 +245,18 @@ pub(super) fn unused(root: &Node, has_steps: bool, sent: &[String], run: &[Strin
 
 /// The value of `decisive:` — a server's name, `{ server: hub, on: RCPT, rule: 1 }`, rules counted from 1,
 /// `{ dns: shop.example, type: MX }`, or a list of these.
-pub(super) fn decisive(node: &Node, servers: &[Server], cx: &Context<'_>) -> Option<Decisive> {
+pub(super) fn decisive(node: &Node, scenario: &Scenario, cx: &Context<'_>) -> Option<Decisive> {
+    let servers = &scenario.servers;
     if let Value::List(items) = &node.value {
         if items.is_empty() {
             cx.problems.expected(node, "a server, a rule, a name in the DNS, or a list of them");
         }
-        let all: Option<Vec<Decisive>> = items.iter().map(|item| decisive(item, servers, cx)).collect();
+        let all: Option<Vec<Decisive>> = items.iter().map(|item| decisive(item, scenario, cx)).collect();
         return all.map(Decisive::All);
     }
     if let Value::Text(_) = node.value {
-        return cx.name(node, Kind::Server).map(Decisive::Session);
+        let server = met(node, cx.name(node, Kind::Server)?, scenario, cx);
+        return Some(Decisive::Session(server));
     }
     let mapping = Mapping::new(node, &words::DECISIVE, cx.problems)?;
     if let Some(name) = mapping.take("dns") {
@@ -262,7 +264,10 @@ pub(super) fn decisive(node: &Node, servers: &[Server], cx: &Context<'_>) -> Opt
         mapping.finish();
         return decisive;
     }
-    let server = mapping.require("server").and_then(|node| cx.name(node, Kind::Server));
+    let server = mapping.require("server").and_then(|node| {
+        let server = cx.name(node, Kind::Server)?;
+        Some(met(node, server, scenario, cx))
+    });
     let event_node = mapping.take("on");
     let event = event_node.map(|node| event_word(node, cx));
     let rule_node = mapping.take("rule");
@@ -314,6 +319,32 @@ pub(super) fn decisive(node: &Node, servers: &[Server], cx: &Context<'_>) -> Opt
         }
     };
     Some(Decisive::Rule { server, event, index })
+}
+
+/// A server that must be met, if it can be.
+fn met(node: &Node, server: String, scenario: &Scenario, cx: &Context<'_>) -> String {
+    let untouched = |check: &Check| matches!(check, Check::Untouched(name) if *name == server);
+    let why = if !reach::is_led_to(&server, scenario, cx) {
+        Some((
+            "nothing leads the relay to it",
+            "give it a domain (`serves: [hub.example]`), or name it as `smarthost:` or under `dns:`",
+        ))
+    } else if scenario.expect.iter().any(|one| one.level != Level::May && untouched(&one.check)) {
+        Some((
+            "`expect:` has it untouched",
+            "what must have happened is another server's session, or another rule",
+        ))
+    } else {
+        None
+    };
+    if let Some((why, way)) = why {
+        cx.problems.push(
+            Diagnostic::new(node.span.clone(), format!("no passing run has a session with `{server}`"))
+                .because(why)
+                .help(way),
+        );
+    }
+    server
 }
 
 /// `{ dns: shop.example, type: MX }`: a name that the relay must have asked for.

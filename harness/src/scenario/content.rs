@@ -1,5 +1,6 @@
 //! `content:` — text, parts, or a whole message.
 
+use std::io::Read as _;
 use std::path::Path;
 
 use super::context::Context;
@@ -20,6 +21,9 @@ const ENCODINGS: [(&str, TransferEncoding); 5] = [
 
 /// Parts inside of parts, at most: some readers of mail give up earlier.
 const DEEPEST: usize = 20;
+
+/// How large a file may be, in octets; what counts and files of a scenario come to in all has a limit of its own.
+const MOST_OF_A_FILE: usize = 64 * 1024 * 1024 - 1024;
 
 /// The value of `content:` in a scenario that stands in this folder.
 pub(super) fn content(node: &Node, folder: &Path, cx: &Context<'_>) -> Option<Content> {
@@ -295,8 +299,17 @@ fn file(node: &Node, folder: &Path, cx: &Context<'_>) -> Option<Vec<u8>> {
         mistake(if path.exists() { "it is no file" } else { "there is no such file" }.to_owned(), HELP);
         return None;
     }
-    match std::fs::read(&path) {
-        Ok(octets) => Some(octets),
+    let mut octets = Vec::new();
+    let most = MOST_OF_A_FILE as u64;
+    match std::fs::File::open(&path).and_then(|file| file.take(most + 1).read_to_end(&mut octets)) {
+        Ok(_) if octets.len() > MOST_OF_A_FILE => {
+            mistake(
+                format!("it has more than {MOST_OF_A_FILE} octets (64 MiB)"),
+                "for size alone: `content: { text: x, lines: 100000, width: 998 }`",
+            );
+            None
+        }
+        Ok(_) => cx.has_room(node, 1, octets.len()).then_some(octets),
         Err(why) => {
             mistake(why.to_string(), HELP);
             None

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeSet, HashSet};
+use std::time::Duration;
 
 use super::diagnostic::Diagnostic;
 use super::read::{Problems, suggestion};
@@ -44,6 +45,34 @@ pub(super) struct Context<'a> {
     mentioned: RefCell<BTreeSet<(Kind, String)>>,
     line_ends: OnceCell<Vec<usize>>,
     written_out: Cell<usize>,
+    dues: RefCell<Vec<Due>>,
+    relays: Option<&'a [&'a str]>,
+}
+
+/// Something that comes after so much time of the run.
+#[derive(Debug, Clone)]
+pub(super) struct Due {
+    /// Where the time is written.
+    pub(super) span: Span,
+    /// From the start of the run, at the earliest.
+    pub(super) time: Duration,
+    /// What comes then.
+    pub(super) what: Late,
+}
+
+/// What can come too late for any run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Late {
+    /// What a mock does once it has waited.
+    Waited,
+    /// A rule on `idle`.
+    Silence,
+    /// A condition's `since first`.
+    Condition,
+    /// The second of two answers of the DNS.
+    Answer,
+    /// A delivery or a notification.
+    Expected,
 }
 
 /// How much recipients, header fields and the like may come to once their counts are written out, in octets.
@@ -77,7 +106,34 @@ impl<'a> Context<'a> {
             mentioned: RefCell::default(),
             line_ends: OnceCell::new(),
             written_out: Cell::new(0),
+            dues: RefCell::default(),
+            relays: None,
         }
+    }
+
+    /// With the names that relays of the past have; without them any name will do.
+    pub(super) fn knowing(self, relays: Option<&'a [&'a str]>) -> Self {
+        Self { relays, ..self }
+    }
+
+    /// The names that relays of the past have, if that is known.
+    pub(super) fn relays(&self) -> Option<&'a [&'a str]> {
+        self.relays
+    }
+
+    /// Notes a time that the run must last for. How long it lasts is known only when all was read.
+    pub(super) fn due(&self, node: &Node, time: Duration, what: Late) {
+        self.dues.borrow_mut().push(Due { span: node.span.clone(), time, what });
+    }
+
+    /// All times that were noted.
+    pub(super) fn dues(&self) -> Vec<Due> {
+        self.dues.borrow().clone()
+    }
+
+    /// What the counts that were written out came to, in octets.
+    pub(super) fn written_out(&self) -> usize {
+        self.written_out.get()
     }
 
     /// The names of a kind, in the file's order.

@@ -3,15 +3,20 @@
 //! What is found here is sure: two counts with nothing in common, a server that is to be untouched and to take mail. Checks
 //! in `any of` are not looked at, nor is what only a `may` asks for.
 
-use mock_servers::script::Range;
+use mock_servers::script::{Action, Glob, Range, Script};
 
 use super::context::{Context, key_span};
 use super::diagnostic::Diagnostic;
-use super::model::{Check, Delivered, Expectation, Level, Message, Of, Wire, WireThing};
+use super::model::{
+    Check, Delivered, Expectation, Level, Message, Octets, Of, Refused, Returned, Scenario, Step, Wire,
+    WireThing,
+};
+use super::reach;
 use super::yaml::Node;
 
 /// Tells the expectations that contradict one before them.
-pub(super) fn contradictions(list: &[(&Node, Expectation)], messages: &[Message], cx: &Context<'_>) {
+pub(super) fn contradictions(list: &[(&Node, Expectation)], scenario: &Scenario, cx: &Context<'_>) {
+    let course = Course::of(scenario);
     let binding: Vec<(&Node, &Check, Vec<Atom<'_>>)> = list
         .iter()
         .filter(|(_, expectation)| expectation.level != Level::May)
@@ -22,7 +27,7 @@ pub(super) fn contradictions(list: &[(&Node, Expectation)], messages: &[Message]
         let within = own
             .iter()
             .enumerate()
-            .find_map(|(n, one)| own[..n].iter().find_map(|other| conflict(other, one, messages)));
+            .find_map(|(n, one)| own[..n].iter().find_map(|other| conflict(other, one, &course)));
         if let Some(why) = within.or_else(|| in_one(own)) {
             cx.problems.push(
                 Diagnostic::new(place.clone(), "an expectation that can never hold")
@@ -33,7 +38,7 @@ pub(super) fn contradictions(list: &[(&Node, Expectation)], messages: &[Message]
         }
         let earlier = binding[..at].iter().find_map(|(node, check, other)| {
             let mut pairs = other.iter().flat_map(|one| own.iter().map(move |two| (one, two)));
-            let why = pairs.find_map(|(one, two)| conflict(one, two, messages))?;
+            let why = pairs.find_map(|(one, two)| conflict(one, two, &course))?;
             Some((key_span(node, check.word()), why))
         });
         if let Some((first, why)) = earlier {
@@ -43,6 +48,35 @@ pub(super) fn contradictions(list: &[(&Node, Expectation)], messages: &[Message]
                     .also(first, "with this one")
                     .help("no relay could pass; for one or the other: `any of: [...]`"),
             );
+        }
+    }
+}
+
+/// What can become of mail in a scenario, as far as contradictions go.
+struct Course<'a> {
+    messages: &'a [Message],
+    /// A server may submit mail to the relay again.
+    comes_back: bool,
+    /// Where a server keeps mail, the relay is told so: nothing but replies and their absence comes between the two.
+    is_known_to_the_relay: bool,
+}
+
+impl<'a> Course<'a> {
+    fn of(scenario: &'a Scenario) -> Self {
+        let scripts = || scenario.servers.iter().map(|server| &server.script);
+        let actions = || scripts().flat_map(reach::rules).flat_map(|rule| &rule.actions);
+        let uneventful =
+            |step: &Step| matches!(step, Step::Send(_) | Step::Settle | Step::Wait(_) | Step::Check(_));
+        let prompt = |script: &Script| {
+            script.dialogue.is_none() && script.pace.is_none() && !script.read.is_held_back()
+        };
+        Self {
+            messages: &scenario.messages,
+            comes_back: actions().any(|action| matches!(action, Action::Forward(_))),
+            is_known_to_the_relay: actions().all(|action| matches!(action, Action::Reply(_)))
+                && scripts().all(prompt)
+                && scenario.steps.iter().all(uneventful)
+                && scenario.clients.is_empty(),
         }
     }
 }
@@ -82,17 +116,19 @@ fn in_one(atoms: &[Atom<'_>]) -> Option<&'static str> {
 }
 
 /// Why the two cannot both be; `None`: they can, as far as can be seen.
-fn conflict(one: &Atom<'_>, two: &Atom<'_>, messages: &[Message]) -> Option<&'static str> {
+fn conflict(one: &Atom<'_>, two: &Atom<'_>, course: &Course<'_>) -> Option<&'static str> {
     match (one.holds, two.holds) {
-        (true, true) => both(one, two, messages).or_else(|| both(two, one, messages)),
-        (true, false) => same_mail(one, two, messages, true).then(|| implied(one.check, two.check))?,
-        (false, true) => same_mail(two, one, messages, true).then(|| implied(two.check, one.check))?,
+        (true, true) => both(one, two, course).or_else(|| both(two, one, course)),
+        (true, false) => same_mail(one, two, course.messages, true).then(|| implied(one.check, two.check))?,
+        (false, true) => same_mail(two, one, course.messages, true).then(|| implied(two.check, one.check))?,
         (false, false) => None,
     }
 }
 
-fn both(one: &Atom<'_>, two: &Atom<'_>, messages: &[Message]) -> Option<&'static str> {
-    let mail = || same_mail(one, two, messages, false);
+fn both(one: &Atom<'_>, two: &Atom<'_>, course: &Course<'_>) -> Option<&'static str> {
+    let mail = || same_mail(one, two, course.messages, false);
+    // Mail that a server hands to the relay again may be refused further on.
+    let never_taken = || !course.comes_back && mail();
     match (one.check, two.check) {
         (Check::Delivered(a), Check::Delivered(b)) if mail() => deliveries(a, b),
         (Check::Returned(a), Check::Returned(b)) if mail() && apart(&a.times, &b.times) => {
@@ -106,10 +142,29 @@ fn both(one: &Atom<'_>, two: &Atom<'_>, messages: &[Message]) -> Option<&'static
         {
             Some("how many notifications there are is said in two ways")
         }
-        (Check::Refused(_), Check::Delivered(b)) if some(&b.times) && mail() => {
+        (Check::Returned(a), Check::Returned(b))
+            if some(&a.times) && some(&b.times) && mail() && no_status_fits_both(a, b) =>
+        {
+            Some("the status that it is returned with is said in two ways")
+        }
+        (Check::Refused(_), Check::Delivered(b)) if some(&b.times) && never_taken() => {
             Some("mail that is refused is delivered to nobody")
         }
-        (Check::Refused(_), Check::Queued(_)) if mail() => Some("mail that is refused is in no queue"),
+        (Check::Refused(_), Check::Queued(_)) if never_taken() => Some("mail that is refused is in no queue"),
+        (Check::Refused(_), Check::Returned(b)) if some(&b.times) && never_taken() => {
+            Some("mail that is refused is returned by whoever submitted it, not by the relay")
+        }
+        (Check::Refused(_), Check::Delayed { times, .. } | Check::Notified { times, .. })
+            if some(times) && never_taken() =>
+        {
+            Some("of mail that is refused the relay has nothing to tell")
+        }
+        (Check::Refused(a), Check::Refused(b)) if mail() => refusals(a, b),
+        (Check::Delivered(a), Check::Returned(b))
+            if some(&a.times) && some(&b.times) && course.is_known_to_the_relay && mail() =>
+        {
+            Some("the relay knows what was taken, and returns nothing of that")
+        }
         (Check::Untouched(server), Check::Delivered(b))
             if b.by.as_ref() == Some(server) && some(&b.times) =>
         {
@@ -125,6 +180,12 @@ fn both(one: &Atom<'_>, two: &Atom<'_>, messages: &[Message]) -> Option<&'static
             Some("no session with the server, and something that was seen there")
         }
         (Check::Wire(a), Check::Wire(b)) if a.at == b.at => wires(a, b),
+        (Check::Wire(wire), Check::Delivered(b)) if some(&b.times) => untold(wire, b),
+        (Check::Wire(wire), Check::Completed(mock))
+            if wire.at.as_ref() == Some(mock) && has_no_session(wire) =>
+        {
+            Some("no session with the server, and a dialogue that came to its end")
+        }
         _ => None,
     }
 }
@@ -150,6 +211,52 @@ fn deliveries(a: &Delivered, b: &Delivered) -> Option<&'static str> {
     octets.then_some("its content cannot be 7-bit and 8-bit")
 }
 
+/// Why a refusal cannot be both; a recipient is refused at one place, with one reply.
+fn refusals(a: &Refused, b: &Refused) -> Option<&'static str> {
+    if a.at.as_ref().zip(b.at.as_ref()).is_some_and(|(a, b)| a != b) {
+        return Some("where it is refused is said in two ways");
+    }
+    let code =
+        |of: &Refused| of.reply.as_ref().and_then(|glob| glob.0.chars().next()).filter(char::is_ascii_digit);
+    let codes = code(a).zip(code(b));
+    codes.is_some_and(|(a, b)| a != b).then_some("the reply that it is refused with is said in two ways")
+}
+
+/// Whether each status that one asks for differs from each that the other asks for, in a number that both write out.
+fn no_status_fits_both(a: &Returned, b: &Returned) -> bool {
+    let differ = |a: &str, b: &str| {
+        let number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        a.split('.').zip(b.split('.')).any(|(a, b)| number(a) && number(b) && a != b)
+    };
+    let apart = |a: &Glob| b.status.iter().all(|b| differ(&a.0, &b.0));
+    !a.status.is_empty() && !b.status.is_empty() && a.status.iter().all(apart)
+}
+
+/// Why a delivery is nothing that this wire can have seen.
+fn untold(wire: &Wire, delivered: &Delivered) -> Option<&'static str> {
+    if wire.at.is_some() && wire.at != delivered.by {
+        return None;
+    }
+    if has_no_session(wire) {
+        return Some("no session, and mail that was taken in one");
+    }
+    let never = |word: &str| {
+        let is =
+            |thing: &WireThing| matches!(thing, WireThing::Command(said) if said.eq_ignore_ascii_case(word));
+        wire.never.iter().any(is)
+    };
+    if never("MAIL") || never("RCPT") {
+        return Some("mail is taken after MAIL and RCPT, which no session has");
+    }
+    let eight_bit =
+        delivered.octets == Some(Octets::EightBit) && wire.never.contains(&WireThing::EightBitContent);
+    eight_bit.then_some("its content is to be 8-bit, and no session is to have such content")
+}
+
+fn has_no_session(wire: &Wire) -> bool {
+    wire.sessions.as_ref().is_some_and(|sessions| sessions.to == Some(0))
+}
+
 /// What is never there and at least once; numbers of sessions with nothing in common.
 fn wires(a: &Wire, b: &Wire) -> Option<&'static str> {
     if a.never.iter().any(|never| b.once.iter().any(|once| covers(never, once))) {
@@ -159,8 +266,7 @@ fn wires(a: &Wire, b: &Wire) -> Option<&'static str> {
     if sessions.is_some_and(|(a, b)| apart(a, b)) {
         return Some("how many sessions there are is said in two ways");
     }
-    let none = a.sessions.as_ref().is_some_and(|sessions| sessions.to == Some(0));
-    (none && !b.once.is_empty()).then_some("no session, and something that one of them has")
+    (has_no_session(a) && !b.once.is_empty()).then_some("no session, and something that one of them has")
 }
 
 /// Whether whoever sees `thing` sees this too.

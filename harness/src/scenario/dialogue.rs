@@ -3,7 +3,7 @@
 use mock_servers::script::{Choice, Dialogue, Line, Pattern, Speech};
 use mock_servers::transcript::Side;
 
-use super::context::{Context, entries};
+use super::context::{Context, Late, entries};
 use super::diagnostic::Diagnostic;
 use super::model::Client;
 use super::read::Mapping;
@@ -96,7 +96,8 @@ fn line(node: &Node, mock_is: Side, cx: &Context<'_>) -> Option<Line> {
         found.extend(one_of(node, mock_is, cx).map(Speech::OneOf));
     }
     if let Some(node) = take("wait") {
-        found.extend(problems.parsed(node, "a duration", values::duration).map(Speech::Wait));
+        let time = problems.parsed(node, "a duration", values::duration);
+        found.extend(time.inspect(|time| cx.due(node, *time, Late::Waited)).map(Speech::Wait));
     }
     if let Some(node) = take("tls") {
         found.extend(tls(node, mock_is, cx).map(Speech::Tls));

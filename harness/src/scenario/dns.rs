@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mock_servers::dns::canonical_name;
 
-use super::context::{Context, Kind, entries};
+use super::context::{Context, Kind, Late, entries};
 use super::diagnostic::Diagnostic;
 use super::model::{DnsEntry, DnsFault, DnsRecords, DnsTlsa, Server};
 use super::read::{Mapping, one_or_more, suggestion};
@@ -90,7 +90,8 @@ impl World<'_> {
         mapping.finish();
         let first = DnsEntry::Records(Box::new(first?));
         let (Some(until), Some(then)) = (until, then) else { return Some(first) };
-        let until = problems.parsed(until, "a duration", values::duration);
+        let moment = problems.parsed(until, "a duration", values::duration);
+        let until = moment.inspect(|moment| self.cx.due(until, *moment, Late::Answer));
         let then = self.entry(name, then);
         Some(DnsEntry::Until { until: until?, first: Box::new(first), then: Box::new(then?) })
     }

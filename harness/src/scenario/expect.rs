@@ -1,14 +1,16 @@
 //! `expect:` and `observe:` — what is required, how much, and by which clause.
 
+use std::collections::BTreeSet;
+
 use mock_servers::script::Range;
 
-use super::context::{Context, Kind};
+use super::context::{Context, Kind, Late};
 use super::contradictions::contradictions;
 use super::diagnostic::Diagnostic;
-use super::model::{Check, Delivered, Expectation, Level, Message, Octets, Of, Refused, Returned};
+use super::model::{Check, Delivered, Expectation, Level, Message, Octets, Of, Refused, Returned, Scenario};
 use super::read::{Mapping, list_of, suggestion};
 use super::values;
-use super::yaml::{Node, Value};
+use super::yaml::{Node, Span, Value};
 use super::{checks, wire, words};
 
 /// The clause of an expectation that names none.
@@ -32,10 +34,13 @@ const CHECKS: [&str; 14] = [
 ];
 
 /// The value of `expect:`, of a step's `check:`, or of `observe:`, which only notes.
+///
+/// `so_far`: what the steps before a `check:` have done.
 pub(super) fn expectations(
     node: &Node,
     key: &str,
-    messages: &[Message],
+    scenario: &Scenario,
+    so_far: Option<&SoFar>,
     cx: &Context<'_>,
 ) -> Vec<Expectation> {
     let observe = key == "observe";
@@ -55,11 +60,11 @@ pub(super) fn expectations(
                 .because("no further ones are read"),
         );
     }
-    let scope = Scope { each: None, messages };
+    let scope = Scope { each: None, messages: &scenario.messages, so_far };
     let read = |node| Some((node, expectation(node, observe, &scope, cx)?));
     let list: Vec<(&Node, Expectation)> = items.iter().take(MOST).filter_map(read).collect();
     if !observe {
-        contradictions(&list, messages, cx);
+        contradictions(&list, scenario, cx);
     }
     list.into_iter().map(|(_, expectation)| expectation).collect()
 }
@@ -72,6 +77,39 @@ struct Scope<'a> {
     /// Inside `each:`, the message that it is about.
     each: Option<&'a str>,
     messages: &'a [Message],
+    so_far: Option<&'a SoFar>,
+}
+
+/// What was done before a `check:`.
+#[derive(Debug, Default)]
+pub(super) struct SoFar {
+    /// The messages that were sent.
+    pub(super) sent: BTreeSet<String>,
+    /// The clients that ran.
+    pub(super) run: BTreeSet<String>,
+}
+
+impl SoFar {
+    fn is_nothing(&self) -> bool {
+        self.sent.is_empty() && self.run.is_empty()
+    }
+}
+
+impl Scope<'_> {
+    /// The name of a message, which was sent before where the time matters.
+    fn message(&self, node: &Node, cx: &Context<'_>) -> Option<String> {
+        let name = cx.name(node, Kind::Message)?;
+        if self.so_far.is_some_and(|so_far| !so_far.sent.contains(&name)) {
+            too_early(
+                node.span.clone(),
+                &format!("`{name}` is not sent before this check"),
+                "send",
+                &name,
+                cx,
+            );
+        }
+        Some(name)
+    }
 }
 
 fn expectation(node: &Node, observe: bool, scope: &Scope<'_>, cx: &Context<'_>) -> Option<Expectation> {
@@ -100,6 +138,13 @@ fn expectation(node: &Node, observe: bool, scope: &Scope<'_>, cx: &Context<'_>) 
     let check = check(&mapping, scope, cx);
     mapping.finish();
     let check = check?;
+    if scope.so_far.is_some_and(SoFar::is_nothing) && matches!(check, Check::Wire(_) | Check::Untouched(_)) {
+        problems.push(
+            Diagnostic::new(node.span.clone(), "a check of what nothing has led to")
+                .because("no mail is sent and no client runs before it")
+                .help("put the `check:` after the steps that it looks at"),
+        );
+    }
     if let Some(why) = checks::cannot_fail(&check).filter(|_| !observe) {
         problems.push(
             Diagnostic::new(node.span.clone(), "an expectation that can never fail")
@@ -177,7 +222,8 @@ fn one(word: &str, node: &Node, scope: &Scope<'_>, cx: &Context<'_>) -> Option<C
         "refused" => refused(node, scope, cx),
         "queued" => {
             if let Value::Text(_) = node.value {
-                return Some(Check::Queued(Of { message: Some(cx.name(node, Kind::Message)?), to: None }));
+                let message = scope.message(node, cx)?;
+                return Some(Check::Queued(Of { message: Some(message), to: None }));
             }
             let mapping = Mapping::new(node, &words::QUEUED, cx.problems)?;
             let of = of(&mapping, scope, cx);
@@ -188,7 +234,20 @@ fn one(word: &str, node: &Node, scope: &Scope<'_>, cx: &Context<'_>) -> Option<C
         "notified" => notified(node, scope, cx),
         "wire" => wire::wire(node, cx).map(Check::Wire),
         "untouched" => cx.name(node, Kind::Server).map(Check::Untouched),
-        "completed" => cx.name(node, Kind::Dialogue).map(Check::Completed),
+        "completed" => {
+            let name = cx.name(node, Kind::Dialogue)?;
+            let is_client = cx.names(Kind::Client).contains(&name.as_str());
+            if is_client && scope.so_far.is_some_and(|so_far| !so_far.run.contains(&name)) {
+                too_early(
+                    node.span.clone(),
+                    &format!("`{name}` does not run before this check"),
+                    "client",
+                    &name,
+                    cx,
+                );
+            }
+            Some(Check::Completed(name))
+        }
         "logged" => cx.problems.parsed(node, "a pattern", values::glob).map(Check::Logged),
         "any of" => several(cx).map(Check::AnyOf),
         "all of" => several(cx).map(Check::AllOf),
@@ -199,11 +258,20 @@ fn one(word: &str, node: &Node, scope: &Scope<'_>, cx: &Context<'_>) -> Option<C
 
 fn each(node: &Node, scope: &Scope<'_>, cx: &Context<'_>) -> Option<Check> {
     let mapping = Mapping::new(node, &words::EACH, cx.problems)?;
-    let message = mapping.require("of").and_then(|node| cx.name(node, Kind::Message));
-    let scope = Scope { each: message.as_deref().or(Some("")), messages: scope.messages };
+    let message = mapping.require("of").and_then(|node| scope.message(node, cx));
+    let scope = Scope { each: message.as_deref().or(Some("")), ..*scope };
     let check = check(&mapping, &scope, cx);
     mapping.finish();
     Some(Check::Each { message: message?, check: Box::new(check?) })
+}
+
+/// A check that looks at what is only done after it.
+fn too_early(span: Span, title: &str, step: &str, name: &str, cx: &Context<'_>) {
+    cx.problems.push(
+        Diagnostic::new(span, title)
+            .because("nothing can be known of it yet")
+            .help(format!("put `- {step}: {name}` before the `check:`, or look at it in `expect:`")),
+    );
 }
 
 /// `message:` and `to:`. A scenario with one message need not name it.
@@ -219,9 +287,20 @@ fn of(mapping: &Mapping<'_>, scope: &Scope<'_>, cx: &Context<'_>) -> Option<Of> 
             );
             return None;
         }
-        (None, Some(node)) => Some(cx.name(node, Kind::Message)?),
+        (None, Some(node)) => Some(scope.message(node, cx)?),
         (None, None) => match cx.names(Kind::Message).as_slice() {
-            [only] => Some((*only).to_owned()),
+            [only] => {
+                if scope.so_far.is_some_and(|so_far| !so_far.sent.contains(*only)) {
+                    too_early(
+                        mapping.span(),
+                        &format!("`{only}` is not sent before this check"),
+                        "send",
+                        only,
+                        cx,
+                    );
+                }
+                Some((*only).to_owned())
+            }
             several => {
                 cx.problems.push(
                     Diagnostic::new(mapping.span(), "`message:` is missing")
@@ -259,12 +338,16 @@ fn counts(mapping: &Mapping<'_>, default: Range<u64>, cx: &Context<'_>) -> Optio
 /// `within: 10m` is "at most"; a range is a range.
 fn within(mapping: &Mapping<'_>, cx: &Context<'_>) -> Option<Range<std::time::Duration>> {
     let node = mapping.take("within")?;
-    cx.problems.parsed(node, "a duration or a range of them", |text| {
+    let range = cx.problems.parsed(node, "a duration or a range of them", |text| {
         if text.contains("..") {
             return values::range(text, values::duration);
         }
         values::duration(text).map(|most| Range { from: None, to: Some(most) })
-    })
+    })?;
+    if let Some(from) = range.from {
+        cx.due(node, from, Late::Expected);
+    }
+    Some(range)
 }
 
 /// `text: { contains: … }`, or the text itself.

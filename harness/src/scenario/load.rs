@@ -9,11 +9,20 @@ use super::diagnostic::{Cases, Diagnostic, Diagnostics};
 use super::model::{HistoricOutcome, Scenario, Step};
 use super::read::{Mapping, Problems, one_or_more};
 use super::yaml::{self, Entry, Node, Value};
-use super::{cases, checks, dialogue, dns, expect, messages, relay, servers, steps, words};
+use super::{cases, checks, dialogue, dns, expect, messages, reach, relay, servers, steps, words};
 
 /// Reads the scenarios in `path`: one, or a case each of a template (`for each:`), in its order. The name is the path below
-/// `root` without the ending, followed by the case's.
+/// `root` without the ending, followed by the case's. `historic:` may name any relay.
 pub fn load(path: &Path, root: &Path) -> Result<Vec<Scenario>, Diagnostics> {
+    read(path, root, None)
+}
+
+/// The same; what `historic:` names must be one of `relays`.
+pub fn load_knowing(path: &Path, root: &Path, relays: &[&str]) -> Result<Vec<Scenario>, Diagnostics> {
+    read(path, root, Some(relays))
+}
+
+fn read(path: &Path, root: &Path, relays: Option<&[&str]>) -> Result<Vec<Scenario>, Diagnostics> {
     let below = path.strip_prefix(root).ok().filter(|below| below.file_name().is_some());
     let below = below.unwrap_or_else(|| path.file_name().map_or(path, Path::new)).with_extension("");
     let parts: Vec<_> = below.components().map(|part| part.as_os_str().to_string_lossy()).collect();
@@ -31,7 +40,7 @@ pub fn load(path: &Path, root: &Path) -> Result<Vec<Scenario>, Diagnostics> {
         return Err(alone("", diagnostic));
     }
     match std::str::from_utf8(&octets) {
-        Ok(text) => parse(text, path, &parts.join("/")),
+        Ok(text) => parse_knowing(text, path, &parts.join("/"), relays),
         Err(error) => {
             let text = String::from_utf8_lossy(&octets);
             let at = error.valid_up_to();
@@ -53,15 +62,24 @@ fn octets(path: &Path) -> std::io::Result<Vec<u8>> {
 /// Reads scenarios that came from `path`: one, or the cases of a template; never none. All mistakes are told, not the
 /// first alone.
 pub fn parse(text: &str, path: &Path, name: &str) -> Result<Vec<Scenario>, Diagnostics> {
+    parse_knowing(text, path, name, None)
+}
+
+fn parse_knowing(
+    text: &str,
+    path: &Path,
+    name: &str,
+    relays: Option<&[&str]>,
+) -> Result<Vec<Scenario>, Diagnostics> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut found = Vec::new();
     let root = yaml::read(text, &mut found);
     let problems = Problems::from(found);
     let scenarios = match &root {
         None => Vec::new(),
-        Some(root) if cases::is_template(root) => template(text, root, path, name, &problems),
+        Some(root) if cases::is_template(root) => template(text, root, path, name, relays, &problems),
         Some(root) => {
-            let cx = Context::new(text, root, &problems);
+            let cx = Context::new(text, root, &problems).knowing(relays);
             scenario(root, path, name, None, &cx).into_iter().collect()
         }
     };
@@ -70,22 +88,39 @@ pub fn parse(text: &str, path: &Path, name: &str) -> Result<Vec<Scenario>, Diagn
 }
 
 /// The cases of a template. A mistake that several have is told once.
-fn template(text: &str, root: &Node, path: &Path, name: &str, problems: &Problems) -> Vec<Scenario> {
+fn template(
+    text: &str,
+    root: &Node,
+    path: &Path,
+    name: &str,
+    relays: Option<&[&str]>,
+    problems: &Problems,
+) -> Vec<Scenario> {
     let Some(template) = cases::template(root, problems) else { return Vec::new() };
     let budget = cases::Budget::default();
     let (mut scenarios, mut unmade, mut unread) = (Vec::new(), Told::default(), Told::default());
+    let mut written_out = 0;
     for case in template.cases() {
         let here = Problems::from(Vec::new());
         match case.tree(&budget, &here) {
             None => unmade.add(&case.label, here.into_list()),
             Some(tree) => {
-                let cx = Context::new(text, &tree, &here);
+                let cx = Context::new(text, &tree, &here).knowing(relays);
                 let name = format!("{name}/{}", case.name);
                 scenarios.extend(scenario(&tree, path, &name, Some(case.name), &cx));
+                written_out += cx.written_out();
                 unread.add(&case.label, here.into_list());
             }
         }
         if unmade.list.len() + unread.list.len() >= ENOUGH {
+            break;
+        }
+        if written_out > MOST_WRITTEN_OUT {
+            problems.push(
+                Diagnostic::of_file("the template is too large once its cases are written out")
+                    .because(format!("they come to more than {MOST_WRITTEN_OUT} octets"))
+                    .help("make fewer cases, or smaller messages; or two files of it"),
+            );
             break;
         }
     }
@@ -95,6 +130,9 @@ fn template(text: &str, root: &Node, path: &Path, name: &str, problems: &Problem
     unread.tell(cases, problems);
     scenarios
 }
+
+/// How much the recipients, header fields and files of all cases may come to, in octets.
+const MOST_WRITTEN_OUT: usize = 512 * 1024 * 1024;
 
 /// How many different mistakes are enough to read no further cases.
 const ENOUGH: usize = 100;
@@ -169,16 +207,6 @@ fn scenario(
     let messages =
         mapping.take("messages").map(|node| messages::messages(node, folder, cx)).unwrap_or_default();
     let dns = mapping.take("dns").map(|node| dns::dns(node, &servers, cx)).unwrap_or_default();
-    let steps_node = mapping.take("steps");
-    let steps = steps_node.map(|node| steps::steps(node, &messages, cx));
-    let list = |key: &'static str| {
-        let node = mapping.take(key);
-        node.map(|node| expect::expectations(node, key, &messages, cx)).unwrap_or_default()
-    };
-    let (expect, observe) = (list("expect"), list("observe"));
-    let decisive = mapping.take("decisive").and_then(|node| checks::decisive(node, &servers, cx));
-    let historic = mapping.take("historic").map(|node| historic(node, cx)).unwrap_or_default();
-    mapping.finish();
     let mut scenario = Scenario {
         path: path.to_owned(),
         name: name.to_owned(),
@@ -193,12 +221,27 @@ fn scenario(
         messages,
         dns,
         steps: Vec::new(),
-        expect,
-        observe,
-        decisive,
-        historic,
+        expect: Vec::new(),
+        observe: Vec::new(),
+        decisive: None,
+        historic: Vec::new(),
     };
-    scenario.steps = steps.unwrap_or_else(|| default_steps(&scenario));
+    let steps_node = mapping.take("steps");
+    scenario.steps = match steps_node {
+        Some(node) => steps::steps(node, &scenario, cx),
+        None => default_steps(&scenario),
+    };
+    let list = |key: &'static str| {
+        let node = mapping.take(key);
+        node.map(|node| expect::expectations(node, key, &scenario, None, cx)).unwrap_or_default()
+    };
+    (scenario.expect, scenario.observe) = (list("expect"), list("observe"));
+    let decisive = mapping.take("decisive");
+    scenario.decisive = decisive.and_then(|node| checks::decisive(node, &scenario, cx));
+    scenario.historic = mapping.take("historic").map(|node| historic(node, cx)).unwrap_or_default();
+    mapping.finish();
+    reach::challenges(root, &scenario.servers, cx);
+    reach::too_late(&scenario, cx);
     let sent: Vec<String> = scenario.steps.iter().flat_map(sent).cloned().collect();
     let run: Vec<String> = scenario.steps.iter().filter_map(run).cloned().collect();
     // What is misspelt elsewhere looks unused here.
@@ -221,6 +264,12 @@ fn historic(node: &Node, cx: &Context<'_>) -> Vec<(String, HistoricOutcome)> {
         return Vec::new();
     };
     let outcome = |entry: &Entry| {
+        if let Some(relays) = cx.relays()
+            && !relays.contains(&entry.key.as_str())
+        {
+            let title = format!("there is no relay `{}`", entry.key);
+            cx.problems.unknown(entry.key_span.clone(), title, &entry.key, relays);
+        }
         let outcome = cx.problems.word(&entry.value, "how the scenario comes out there", &words)?;
         Some((entry.key.clone(), outcome))
     };

@@ -25,6 +25,7 @@ pub mod model;
 mod origin;
 pub mod phrases;
 mod profiles;
+mod reach;
 mod read;
 mod relay;
 mod replies;
@@ -39,7 +40,7 @@ mod yaml;
 
 pub use diagnostic::{Cases, Diagnostic, Diagnostics, Place};
 pub use find::{FindError, find};
-pub use load::{load, parse};
+pub use load::{load, load_knowing, parse};
 pub use model::{
     Address, AuthSettings, Bdat, Body, Canonicalization, Check, Client, Content, Decisive, Delivered,
     DnsEntry, DnsFault, DnsRecords, DnsTlsa, Envelope, Expectation, HistoricOutcome, Inside, Level, Message,

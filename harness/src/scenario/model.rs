@@ -734,6 +734,13 @@ impl Scenario {
     pub fn lifetime(&self) -> Duration {
         self.relay.lifetime.unwrap_or(Duration::from_hours(5 * 24))
     }
+
+    /// How long a run may take in its own time: enough for the mail and a notification about it to live out their lives.
+    pub fn longest_run(&self) -> Duration {
+        let waits =
+            self.steps.iter().map(|step| if let Step::Wait(wait) = step { *wait } else { Duration::ZERO });
+        self.lifetime() * 3 + Duration::from_hours(48) + waits.sum::<Duration>()
+    }
 }
 
 impl Check {

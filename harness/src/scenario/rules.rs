@@ -11,7 +11,7 @@
 use mock_servers::script::{Action, Condition, MeansFor, On, Rule, Verb};
 use mock_servers::transcript::Side;
 
-use super::context::{Context, entries};
+use super::context::{Context, Late, entries};
 use super::diagnostic::Diagnostic;
 use super::forwarding;
 use super::read::{Mapping, list_of, suggestion};
@@ -128,7 +128,10 @@ fn rule<'a>(node: &'a Node, cx: &Context<'_>) -> Option<Placed<'a>> {
     }
     let mapping = Mapping::new(node, &words::RULE, cx.problems)?;
     let when = mapping.take("when").map(|node| conditions(node, cx));
-    let after = mapping.take("after").map(|node| cx.problems.parsed(node, "a duration", values::duration));
+    let after = mapping.take("after").map(|node| {
+        let after = cx.problems.parsed(node, "a duration", values::duration);
+        after.inspect(|after| cx.due(node, *after, Late::Silence))
+    });
     let actions = actions(&mapping, cx);
     mapping.finish();
     let actions = actions?;
@@ -168,7 +171,8 @@ fn actions(mapping: &Mapping<'_>, cx: &Context<'_>) -> Option<Vec<Action>> {
     let before = problems.count();
     let mut actions = Vec::new();
     if let Some(node) = mapping.take("wait") {
-        actions.extend(problems.parsed(node, "a duration", values::duration).map(Action::Wait));
+        let time = problems.parsed(node, "a duration", values::duration);
+        actions.extend(time.inspect(|time| cx.due(node, *time, Late::Waited)).map(Action::Wait));
     }
     if let Some(node) = mapping.take("pace") {
         actions.extend(segment_size(node, cx).map(Action::Pace));
@@ -267,6 +271,9 @@ fn conditions(node: &Node, cx: &Context<'_>) -> Option<Vec<Condition>> {
     if let Some(node) = mapping.take("since first") {
         let range = problems
             .parsed(node, "a duration or a range of them", |text| values::range(text, values::duration));
+        if let Some(from) = range.as_ref().and_then(|range| range.from) {
+            cx.due(node, from, Late::Condition);
+        }
         list.extend(range.map(Condition::SinceFirst));
     }
     if let Some(node) = mapping.take("tls") {

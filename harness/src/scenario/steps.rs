@@ -4,12 +4,12 @@ use mock_servers::script::On;
 
 use super::context::{Context, Kind};
 use super::diagnostic::Diagnostic;
-use super::expect;
-use super::model::{Message, RelayFault, Step};
+use super::expect::{self, SoFar};
+use super::model::{RelayFault, Scenario, Step};
 use super::read::{Mapping, list_of, one_or_more, suggestion};
 use super::rules::{event_word, parse_event};
 use super::yaml::{Node, Value};
-use super::{values, words};
+use super::{reach, values, words};
 
 const WORDS: [&str; 12] = [
     "send",
@@ -27,7 +27,7 @@ const WORDS: [&str; 12] = [
 ];
 
 /// The value of `steps:`.
-pub(super) fn steps(node: &Node, messages: &[Message], cx: &Context<'_>) -> Vec<Step> {
+pub(super) fn steps(node: &Node, scenario: &Scenario, cx: &Context<'_>) -> Vec<Step> {
     let Value::List(items) = &node.value else {
         cx.problems.expected(node, "a list of steps (`- send: note`)");
         return Vec::new();
@@ -39,10 +39,14 @@ pub(super) fn steps(node: &Node, messages: &[Message], cx: &Context<'_>) -> Vec<
                 .help("leave `steps:` out: every message is then sent, and the run goes on until all is settled"),
         );
     }
-    items.iter().filter_map(|node| step(node, messages, cx)).collect()
+    let mut steps = Vec::new();
+    for node in items {
+        steps.extend(step(node, &steps, scenario, cx));
+    }
+    steps
 }
 
-fn step(node: &Node, messages: &[Message], cx: &Context<'_>) -> Option<Step> {
+fn step(node: &Node, before: &[Step], scenario: &Scenario, cx: &Context<'_>) -> Option<Step> {
     let problems = cx.problems;
     if let Value::Text(text) = &node.value {
         if text == "settle" {
@@ -90,13 +94,14 @@ fn step(node: &Node, messages: &[Message], cx: &Context<'_>) -> Option<Step> {
         steps.extend(problems.word(node, "a queue run", &words));
     }
     if let Some(node) = take("at") {
-        steps.extend(at(node, cx));
+        steps.extend(at(node, before, scenario, cx));
     }
     if let Some(node) = take("fault") {
         steps.extend(fault(node, cx));
     }
     if let Some(node) = take("check") {
-        steps.push(Step::Check(expect::expectations(node, "check", messages, cx)));
+        let so_far = so_far(before);
+        steps.push(Step::Check(expect::expectations(node, "check", scenario, Some(&so_far), cx)));
     }
     let keys = mapping.keys().count();
     mapping.finish();
@@ -111,8 +116,21 @@ fn step(node: &Node, messages: &[Message], cx: &Context<'_>) -> Option<Step> {
     steps.pop()
 }
 
+/// What these steps have done.
+fn so_far(steps: &[Step]) -> SoFar {
+    let mut so_far = SoFar::default();
+    for step in steps {
+        match step {
+            Step::Send(names) => so_far.sent.extend(names.iter().cloned()),
+            Step::Client(name) => so_far.run.extend([name.clone()]),
+            _ => {}
+        }
+    }
+    so_far
+}
+
 /// `{ hub: end-of-data }`.
-fn at(node: &Node, cx: &Context<'_>) -> Option<Step> {
+fn at(node: &Node, before: &[Step], scenario: &Scenario, cx: &Context<'_>) -> Option<Step> {
     let Value::Mapping(entries) = &node.value else {
         cx.problems.expected(node, "a server and an event (`at: { hub: end-of-data }`)");
         return None;
@@ -142,6 +160,25 @@ fn at(node: &Node, cx: &Context<'_>) -> Option<Step> {
                 .help("name a moment: `connect`, a command such as `RCPT`, `data`, `end-of-data`"),
         );
         return None;
+    }
+    let never = match scenario.server(&server) {
+        _ if !reach::anything_done(before) => Some((
+            "nothing is sent before it, and it waits for ever".to_owned(),
+            "put a `- send: …` before it",
+        )),
+        _ if !reach::is_led_to(&server, scenario, cx) => Some((
+            format!("nothing leads the relay to `{server}`"),
+            "give it a domain (`serves: [hub.example]`), or name it as `smarthost:` or under `dns:`",
+        )),
+        Some(server) => reach::never_comes(&on, &server.script, scenario),
+        None => None,
+    };
+    if let Some((why, way)) = never {
+        cx.problems.push(
+            Diagnostic::new(node.span.clone(), format!("no session comes to `{on}` at `{server}`"))
+                .because(why)
+                .help(way),
+        );
     }
     Some(Step::At { server, on })
 }

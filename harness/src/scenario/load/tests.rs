@@ -495,6 +495,44 @@ fn rules_and_patterns_by_the_thousand_take_good_time() {
     refused(&text, "more than 500 rules on `RCPT`");
 }
 
+/// The file is sparse: it takes no room.
+#[test]
+fn a_file_for_content_has_a_limit_and_is_no_pipe() {
+    let directory = tempfile::tempdir().unwrap();
+    let told = |name: &str| {
+        let text = format!(
+            "title: x\nservers: {{ hub: {{ serves: [hub.example] }} }}\nmessages: {{ n: {{ from: a@x.example, to: \
+             b@hub.example, content: {{ file: {name} }} }} }}\nexpect: [delivered: {{}}]\n"
+        );
+        parse(&text, &directory.path().join("x.yaml"), "x").unwrap_err().to_string()
+    };
+    let large = std::fs::File::create(directory.path().join("large.eml")).unwrap();
+    large.set_len(64 * 1024 * 1024).unwrap();
+    assert!(told("large.eml").contains("more than 67107840 octets (64 MiB)"), "{}", told("large.eml"));
+    #[cfg(unix)]
+    {
+        let made =
+            std::process::Command::new("mkfifo").arg(directory.path().join("pipe.yaml")).status().unwrap();
+        assert!(made.success());
+        assert!(told("pipe.yaml").contains("it is no file"), "{}", told("pipe.yaml"));
+        // Nor is a pipe among the scenarios of a folder.
+        let found = crate::scenario::find(&[directory.path().to_owned()]);
+        assert!(matches!(found, Err(crate::scenario::FindError::Empty { .. })), "{found:?}");
+    }
+}
+
+#[test]
+fn files_of_a_template_have_a_limit_over_all_cases() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = std::fs::File::create(directory.path().join("large.eml")).unwrap();
+    file.set_len(60 * 1024 * 1024).unwrap();
+    let text = "title: x\nfor each: { n: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10] }\nservers: { hub: { serves: [hub.example] } }\n\
+                messages: { n: { from: \"a{n}@x.example\", to: b@hub.example, content: { file: large.eml } } }\n\
+                expect: [delivered: {}]\n";
+    let told = parse(text, &directory.path().join("x.yaml"), "x").unwrap_err().to_string();
+    assert!(told.contains("the template is too large once its cases are written out"), "{told}");
+}
+
 /// Only a megabyte of it is read.
 #[test]
 fn a_file_of_ten_megabytes_is_refused_by_its_size() {
