@@ -39,3 +39,14 @@ fn no_snapshot_is_left_over() {
         assert!(scenario.exists(), "{name} belongs to no scenario");
     }
 }
+
+/// Each mistake is told once, where it is, and no mistake follows from another one.
+#[test]
+fn all_mistakes_of_a_file_are_told_at_once_in_its_order() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("harness/tests/diagnostics");
+    let diagnostics = scenario::load(&folder.join("twenty-mistakes.yaml"), &folder).unwrap_err();
+    let places = diagnostics.list().iter().map(|one| diagnostics.place(one.span.clone().unwrap()).start);
+    let lines: Vec<usize> = places.map(|(line, _)| line).collect();
+    let expected = [1, 2, 3, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16, 18, 18, 19, 19, 20, 22, 23, 25, 26, 27, 28];
+    assert_eq!(lines, expected, "{diagnostics}");
+}

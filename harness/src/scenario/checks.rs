@@ -338,7 +338,7 @@ fn met(node: &Node, server: String, scenario: &Scenario, cx: &Context<'_>) -> St
         None
     };
     if let Some((why, way)) = why {
-        cx.problems.push(
+        cx.doubt(
             Diagnostic::new(node.span.clone(), format!("no passing run has a session with `{server}`"))
                 .because(why)
                 .help(way),

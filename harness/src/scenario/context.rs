@@ -46,6 +46,7 @@ pub(super) struct Context<'a> {
     line_ends: OnceCell<Vec<usize>>,
     written_out: Cell<usize>,
     dues: RefCell<Vec<Due>>,
+    doubts: RefCell<Vec<Diagnostic>>,
     relays: Option<&'a [&'a str]>,
 }
 
@@ -107,6 +108,7 @@ impl<'a> Context<'a> {
             line_ends: OnceCell::new(),
             written_out: Cell::new(0),
             dues: RefCell::default(),
+            doubts: RefCell::default(),
             relays: None,
         }
     }
@@ -129,6 +131,19 @@ impl<'a> Context<'a> {
     /// All times that were noted.
     pub(super) fn dues(&self) -> Vec<Due> {
         self.dues.borrow().clone()
+    }
+
+    /// Notes a mistake that may only follow from another one: a server whose domain is misspelt has none. It is told where
+    /// there is no other.
+    pub(super) fn doubt(&self, diagnostic: Diagnostic) {
+        self.doubts.borrow_mut().push(diagnostic);
+    }
+
+    /// Tells what was noted so.
+    pub(super) fn tell_doubts(&self) {
+        for diagnostic in self.doubts.take() {
+            self.problems.push(diagnostic);
+        }
     }
 
     /// What the counts that were written out came to, in octets.

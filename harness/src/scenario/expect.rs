@@ -139,7 +139,7 @@ fn expectation(node: &Node, observe: bool, scope: &Scope<'_>, cx: &Context<'_>) 
     mapping.finish();
     let check = check?;
     if scope.so_far.is_some_and(SoFar::is_nothing) && matches!(check, Check::Wire(_) | Check::Untouched(_)) {
-        problems.push(
+        cx.doubt(
             Diagnostic::new(node.span.clone(), "a check of what nothing has led to")
                 .because("no mail is sent and no client runs before it")
                 .help("put the `check:` after the steps that it looks at"),
@@ -267,7 +267,7 @@ fn each(node: &Node, scope: &Scope<'_>, cx: &Context<'_>) -> Option<Check> {
 
 /// A check that looks at what is only done after it.
 fn too_early(span: Span, title: &str, step: &str, name: &str, cx: &Context<'_>) {
-    cx.problems.push(
+    cx.doubt(
         Diagnostic::new(span, title)
             .because("nothing can be known of it yet")
             .help(format!("put `- {step}: {name}` before the `check:`, or look at it in `expect:`")),

@@ -132,7 +132,7 @@ fn template(
 }
 
 /// How much the recipients, header fields and files of all cases may come to, in octets.
-const MOST_WRITTEN_OUT: usize = 512 * 1024 * 1024;
+const MOST_WRITTEN_OUT: usize = 256 * 1024 * 1024;
 
 /// How many different mistakes are enough to read no further cases.
 const ENOUGH: usize = 100;
@@ -246,6 +246,7 @@ fn scenario(
     let run: Vec<String> = scenario.steps.iter().filter_map(run).cloned().collect();
     // What is misspelt elsewhere looks unused here.
     if problems.count() == 0 {
+        cx.tell_doubts();
         checks::unused(root, steps_node.is_some(), &sent, &run, cx);
     }
     checks::purpose(root, &scenario, cx);

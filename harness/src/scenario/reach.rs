@@ -33,7 +33,7 @@ pub(super) fn too_late(scenario: &Scenario, cx: &Context<'_>) {
                 "`within: ..2d` is at most, `within: 2d..` at least; a `wait:` among the steps makes the run longer",
             ),
         };
-        cx.problems.push(
+        cx.doubt(
             Diagnostic::new(due.span, title)
                 .because(format!(
                     "a run ends after {} here: three lifetimes of mail, two days and all waits",
@@ -52,7 +52,7 @@ pub(super) fn challenges(root: &Node, servers: &[Server], cx: &Context<'_>) {
         let events = entries(node).filter(|(key, _)| *key == "on").flat_map(|(_, node)| entries(node));
         for (_, rules) in events.filter(|(event, _)| *event == "challenge") {
             if !asks(&server.script) {
-                cx.problems.push(
+                cx.doubt(
                     Diagnostic::new(rules.span.clone(), "a rule that can never fire")
                         .because(format!("`{name}` does not offer AUTH and answers nothing with 334"))
                         .help("offer it: `offers: { add: [AUTH LOGIN] }`"),

@@ -174,7 +174,7 @@ fn at(node: &Node, before: &[Step], scenario: &Scenario, cx: &Context<'_>) -> Op
         None => None,
     };
     if let Some((why, way)) = never {
-        cx.problems.push(
+        cx.doubt(
             Diagnostic::new(node.span.clone(), format!("no session comes to `{on}` at `{server}`"))
                 .because(why)
                 .help(way),

@@ -5,6 +5,7 @@
     reason = "texts are made here by the thousand lines"
 )]
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use mock_servers::script::{
@@ -390,15 +391,16 @@ fn a_huge_file_is_refused_before_it_is_read() {
 }
 
 /// Refused with a word of why, in time and memory that do not run away.
-fn refused(text: &str, why: &str) {
+fn refused(text: &str, why: &str) -> String {
     let began = std::time::Instant::now();
     let told = parse(text, Path::new("x.yaml"), "x").expect_err("refused");
     let shown = told.to_string();
     assert!(shown.contains(why), "{}", shown.chars().take(2000).collect::<String>());
     assert!(told.list().len() <= crate::scenario::read::MOST);
     assert!(shown.len() < 200_000, "{} octets are shown", shown.len());
-    // A hundredfold of what it takes; only what grows without measure comes near.
+    // A hundredfold of what it takes, for machines with much else to do; only what grows without measure comes near.
     assert!(began.elapsed() < Duration::from_secs(30), "took {:?}", began.elapsed());
+    shown
 }
 
 #[test]
@@ -419,13 +421,13 @@ fn deep_nesting_is_refused() {
 }
 
 #[test]
-fn hundreds_of_thousands_of_keys_are_refused() {
-    let million: String = (0..1_000_000).map(|n| format!("k{n}: 1\n")).collect();
-    refused(&million, "at most 1048576 are read");
-    let many: String = (0..80_000).map(|n| format!("k{n}: 1\n")).collect();
+fn keys_by_the_thousand_are_refused() {
+    let beyond: String = (0..120_000).map(|n| format!("k{n}: 1\n")).collect();
+    refused(&beyond, "at most 1048576 are read");
+    let many: String = (0..10_000).map(|n| format!("k{n}: 1\n")).collect();
     refused(&format!("title: x\n{many}"), "a scenario has no `k0:`");
-    refused(&format!("title: x\n{}", "a: 1\n".repeat(80_000)), "the key is there twice");
-    let flow: String = (0..80_000).map(|n| format!("k{n},")).collect();
+    refused(&format!("title: x\n{}", "a: 1\n".repeat(10_000)), "the key is there twice");
+    let flow: String = (0..10_000).map(|n| format!("k{n},")).collect();
     refused(&format!("title: x\nservers: {{{flow}}}\n"), "more than 20 servers");
     refused(&format!("title: x\nmessages: {{{flow}}}\n"), "a message needs `from:`");
 }
@@ -433,11 +435,11 @@ fn hundreds_of_thousands_of_keys_are_refused() {
 #[test]
 fn names_by_the_thousand_are_looked_up_in_good_time() {
     let messages: String =
-        (0..8_000).map(|n| format!("  m{n}: {{ from: a@origin.example, to: b@hub.example }}\n")).collect();
-    let sends: String = (0..20_000).map(|n| format!("  - send: n{n}\n")).collect();
+        (0..1_000).map(|n| format!("  m{n}: {{ from: a@origin.example, to: b@hub.example }}\n")).collect();
+    let sends: String = (0..2_500).map(|n| format!("  - send: n{n}\n")).collect();
     refused(&format!("title: x\nmessages:\n{messages}steps:\n{sends}"), "there is no message `n0`");
-    let sends: String = (0..8_000).map(|n| format!("  - send: m{n}\n")).collect();
-    let checks: String = (0..8_000).map(|n| format!("  - delivered: {{ message: m{n} }}\n")).collect();
+    let sends: String = (0..1_000).map(|n| format!("  - send: m{n}\n")).collect();
+    let checks: String = (0..1_000).map(|n| format!("  - delivered: {{ message: m{n} }}\n")).collect();
     refused(
         &format!("title: x\nmessages:\n{messages}steps:\n{sends}expect:\n{checks}"),
         "more than 500 elements of `expect:`",
@@ -446,30 +448,28 @@ fn names_by_the_thousand_are_looked_up_in_good_time() {
 
 #[test]
 fn long_lines_are_shown_in_part() {
-    let wide = "x".repeat(900_000);
-    let told = |text: &str| parse(text, Path::new("x.yaml"), "x").unwrap_err().to_string();
+    let wide = "x".repeat(60_000);
     for text in [
         format!("title: x\nservers: {{ hub: {{ banner: \"{wide}\" }} }}\n"),
         format!("title: x\nservers: {{ hub: {{ {wide}: 1 }} }}\n"),
         format!("title: x\nservers: {{ hub: {{ profile: {wide} }} }}\n"),
         format!("title: x\nservers: {{ hub: {{ pace: {wide} }} }}\n"),
-        format!("title: x\nmessages: [{}]\n", "a: b, ".repeat(100_000)),
+        format!("title: x\nmessages: [{}]\n", "a: b, ".repeat(10_000)),
         format!("title: x\nmessages: {{ n: {{ from: \"{wide}\", to: x }} }}\n"),
     ] {
-        refused(&text, "x.yaml:2:");
-        assert!(told(&text).lines().all(|line| line.len() < 2000));
+        assert!(refused(&text, "x.yaml:2:").lines().all(|line| line.len() < 2000));
     }
 }
 
 #[test]
 fn counts_that_would_fill_the_memory_are_refused() {
-    let to = format!("[{}]", "\"u{1..100000}@hub.example\", ".repeat(30_000).trim_end_matches(", "));
+    let to = format!("[{}]", "\"u{1..100000}@hub.example\", ".repeat(1_000).trim_end_matches(", "));
     let rest = "servers: { hub: { serves: [hub.example] } }\nexpect: [{ delivered: {} }]\n";
     refused(
         &format!("title: x\nmessages: {{ n: {{ from: a@x.example, to: {to} }} }}\n{rest}"),
         "too large once this is written out",
     );
-    let headers: String = (0..20_000).map(|n| format!("X-{n}: {{ times: 100000, text: hello }}, ")).collect();
+    let headers: String = (0..1_000).map(|n| format!("X-{n}: {{ times: 100000, text: hello }}, ")).collect();
     refused(
         &format!(
             "title: x\nmessages: {{ n: {{ from: a@x.example, to: b@x.example, headers: {{ {headers} }} }} }}\n{rest}"
@@ -480,7 +480,7 @@ fn counts_that_would_fill_the_memory_are_refused() {
 
 #[test]
 fn rules_and_patterns_by_the_thousand_take_good_time() {
-    let rules: String = (0..9_000)
+    let rules: String = (0..1_000)
         .map(|n| {
             format!(
                 "        - {{ when: {{ nth: {}, matches: \"(a{{9}}){{9}}{n}\" }}, reply: \"450 x\" }}\n",
@@ -525,6 +525,8 @@ fn a_file_for_content_has_a_limit_and_is_no_pipe() {
 fn files_of_a_template_have_a_limit_over_all_cases() {
     let directory = tempfile::tempdir().unwrap();
     let file = std::fs::File::create(directory.path().join("large.eml")).unwrap();
+    // What has a CR is taken as it is.
+    (&file).write_all(b"\r").unwrap();
     file.set_len(60 * 1024 * 1024).unwrap();
     let text = "title: x\nfor each: { n: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10] }\nservers: { hub: { serves: [hub.example] } }\n\
                 messages: { n: { from: \"a{n}@x.example\", to: b@hub.example, content: { file: large.eml } } }\n\
