@@ -214,6 +214,71 @@ fn editors_get_the_mistakes_as_json() {
     assert_eq!((code(&good), stdout(&good).trim()), (Some(0), "[]"));
 }
 
+/// Every bad scenario of the tests: each mistake has a place inside its file, in the file's order, and twice the same.
+#[test]
+fn each_mistake_in_json_lies_inside_its_file() {
+    let arguments = ["check", "--format", "json", "harness/tests/diagnostics"];
+    let output = gauntlet(&arguments);
+    assert_eq!((code(&output), stderr(&output).as_str()), (Some(2), ""));
+    let told: serde_json::Value = serde_json::from_str(&stdout(&output)).expect("one document");
+    let list = told.as_array().expect("an array");
+    let mut last = (String::new(), (0, 0));
+    let mut files = std::collections::BTreeSet::new();
+    for one in list {
+        let file = one["file"].as_str().expect("a file").to_owned();
+        assert!(one["message"].as_str().is_some_and(|message| !message.is_empty()), "{one}");
+        assert!(one["label"].is_string() && one["help"].is_array() && one["related"].is_array(), "{one}");
+        assert!(one["case"].is_null() || one["cases"].is_u64(), "{one}");
+        let octets = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(&file)).expect("it is there");
+        let text = String::from_utf8_lossy(&octets);
+        let lines: Vec<&str> = text.split('\n').collect();
+        let inside = |range: &serde_json::Value| {
+            let place = |end: &str| {
+                let number = |of: &str| range[end][of].as_u64().expect("a number") as usize;
+                let (line, column) = (number("line"), number("column"));
+                assert!((1..=lines.len()).contains(&line), "{one}");
+                assert!((1..=lines[line - 1].chars().count() + 1).contains(&column), "{one}");
+                (line, column)
+            };
+            assert!(place("start") <= place("end"), "{one}");
+            place("start")
+        };
+        let start = if one["range"].is_null() { (0, 0) } else { inside(&one["range"]) };
+        for related in one["related"].as_array().into_iter().flatten() {
+            assert!(related["message"].is_string(), "{one}");
+            inside(&related["range"]);
+        }
+        let here = (file.clone(), start);
+        assert!(last <= here, "{here:?} after {last:?}");
+        last = here;
+        files.insert(file);
+    }
+    let all = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("harness/tests/diagnostics"));
+    assert_eq!(files.len(), all.expect("a folder").count(), "each file has a mistake");
+    assert_eq!(stdout(&gauntlet(&arguments)), stdout(&output));
+}
+
+/// Columns are characters, whatever their width and however many octets or UTF-16 units they have; the first line is not
+/// shifted by a byte order mark, nor is any by CRLF.
+#[rstest]
+#[case::beyond_the_basic_plane("title: x\nservers: { \"\u{1F600}\u{1F600}\": 1, hub: { profil: x } }\n", (2, 28))]
+#[case::combining("title: \"e\u{301}\"\nservers: { hub: { profil: x } }\n", (2, 19))]
+#[case::carriage_returns("title: x\r\nservers:\r\n  hub: { profil: x }\r\n", (3, 10))]
+#[case::byte_order_mark("\u{FEFF}titel: x\n", (1, 1))]
+#[case::byte_order_mark_and_carriage_return("\u{FEFF}titel: x\r\n", (1, 1))]
+#[case::tab_in_a_text("title: \"a\tb\"\nservers: { \"a\tb\": 1, hub: { profil: x } }\n", (2, 29))]
+fn columns_in_json_are_characters(#[case] text: &str, #[case] place: (u64, u64)) {
+    let (_directory, path) = with_scenario(text);
+    let output = gauntlet(&["check", "--format", "json", &path.to_string_lossy()]);
+    let told: serde_json::Value = serde_json::from_str(&stdout(&output)).expect("one document");
+    let unknown = |one: &&serde_json::Value| one["label"] == "unknown";
+    let found = told.as_array().and_then(|list| list.iter().find(unknown)).expect("the misspelt key is told");
+    let (start, end) = (&found["range"]["start"], &found["range"]["end"]);
+    assert_eq!((start["line"].as_u64(), start["column"].as_u64()), (Some(place.0), Some(place.1)), "{told}");
+    let misspelt = if place.1 == 1 { "titel" } else { "profil" };
+    assert_eq!(end["column"].as_u64(), Some(place.1 + misspelt.len() as u64), "{told}");
+}
+
 #[test]
 fn the_relays_are_listed() {
     let printed = stdout(&gauntlet(&["relays"]));

@@ -18,7 +18,11 @@ use page::Page;
 pub fn explain(scenario: &Scenario) -> String {
     let mut page = Page::default();
     page.line(0, &scenario.title);
-    page.line(0, &format!("({}, {})", scenario.name, scenario.path.display()));
+    let case = scenario.case.as_ref().map_or_else(String::new, |case| format!("the case {case} of "));
+    page.line(0, &format!("({}, {case}{})", scenario.name, scenario.path.display()));
+    if !scenario.tags.is_empty() {
+        page.line(0, &format!("Tags: {}", scenario.tags.join(", ")));
+    }
     for paragraph in scenario.about.split("\n\n").map(str::trim).filter(|text| !text.is_empty()) {
         page.gap();
         page.hanging(2, 2, paragraph);

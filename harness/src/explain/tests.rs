@@ -6,6 +6,7 @@ use crate::scenario;
 /// A scenario with one of nearly everything.
 const RICH: &str = r#"
 title: One of nearly everything
+tags: [tls, dialogues]
 about: |
   The first paragraph, which goes on for so long that it has to be wrapped somewhere, since no terminal is wide enough for it.
 
@@ -55,6 +56,10 @@ expect:
   - delivered: { message: parts, dkim: intact }
   - any of: [delivered: { message: odd, by: hub }, returned: { message: odd, status: 5.* }]
   - completed: odd
+  - returned: { message: odd, times: 0 }
+  - all of:
+      - any of: [delivered: { message: odd, times: 0 }, returned: { message: odd, times: 0.., text: { contains: why }, within: ..2d }]
+      - any of: [delayed: { message: odd, text: WARNING, within: 4h..5h }, queued: odd]
 observe:
   - delayed: { message: list }
 decisive: { server: hub, on: RCPT, rule: 1 }

@@ -16,14 +16,23 @@ pub fn of(check: &Check) -> String {
             let status: Vec<&str> = returned.status.iter().map(|glob| glob.0.as_str()).collect();
             let status =
                 if status.is_empty() { String::new() } else { format!(" with {}", status.join(" or ")) };
-            let within =
-                returned.within.map_or_else(String::new, |range| format!(", {} after it", duration(&range)));
-            format!("returns {}{status}{within}", subject(&returned.of))
+            let (text, within) = (saying(returned.text.as_ref()), after(returned.within.as_ref()));
+            let subject = subject(&returned.of);
+            match (returned.times.from, returned.times.to) {
+                (_, Some(0)) => format!("does not return {subject}"),
+                (Some(1), Some(1)) => format!("returns {subject}{status}{text}{within}"),
+                _ => {
+                    let times = counted(&returned.times, "notification", "notifications");
+                    format!("returns {subject} in {times}{status}{text}{within}")
+                }
+            }
         }
         Check::Refused(refused) => format!("refuses {}: {}", subject(&refused.of), refusal(refused)),
         Check::Queued(of) => format!("keeps {} in its queue", subject(of)),
-        Check::Delayed { of, times, .. } => {
-            format!("sends {} about {}", counted(times, "delay warning", "delay warnings"), subject(of))
+        Check::Delayed { of, times, text, within } => {
+            let times = counted(times, "delay warning", "delay warnings");
+            let within = Some(within).filter(|within| within.from.is_some() || within.to.is_some());
+            format!("sends {times} about {}{}{}", subject(of), saying(text.as_ref()), after(within))
         }
         Check::Notified { of, action, times } => {
             let notices = counted(times, "notification", "notifications");
@@ -41,7 +50,23 @@ pub fn of(check: &Check) -> String {
 }
 
 fn joined(checks: &[Check], with: &str) -> String {
-    checks.iter().map(of).collect::<Vec<_>>().join(with)
+    let one = |check: &Check| match check {
+        // What is made of several is held together.
+        Check::AnyOf(list) | Check::AllOf(list) if list.len() > 1 && checks.len() > 1 => {
+            format!("({})", of(check))
+        }
+        Check::NoneOf(_) | Check::Each { .. } if checks.len() > 1 => format!("({})", of(check)),
+        check => of(check),
+    };
+    checks.iter().map(one).collect::<Vec<_>>().join(with)
+}
+
+fn saying(text: Option<&String>) -> String {
+    text.map_or_else(String::new, |text| format!(", in a text that says `{text}`"))
+}
+
+fn after(within: Option<&Range<Duration>>) -> String {
+    within.map_or_else(String::new, |range| format!(", {} after the submission", duration(range)))
 }
 
 fn subject(of: &Of) -> String {
@@ -50,8 +75,10 @@ fn subject(of: &Of) -> String {
 }
 
 fn delivery(wanted: &Delivered) -> String {
-    let mut words = format!("delivers {}", subject(&wanted.of));
-    if wanted.times != Range::exactly(1) {
+    let never = wanted.times.to == Some(0);
+    let mut words =
+        format!("{} {}", if never { "does not deliver" } else { "delivers" }, subject(&wanted.of));
+    if wanted.times != Range::exactly(1) && !never {
         let _ = write!(words, " in {}", counted(&wanted.times, "copy", "copies"));
     }
     if let Some(by) = &wanted.by {
@@ -66,10 +93,7 @@ fn delivery(wanted: &Delivered) -> String {
     if wanted.dkim_intact {
         words += " with its signature intact";
     }
-    if let Some(within) = &wanted.within {
-        let _ = write!(words, ", {} after it", duration(within));
-    }
-    words
+    words + &after(wanted.within.as_ref())
 }
 
 fn on_the_wire(wire: &Wire) -> String {

@@ -1,6 +1,7 @@
 //! Scenarios that are no files: what a run does, and how it is judged.
 
 mod keeps_up;
+mod mutations;
 mod servers;
 mod steps;
 

@@ -96,7 +96,7 @@ pub(super) static SCENARIO: Words = Words {
         Key(
             "decisive",
             "What must have happened for the run to show anything.",
-            OneOf(&[Text, Is(&DECISIVE)]),
+            OneOrMore(&OneOf(&[Text, Is(&DECISIVE)])),
         ),
         Key(
             "historic",
