@@ -222,7 +222,7 @@ fn each_mistake_in_json_lies_inside_its_file() {
     assert_eq!((code(&output), stderr(&output).as_str()), (Some(2), ""));
     let told: serde_json::Value = serde_json::from_str(&stdout(&output)).expect("one document");
     let list = told.as_array().expect("an array");
-    let mut last = (String::new(), (0, 0));
+    let mut before = (String::new(), (0, 0));
     let mut files = std::collections::BTreeSet::new();
     for one in list {
         let file = one["file"].as_str().expect("a file").to_owned();
@@ -249,8 +249,8 @@ fn each_mistake_in_json_lies_inside_its_file() {
             inside(&related["range"]);
         }
         let here = (file.clone(), start);
-        assert!(last <= here, "{here:?} after {last:?}");
-        last = here;
+        assert!(before <= here, "{here:?} after {before:?}");
+        before = here;
         files.insert(file);
     }
     let all = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("harness/tests/diagnostics"));
