@@ -143,14 +143,15 @@ fn xtext(text: &str) -> String {
 }
 
 /// What a server understands of content that is sent as it stands (RFC 5321 section 4.5.2): up to the first line that is
-/// a dot alone, and without the dot that a line begins with.
+/// a dot alone, and without the dot that a line begins with. CRLF alone ends a line (section 2.3.8).
 pub(super) fn unstuffed(content: &[u8]) -> Vec<u8> {
     let mut understood = Vec::with_capacity(content.len());
-    for line in content.split_inclusive(|byte| *byte == b'\n') {
-        if line == b".\r\n" {
-            break;
-        }
+    let mut rest = content;
+    while !rest.is_empty() && !rest.starts_with(b".\r\n") {
+        let end = rest.windows(2).position(|pair| pair == b"\r\n").map_or(rest.len(), |at| at + 2);
+        let (line, after) = rest.split_at(end);
         understood.extend_from_slice(line.strip_prefix(b".").unwrap_or(line));
+        rest = after;
     }
     understood
 }
@@ -209,6 +210,8 @@ mod tests {
     #[test]
     fn raw_content_is_understood_as_a_server_does() {
         assert_eq!(unstuffed(b"a: b\r\n\r\n..x\r\n.y\r\n.\r\nMAIL"), b"a: b\r\n\r\n.x\r\ny\r\n");
+        let bare = b"a: b\r\n\r\nx\n.y\n.\r\nz\r.\r\n";
+        assert_eq!(unstuffed(bare), bare, "a bare LF or CR ends no line");
     }
 
     #[test]
