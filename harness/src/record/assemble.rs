@@ -54,6 +54,8 @@ pub struct Sent {
     pub from: String,
     /// Each forward-path and its parameters: `NOTIFY=NEVER`.
     pub recipients: Vec<(String, Vec<String>)>,
+    /// Parameters of MAIL and RCPT that were left out, since the relay does not offer them: `NOTIFY=NEVER`.
+    pub left_out: Vec<String>,
     /// The content, without dot-stuffing.
     pub content: Vec<u8>,
 }

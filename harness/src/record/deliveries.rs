@@ -27,7 +27,7 @@ pub(super) fn sort(sessions: &[Session], submissions: &[Submission]) -> Sorted {
             }
             let place = Place { session, transaction };
             let recipients = accepted(mail);
-            match kind(mail, &recipients, submissions, &tokens) {
+            match kind(mail, &recipients, submissions, &tokens, &sorted.deliveries) {
                 Kind::Copy(submission) => {
                     let list = if mail.taken { &mut sorted.deliveries } else { &mut sorted.let_go };
                     list.push(Delivery {
@@ -44,7 +44,13 @@ pub(super) fn sort(sessions: &[Session], submissions: &[Submission]) -> Sorted {
                 _ if !mail.taken => {}
                 Kind::Notification => {
                     let notification = notification::read(place, talk, mail, recipients);
-                    let submission = notification::about(&notification, mail, submissions, &tokens);
+                    let told = |submission: usize| {
+                        let says = |n: &&Notification| {
+                            n.submission == Some(submission) && says_the_same(n, &notification)
+                        };
+                        sorted.notifications.iter().filter(says).count()
+                    };
+                    let submission = notification::about(&notification, mail, submissions, &tokens, told);
                     sorted.notifications.push(Notification { submission, ..notification });
                 }
                 Kind::Stray => sorted.strays.push(place),
@@ -62,6 +68,14 @@ pub(super) fn accepted(mail: &Transaction) -> Vec<String> {
     accepted.map(|r| r.to.clone()).collect()
 }
 
+/// Whether two notifications tell the same of the same recipients.
+fn says_the_same(one: &Notification, other: &Notification) -> bool {
+    let said = |n: &Notification| -> Vec<(String, String)> {
+        n.recipients.iter().map(|r| (mail::normal(&r.to), r.action.clone())).collect()
+    };
+    said(one) == said(other)
+}
+
 enum Kind {
     Copy(usize),
     Notification,
@@ -69,13 +83,29 @@ enum Kind {
 }
 
 /// A token in the header is decisive: no notification has the original's header for its own. One in the body alone may
-/// as well stand in a returned original.
-fn kind(mail: &Transaction, recipients: &[String], submissions: &[Submission], tokens: &Tokens<'_>) -> Kind {
+/// as well stand in a returned original. Of submissions that are the same, nobody can tell which one came: the one that came
+/// the least often yet.
+fn kind(
+    mail: &Transaction,
+    recipients: &[String],
+    submissions: &[Submission],
+    tokens: &Tokens<'_>,
+    deliveries: &[Delivery],
+) -> Kind {
     let (fields, _) = mail::split(&mail.content);
     if let Some(submission) = tokens.in_header(&fields) {
         return Kind::Copy(submission);
     }
-    let by_resemblance = || submissions.iter().position(|s| submissions::resembles(s, mail, recipients));
+    let by_resemblance = || {
+        let alike = (0..submissions.len())
+            .filter(|&at| submissions[at].at <= mail.started)
+            .filter(|&at| submissions::resembles(&submissions[at], mail, recipients));
+        let came = |at: &usize| {
+            let to_the_same = |d: &&Delivery| d.recipients.iter().any(|to| recipients.contains(to));
+            deliveries.iter().filter(|d| d.submission == *at).filter(to_the_same).count()
+        };
+        alike.min_by_key(came)
+    };
     if mail.from.is_empty() || notification::is_report(&fields) {
         // a message of the scenario with the null reverse-path, whose header was lost
         let own =

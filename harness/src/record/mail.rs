@@ -4,7 +4,7 @@
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use mail_parser::{Encoding, MessageParser, PartType};
+use mail_parser::{Encoding, MessageParser, MessagePart, MimeHeaders, PartType};
 
 /// A header field.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,17 +97,34 @@ fn collect(content: &[u8], depth: usize, leaves: &mut Vec<Vec<u8>>) {
         return;
     };
     for part in &message.parts {
-        let raw = content.get(part.offset_body as usize..part.offset_end as usize).unwrap_or_default();
-        let decoded = match part.encoding {
-            Encoding::None => raw.to_vec(),
-            Encoding::QuotedPrintable => quoted_printable(raw),
-            Encoding::Base64 => base64(raw),
-        };
+        let decoded = decoded(content, part);
         match part.body {
             PartType::Multipart(_) => {}
             PartType::Message(_) => collect(&decoded, depth + 1, leaves),
             _ => leaves.push(trim_end(&decoded)),
         }
+    }
+}
+
+/// The messages that a content returns, whole or by their header alone, the transfer encoding of their parts undone.
+pub fn returned(content: &[u8]) -> Vec<Vec<u8>> {
+    const RETURNING: [&str; 4] = ["rfc822", "global", "rfc822-headers", "global-headers"];
+    let Some(message) = MessageParser::default().parse(content) else { return Vec::new() };
+    let returns = |part: &&MessagePart<'_>| {
+        let subtype = part.content_type().and_then(|kind| kind.subtype());
+        subtype.is_some_and(|subtype| RETURNING.iter().any(|word| word.eq_ignore_ascii_case(subtype)))
+    };
+    // the message itself, which is returned by nothing, comes first
+    message.parts.iter().skip(1).filter(returns).map(|part| decoded(content, part)).collect()
+}
+
+/// What a part holds, its transfer encoding undone.
+fn decoded(content: &[u8], part: &MessagePart<'_>) -> Vec<u8> {
+    let raw = content.get(part.offset_body as usize..part.offset_end as usize).unwrap_or_default();
+    match part.encoding {
+        Encoding::None => raw.to_vec(),
+        Encoding::QuotedPrintable => quoted_printable(raw),
+        Encoding::Base64 => base64(raw),
     }
 }
 

@@ -124,6 +124,8 @@ pub struct Submission {
     pub from: String,
     /// The recipients.
     pub recipients: Vec<SubmittedRecipient>,
+    /// Parameters of MAIL and RCPT that the scenario asks for and the relay does not offer: they were left out.
+    pub left_out: Vec<String>,
     /// The content as sent, without dot-stuffing.
     pub content: Vec<u8>,
     /// That a mock server handed it to the relay once more; `None`: a client of the scenario submitted it.

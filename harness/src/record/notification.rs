@@ -129,12 +129,15 @@ fn unspelt(address: &str) -> String {
     text
 }
 
-/// The submission that a notification is about: by the token in what it returns, else by what fits one alone.
+/// The submission that a notification is about: by the token in what it returns, else by its envelope where that fits one
+/// alone, else by what it returns. Of submissions that are the same in all that, the one that was told this the least often
+/// yet: `told` counts.
 pub(super) fn about(
     notification: &Notification,
     mail: &Transaction,
     submissions: &[Submission],
     tokens: &Tokens<'_>,
+    told: impl Fn(usize) -> usize,
 ) -> Option<usize> {
     let returned = tokens.in_body(&mail.content).map(|s| tokens.furthest(s, &mail.content, notification.at));
     let references = || {
@@ -143,10 +146,33 @@ pub(super) fn about(
         };
         notification.headers.iter().filter(named).find_map(|(_, id)| tokens.in_text(id.as_bytes()))
     };
-    returned.or_else(references).or_else(|| only_one_that_fits(notification, submissions))
+    returned.or_else(references).or_else(|| match &*fitting(notification, submissions) {
+        [one] => Some(*one),
+        several => {
+            let originals = mail::returned(&mail.content);
+            let comes_back = |s: &Submission| originals.iter().any(|original| is_of(original, &s.content));
+            let alike: Vec<usize> =
+                several.iter().copied().filter(|&at| comes_back(&submissions[at])).collect();
+            let (first, others) = alike.split_first()?;
+            let same = |at: &usize| submissions[*at].content == submissions[*first].content;
+            others.iter().all(same).then(|| alike.iter().copied().min_by_key(|&at| told(at)))?
+        }
+    })
 }
 
-fn only_one_that_fits(notification: &Notification, submissions: &[Submission]) -> Option<usize> {
+/// Whether what was returned is this content, whole or by its header: what the relay may add or encode anew is not looked at.
+fn is_of(original: &[u8], content: &[u8]) -> bool {
+    let (fields, body) = mail::split(original);
+    let (own, _) = mail::split(content);
+    let same = |name: &str| {
+        mail::first(&own, name).is_none_or(|value| mail::first(&fields, name).is_some_and(|v| v == value))
+    };
+    ["Message-ID", "Date", "From", "To", "Subject"].into_iter().all(same)
+        && (body.trim_ascii().is_empty() || mail::leaves(original) == mail::leaves(content))
+}
+
+/// The submissions whose envelope fits what a notification says.
+fn fitting(notification: &Notification, submissions: &[Submission]) -> Vec<usize> {
     let fits = |submission: &Submission| {
         let to_sender = notification.to.iter().any(|to| mail::normal(to) == mail::normal(&submission.from));
         if !to_sender {
@@ -163,9 +189,7 @@ fn only_one_that_fits(notification: &Notification, submissions: &[Submission]) -
         let refused = submission.recipients.iter().all(|r| matches!(r.fate, Accepted::No { .. }));
         told && !refused && submission.at <= notification.at
     };
-    let mut fitting = submissions.iter().enumerate().filter(|(_, s)| fits(s)).map(|(at, _)| at);
-    let first = fitting.next();
-    if fitting.next().is_some() { None } else { first }
+    submissions.iter().enumerate().filter(|(_, s)| fits(s)).map(|(at, _)| at).collect()
 }
 
 #[cfg(test)]

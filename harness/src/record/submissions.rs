@@ -112,6 +112,7 @@ fn by_lab(sessions: &[Session], sent: Sent, session: Option<usize>, place: Optio
         at: sent.at,
         from: sent.from,
         recipients,
+        left_out: sent.left_out,
         content: sent.content,
         forwarded: None,
     }
@@ -132,6 +133,7 @@ fn by_dialogue(session: &Session, place: Place) -> Submission {
         at: transaction.started,
         from: transaction.from.clone(),
         recipients: transaction.recipients.iter().enumerate().map(recipient).collect(),
+        left_out: Vec::new(),
         content: transaction.content.clone(),
         forwarded: None,
     }

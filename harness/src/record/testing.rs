@@ -305,6 +305,7 @@ impl Run {
             at: RunTime::ZERO,
             from: from.to_owned(),
             recipients: to.iter().map(|(to, p)| ((*to).to_owned(), parameters(p))).collect(),
+            left_out: Vec::new(),
             content,
         });
         self.raw.serves.extend([("hub".to_owned(), "hub.example".to_owned())]);

@@ -119,6 +119,7 @@ pub fn judgement(judged: &Judged, style: Style) -> String {
             State::Held => (Kind::Pass, "held"),
             State::Broken if result.level == "must" => (Kind::Violates, "broken"),
             State::Broken => (Kind::Deviates, "broken"),
+            State::Unclear => (Kind::Unsupported, "cannot be told"),
             State::NotApplicable => (Kind::Unsupported, "never came to be"),
         };
         let word = style.paint(kind, word);
@@ -128,6 +129,7 @@ pub fn judgement(judged: &Judged, style: Style) -> String {
         let word = match result.state {
             State::Held => "yes",
             State::Broken => "no",
+            State::Unclear => "it cannot be told",
             State::NotApplicable => "it never came to that",
         };
         let _ = writeln!(out, "  observed: {}: {word}", result.it);

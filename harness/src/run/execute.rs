@@ -227,6 +227,7 @@ impl Run<'_> {
         // A relay that takes no connection is told by the submission that has no session.
         let mut session = None;
         let mut by_bdat = false;
+        let mut left_out = Vec::new();
         if let Ok((socket, record)) = self.world.dial(client, message.trusted).await {
             session = Some((client.to_owned(), record.with(|session| session.ordinal)));
             let clock = self.world.environment().clock.clone();
@@ -236,6 +237,12 @@ impl Run<'_> {
                 return Err(RunError::Unsupported(Unsupported(why)));
             }
             by_bdat = outcome.by_bdat;
+            for parameter in outcome.dropped {
+                // Each recipient has its own, mostly the same.
+                if !left_out.contains(&parameter) {
+                    left_out.push(parameter);
+                }
+            }
         }
         // Chunks are taken as they are; after DATA dots have a meaning.
         let as_it_stands = message.content.raw.is_some() && !by_bdat;
@@ -247,6 +254,7 @@ impl Run<'_> {
             at,
             from: message.from.clone(),
             recipients,
+            left_out,
             content: if as_it_stands { compose::unstuffed(&content) } else { content },
         });
         Ok(())

@@ -80,6 +80,13 @@ fn odd(habit: Habit, options: &RunOptions) -> Record {
     run_with(&scenario(ONE_NOTE), "odd", factory, options).expect("there is a record")
 }
 
+#[test]
+fn parameters_that_the_relay_does_not_offer_are_left_out_and_remembered() {
+    let asks = ONE_NOTE.replace("to: b@hub.example", "to: b@hub.example, envelope: { ret: hdrs, body: 8bitmime }");
+    let record = run_with(&scenario(&asks), "odd", PLAIN, &RunOptions::default()).expect("there is a record");
+    assert_eq!(record.submissions[0].left_out, ["BODY=8BITMIME", "RET=HDRS"]);
+}
+
 impl Driver for Odd {
     fn start(&self) -> BoxFuture<'_, Result<(), StartError>> {
         let (habit, clock, died) = (self.habit, self.clock.clone(), self.died.clone());

@@ -27,8 +27,15 @@ pub(super) fn missing(
     if let Ending::NeverCame { what } = &record.end.how {
         return Some(Missing { what: what.clone(), by_author: true });
     }
+    let unclear = || {
+        let unclear = results.iter().find(|result| result.state == State::Unclear)?;
+        Some(Missing { what: format!("{}: {}", unclear.it, unclear.why), by_author: false })
+    };
     if let Some(decisive) = &scenario.decisive {
-        return named(decisive, record).map(|what| Missing { what, by_author: true });
+        return named(decisive, record).map(|what| Missing { what, by_author: true }).or_else(unclear);
+    }
+    if let Some(missing) = unclear() {
+        return Some(missing);
     }
     derived(scenario, record, results).map(|what| Missing { what, by_author: false })
 }

@@ -147,6 +147,8 @@ pub enum State {
     Held,
     /// It did not.
     Broken,
+    /// It did not, as far as can be seen, and that need not be the relay's doing.
+    Unclear,
     /// What it speaks of never came to be.
     NotApplicable,
 }

@@ -29,6 +29,7 @@ pub(crate) fn told(verdict: &Verdict) -> String {
         let state = match observed.state {
             State::Held => "yes",
             State::Broken => "no",
+            State::Unclear => "it cannot be told",
             State::NotApplicable => "it never came to that",
         };
         let _ = write!(told, "\n  observed: {}: {state}", observed.it);

@@ -1,6 +1,7 @@
 //! Expectations: what the scenario asks for, each with its level and clause.
 
 mod at_steps;
+mod doubts;
 mod mail;
 mod notified;
 mod wire;
@@ -36,7 +37,7 @@ pub(super) fn all(
 ) -> Vec<ExpectationResult> {
     let look = Look { scenario, record, ledger };
     let result = |expectation: &Expectation| {
-        let seen = look.at(&expectation.check, None);
+        let seen = look.past_what_was_left_out(&expectation.check, look.at(&expectation.check, None));
         ExpectationResult {
             it: expectation.it.clone().unwrap_or_else(|| phrases::of(&expectation.check)),
             level: expectation.level.word().to_owned(),
@@ -65,6 +66,7 @@ fn breaches(expectations: &[Expectation], results: &[ExpectationResult]) -> Vec<
 }
 
 /// What was seen of a check.
+#[derive(Clone)]
 struct Seen {
     state: State,
     why: String,
@@ -78,6 +80,10 @@ impl Seen {
 
     fn broken(why: impl Into<String>, evidence: Vec<Evidence>) -> Self {
         Self { state: State::Broken, why: why.into(), evidence }
+    }
+
+    fn unclear(why: impl Into<String>) -> Self {
+        Self { state: State::Unclear, why: why.into(), evidence: Vec::new() }
     }
 
     fn not_applicable(why: impl Into<String>) -> Self {
@@ -154,13 +160,17 @@ impl<'a> Look<'a> {
         if seen.iter().all(|s| s.state == State::NotApplicable) {
             return Seen::not_applicable(join(&seen));
         }
+        let unclear: Vec<Seen> = seen.iter().filter(|s| s.state == State::Unclear).cloned().collect();
+        if !unclear.is_empty() {
+            return Seen::unclear(join(&unclear));
+        }
         let why = format!("none of {} ways: {}", seen.len(), join(&seen));
         Seen::broken(why, evidence(seen))
     }
 
     fn every(&self, checks: &[Check], only: Option<usize>) -> Seen {
         let seen: Vec<Seen> = checks.iter().map(|check| self.at(check, only)).collect();
-        for state in [State::Broken, State::NotApplicable] {
+        for state in [State::Broken, State::Unclear, State::NotApplicable] {
             if seen.iter().any(|s| s.state == state) {
                 let such: Vec<Seen> = seen.into_iter().filter(|s| s.state == state).collect();
                 return Seen { state, why: join(&such), evidence: evidence(such) };
@@ -190,6 +200,10 @@ impl<'a> Look<'a> {
             return Seen::not_applicable(seen.into_iter().next().map(|(_, s)| s.why).unwrap_or_default());
         }
         let held: Vec<String> = seen.iter().map(|(which, s)| format!("{which}: {}", s.why)).collect();
+        let unclear = seen.iter().find(|(_, s)| s.state == State::Unclear);
+        if let Some((which, unclear)) = unclear.filter(|_| seen.iter().all(|(_, s)| s.state != State::Broken)) {
+            return Seen::unclear(format!("{which}: {}", unclear.why));
+        }
         let broken = seen.into_iter().filter(|(_, s)| s.state == State::Broken);
         Seen::unless(broken.map(|(which, s)| (format!("{which}: {}", s.why), s.evidence)).collect(), || {
             held.join("; ")

@@ -17,6 +17,7 @@ impl Look<'_> {
             Ok(units) => units,
             Err(seen) => return seen,
         };
+        let (units, doubt) = self.sure(units, |unit| few(unit.told("failed").count(), &wanted.times));
         let breach = |unit: &&Unit<'_>| {
             let failed: Vec<&Notice<'_>> = unit.told("failed").collect();
             if !wanted.times.contains(failed.len() as u64) {
@@ -51,7 +52,11 @@ impl Look<'_> {
                 off(format!("in a text that does not say `{text}`"))
             })
         };
-        Seen::unless(units.iter().filter_map(breach).collect(), || self.summary(&units, "failed", only))
+        let breaches: Vec<_> = units.iter().filter_map(breach).collect();
+        match doubt.filter(|_| breaches.is_empty()) {
+            Some(doubt) => Seen::unclear(doubt),
+            None => Seen::unless(breaches, || self.summary(&units, "failed", only)),
+        }
     }
 
     pub(super) fn notified(
@@ -67,9 +72,9 @@ impl Look<'_> {
             Ok(units) => units,
             Err(seen) => return seen,
         };
+        let (units, doubt) = self.sure(units, |unit| few(told(unit, action).len(), times));
         let breach = |unit: &&Unit<'_>| {
-            let told: Vec<&Notice<'_>> =
-                unit.notices.iter().filter(|n| n.action.eq_ignore_ascii_case(action)).collect();
+            let told = told(unit, action);
             if !times.contains(told.len() as u64) {
                 let required = counted(times, "notification", "notifications");
                 let got = count(told.len(), "notification", "notifications");
@@ -91,7 +96,11 @@ impl Look<'_> {
             let text = text.filter(|text| !told.iter().any(|notice| says(notice, text)))?;
             Some((format!("{}: no text says `{text}`", self.name(unit, only)), self.shown(&told)))
         };
-        Seen::unless(units.iter().filter_map(breach).collect(), || self.summary(&units, action, only))
+        let breaches: Vec<_> = units.iter().filter_map(breach).collect();
+        match doubt.filter(|_| breaches.is_empty()) {
+            Some(doubt) => Seen::unclear(doubt),
+            None => Seen::unless(breaches, || self.summary(&units, action, only)),
+        }
     }
 
     fn shown(&self, notices: &[&Notice<'_>]) -> Vec<Evidence> {
@@ -112,6 +121,16 @@ impl Look<'_> {
         }
         format!("all {} recipients", units.len())
     }
+}
+
+/// The notices of this action that its sender had.
+fn told<'u, 'n>(unit: &'u Unit<'n>, action: &str) -> Vec<&'u Notice<'n>> {
+    unit.notices.iter().filter(|n| n.action.eq_ignore_ascii_case(action)).collect()
+}
+
+/// Whether that is less than is required.
+fn few(told: usize, times: &Range<u64>) -> bool {
+    times.from.is_some_and(|least| (told as u64) < least)
 }
 
 fn status<'n>(notice: &'n Notice<'_>) -> &'n str {

@@ -54,12 +54,17 @@ fn addresses_beyond_ascii_go_to_servers_with_smtputf8_and_say_so() {
     let from = |offers: &[&str]| run(hub().hello(offers).mail(JOSE, &offers[1..], "250 OK").quit());
     assert_innocent(&from(&["8BITMIME", "SMTPUTF8"]));
     assert_found(&from(&["8BITMIME"]), "wire: UTF-8 address");
+    let with_parameter = hub().hello(&["8BITMIME"]).mail(JOSE, &["SMTPUTF8"], "250 OK");
+    assert_found(&run(with_parameter.rcpt(JOSE, &[], "250 OK").quit()), "wire: UTF-8 address");
+    let parameter_alone = hub().hello(&["8BITMIME"]).mail(ALICE, &["SMTPUTF8"], "250 OK");
+    assert_found(&run(parameter_alone.quit()), "wire: parameter not offered");
 }
 
 /// A mail whose header holds `Grüße`, submitted with and without SMTPUTF8, and relayed.
 #[rstest]
 #[case::offered(&["SMTPUTF8"], &["8BITMIME", "SMTPUTF8"], &["SMTPUTF8"], None)]
 #[case::not_offered(&["SMTPUTF8"], &["8BITMIME"], &[], Some("wire: UTF-8 header"))]
+#[case::said_all_the_same(&["SMTPUTF8"], &["8BITMIME"], &["SMTPUTF8"], Some("wire: UTF-8 header"))]
 #[case::not_said(&["SMTPUTF8"], &["8BITMIME", "SMTPUTF8"], &[], Some("wire: no SMTPUTF8 at MAIL"))]
 #[case::its_senders_fault(&[], &["8BITMIME"], &[], None)]
 fn headers_beyond_ascii_go_to_servers_with_smtputf8(

@@ -31,6 +31,19 @@ pub(super) fn judge(of: &Of<'_>, breaches: &mut Vec<Breach>) {
         }
     }
     headers(of, breaches);
+    once(breaches);
+}
+
+/// To a server without SMTPUTF8, the parameter, the address and the header field are one and the same breach: the first that
+/// the RFC forbids outright is told.
+fn once(breaches: &mut Vec<Breach>) {
+    let found = |rule: &str| breaches.iter().any(|breach| breach.rule == rule);
+    let (address, header) = (found("UTF-8 address"), found("UTF-8 header"));
+    breaches.retain(|breach| match breach.rule {
+        "UTF-8 header" => !address,
+        "parameter not offered" => !(address || header) || !breach.why.contains("SMTPUTF8 was not offered"),
+        _ => true,
+    });
 }
 
 /// A header beyond ASCII that came without SMTPUTF8 is its sender's fault, and looking at it is no relay's duty (section
