@@ -7,7 +7,7 @@ pub(super) fn tell(scenario: &Scenario, page: &mut Page) {
     if !scenario.expect.is_empty() {
         page.heading("What is required of the relay");
         for one in &scenario.expect {
-            expectation(one, page);
+            expectation(one, 2, page);
         }
     }
     if !scenario.observe.is_empty() {
@@ -57,15 +57,16 @@ fn met(decisive: &Decisive) -> String {
     }
 }
 
-fn expectation(one: &Expectation, page: &mut Page) {
+/// One of them, with its level and clause, from this column on.
+pub(super) fn expectation(one: &Expectation, indent: usize, page: &mut Page) {
     let level = match one.level {
         Level::Must => "MUST",
         Level::Should => "SHOULD",
         Level::May => "MAY",
     };
-    page.hanging(2, 4, &format!("{level} {} ({})", it(one), one.clause));
+    page.hanging(indent, indent + 2, &format!("{level} {} ({})", it(one), one.clause));
     if one.it.is_some() {
-        page.hanging(4, 6, &format!("looked at: {}", phrases::of(&one.check)));
+        page.hanging(indent + 2, indent + 4, &format!("looked at: {}", phrases::of(&one.check)));
     }
 }
 

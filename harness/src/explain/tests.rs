@@ -33,7 +33,7 @@ servers:
     dialogue: [S: 220 strict, C: EHLO *, S: 250 strict, one of: [[{ within: 5m, C: MAIL * }], [C: QUIT]], close: reset]
 clients:
   odd: { dialogue: [S: 220 *, C raw: "EHLO a\r\nNOOP\xFF\r\n", { within: 30s, S: 250 * }, close: fin] }
-relay: { smarthost: hub, tls: required, queue: { retry: { first: 15m, at most: 4h }, lifetime: 2d }, auth: { to: hub, user: relay, password: secret } }
+relay: { smarthost: hub, tls: required, offers tls: true, queue: { retry: { first: 15m, at most: 4h }, lifetime: 2d }, auth: { to: hub, user: relay, password: secret } }
 dns:
   gone.example: nxdomain
   slow.example: { MX: servfail, until: 20m, then: { MX: "10 mx.hub.example" } }
@@ -48,7 +48,7 @@ messages:
     to: b@hub.example
     envelope: { smtputf8: true, body: binarymime, by: { bdat: 1KiB }, orcpt: "rfc822;x@y.example", auth: "<>" }
     content: { dkim: true, parts: [{ text: x, width: 1000, lines: 2 }, { raw: "\xFF", type: image/png, encoding: base64, name: a.png }] }
-steps: [client: odd, send: [list, odd, parts], wait: 1d, kill: relay, restart: relay, settle]
+steps: [client: odd, send: [list, odd, parts], wait: 1d, check: [{ it: keeps what nobody took, should: RFC 5321 section 4.5.4.1, queued: { message: list } }], kill: relay, restart: relay, settle]
 expect:
   - it: keeps to the pace of the slow
     must: RFC 5321 section 4.5.4.1

@@ -82,7 +82,8 @@ fn odd(habit: Habit, options: &RunOptions) -> Record {
 
 #[test]
 fn parameters_that_the_relay_does_not_offer_are_left_out_and_remembered() {
-    let asks = ONE_NOTE.replace("to: b@hub.example", "to: b@hub.example, envelope: { ret: hdrs, body: 8bitmime }");
+    let asks =
+        ONE_NOTE.replace("to: b@hub.example", "to: b@hub.example, envelope: { ret: hdrs, body: 8bitmime }");
     let record = run_with(&scenario(&asks), "odd", PLAIN, &RunOptions::default()).expect("there is a record");
     assert_eq!(record.submissions[0].left_out, ["BODY=8BITMIME", "RET=HDRS"]);
 }

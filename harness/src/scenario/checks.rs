@@ -285,6 +285,10 @@ pub(super) fn decisive(node: &Node, scenario: &Scenario, cx: &Context<'_>) -> Op
     let script = &servers.iter().find(|one| one.script.name == server)?.script;
     let count = script.rules_on(&parsed).count();
     if count == 0 {
+        // The rules that it would have have a mistake, which was told.
+        if script.rules.iter().any(|(on, _)| *on == parsed) {
+            return None;
+        }
         let events: Vec<String> = script.rules.iter().map(|(on, _)| on.to_string()).collect();
         let events: Vec<&str> = events.iter().map(String::as_str).collect();
         let help = if events.is_empty() {

@@ -119,6 +119,14 @@ fn is_rule_by_itself(node: &Node) -> bool {
 }
 
 fn rule<'a>(node: &'a Node, cx: &Context<'_>) -> Option<Placed<'a>> {
+    if matches!(&node.value, Value::Text(text) if text == "stall") {
+        cx.problems.push(
+            Diagnostic::new(node.span.clone(), "`stall` is an action and not a reply")
+                .because("a text alone is a reply")
+                .help("`[stall]`, or `{ stall: true }`"),
+        );
+        return None;
+    }
     if !matches!(node.value, Value::Mapping(_)) {
         let reply = reply(node, cx)?;
         return Some(Placed {

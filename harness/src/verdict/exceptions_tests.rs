@@ -533,9 +533,18 @@ fn subject_of(notice: &[u8]) -> Option<String> {
 }
 
 #[rstest]
-#[case::as_it_was("Content-Type: message/rfc822\r\n\r\nSubject: raw\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nGr\u{fc}\u{df}e\r\n", Some("rawGr\u{fc}\u{df}e"))]
-#[case::encoded_within("Content-Type: message/rfc822\r\n\r\nSubject: raw\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nGr=C3=BC=C3=9Fe\r\n", Some("rawGr\u{fc}\u{df}e"))]
-#[case::encoded_without("Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\nU3ViamVjdDogcmF3DQoNCkRhbms=\r\n", Some("rawDank"))]
+#[case::as_it_was(
+    "Content-Type: message/rfc822\r\n\r\nSubject: raw\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nGr\u{fc}\u{df}e\r\n",
+    Some("rawGr\u{fc}\u{df}e")
+)]
+#[case::encoded_within(
+    "Content-Type: message/rfc822\r\n\r\nSubject: raw\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nGr=C3=BC=C3=9Fe\r\n",
+    Some("rawGr\u{fc}\u{df}e")
+)]
+#[case::encoded_without(
+    "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\nU3ViamVjdDogcmF3DQoNCkRhbms=\r\n",
+    Some("rawDank")
+)]
 #[case::the_header_alone("Content-Type: text/rfc822-headers\r\n\r\nSubject: raw\r\n", None)]
 #[case::another("Content-Type: message/rfc822\r\n\r\nSubject: raw\r\n\r\nThanks\r\n", None)]
 #[case::another_subject("Content-Type: message/rfc822\r\n\r\nSubject: war\r\n\r\nDank\r\n", None)]
@@ -586,7 +595,10 @@ fn what_hangs_on_a_parameter_that_was_left_out_is_not_judged() {
     };
     let verdict = judge(&expecting(Level::Must, told()), &delivered_to_bob(&["NOTIFY=SUCCESS"]));
     let Outcome::Unsupported { reason } = &verdict.outcome else { panic!("{verdict:#?}") };
-    assert!(reason.contains("NOTIFY=SUCCESS was left out of note, for the relay does not offer it"), "{reason}");
+    assert!(
+        reason.contains("NOTIFY=SUCCESS was left out of note, for the relay does not offer it"),
+        "{reason}"
+    );
     assert_eq!(judge(&expecting(Level::Must, told()), &delivered_to_bob(&[])).outcome, Outcome::Violates);
     let delivered = Check::Delivered(delivered("note"));
     let held = judge(&expecting(Level::Must, delivered.clone()), &delivered_to_bob(&["NOTIFY=SUCCESS"]));

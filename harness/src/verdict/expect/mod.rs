@@ -201,7 +201,8 @@ impl<'a> Look<'a> {
         }
         let held: Vec<String> = seen.iter().map(|(which, s)| format!("{which}: {}", s.why)).collect();
         let unclear = seen.iter().find(|(_, s)| s.state == State::Unclear);
-        if let Some((which, unclear)) = unclear.filter(|_| seen.iter().all(|(_, s)| s.state != State::Broken)) {
+        if let Some((which, unclear)) = unclear.filter(|_| seen.iter().all(|(_, s)| s.state != State::Broken))
+        {
             return Seen::unclear(format!("{which}: {}", unclear.why));
         }
         let broken = seen.into_iter().filter(|(_, s)| s.state == State::Broken);
