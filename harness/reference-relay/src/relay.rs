@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
@@ -21,10 +21,16 @@ use crate::server;
 use crate::tasks::Tasks;
 use crate::tls::{self, BadCertificate, BadRoots, Tls};
 
+/// How long attempts under way may go on while the relay is being stopped. Those that hang are then given up, as if the time
+/// for the next reply were over: their mail waits.
+const GRACE: Duration = Duration::from_secs(20);
+/// After this long nothing is waited for any more.
+const STOPPED_AFTER: Duration = Duration::from_secs(30);
+
 /// A running relay. Dropping it is like [`Relay::kill`].
 pub struct Relay {
     context: Arc<Context>,
-    stop: watch::Sender<bool>,
+    stop: watch::Sender<Option<SystemTime>>,
 }
 
 /// Why a relay does not start.
@@ -68,7 +74,8 @@ pub(crate) struct Context {
     pub(crate) lanes: Lanes,
     pub(crate) memory: Memory,
     pub(crate) tasks: Arc<Tasks>,
-    stopping: watch::Receiver<bool>,
+    /// Once the relay is being stopped: when its grace is over.
+    stopping: watch::Receiver<Option<SystemTime>>,
 }
 
 impl Relay {
@@ -92,7 +99,7 @@ impl Relay {
             .listen(config.listen)
             .await
             .map_err(|source| StartError::Listen { address: config.listen, source })?;
-        let (stop, stopping) = watch::channel(false);
+        let (stop, stopping) = watch::channel(None);
         let resolver = Resolver::new(config.resolver, clock.clone(), network.clone());
         let tasks = Arc::new(Tasks::default());
         let context = Arc::new(Context {
@@ -150,12 +157,19 @@ impl Relay {
         drop(self);
     }
 
-    /// Ends the relay in order: no new connections, 421 to clients (RFC 5321 section 3.8), attempts under way are finished,
-    /// what remains stays in the spool.
+    /// Ends the relay in order, in half a minute at most: no new connections, 421 to clients (RFC 5321 section 3.8), attempts
+    /// under way are finished or, where they hang, given up; what remains stays in the spool.
     pub async fn stop(self) {
+        let now = self.context.clock.now();
         // No receiver is left only if every task has ended, and then there is nobody to tell.
-        let _ = self.stop.send(true);
-        self.context.tasks.all_ended().await;
+        let _ = self.stop.send(Some(now + GRACE));
+        let limit = self.context.clock.sleep_until(now + STOPPED_AFTER);
+        tokio::select! {
+            biased;
+            () = self.context.tasks.all_ended() => {}
+            // What has not ended by itself is killed with the relay.
+            () = limit => {}
+        }
     }
 }
 
@@ -170,26 +184,36 @@ impl Context {
     pub(crate) async fn stopping(&self) {
         let mut stopping = self.stopping.clone();
         // The sender goes with the relay, and then so do all tasks.
-        if stopping.wait_for(|&stopping| stopping).await.is_err() {
+        if stopping.wait_for(Option::is_some).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
-        *self.stopping.borrow()
+        self.stopping.borrow().is_some()
+    }
+
+    /// Completes when the relay is being stopped and its grace is over.
+    async fn out_of_grace(&self) {
+        self.stopping().await;
+        let end = *self.stopping.borrow();
+        if let Some(end) = end {
+            self.clock.sleep_until(end).await;
+        }
     }
 
     pub(crate) async fn sleep(&self, duration: Duration) {
         self.clock.sleep_until(self.clock.now() + duration).await;
     }
 
-    /// The future's output, or `None` when it takes longer than `limit`.
+    /// The future's output, or `None` when it takes longer than `limit`, or than a relay that is being stopped can wait.
     pub(crate) async fn within<T>(&self, limit: Duration, future: impl Future<Output = T>) -> Option<T> {
         let deadline = self.clock.sleep_until(self.clock.now() + limit);
         tokio::select! {
             biased;
             output = future => Some(output),
             () = deadline => None,
+            () = self.out_of_grace() => None,
         }
     }
 }

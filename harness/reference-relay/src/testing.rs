@@ -206,6 +206,10 @@ impl World {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 
+    pub(crate) fn second(&self) -> u64 {
+        self.inner.began.elapsed().as_secs()
+    }
+
     pub(crate) fn minute(&self) -> u64 {
         self.inner.began.elapsed().as_secs() / 60
     }

@@ -1,5 +1,7 @@
 //! A host that takes mail, and does as its script says where it says anything.
 
+use std::time::Duration;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 
@@ -44,13 +46,23 @@ pub(crate) struct Host {
     script: Script,
     tls: Option<TlsAcceptor>,
     early: Option<(String, Early)>,
+    octet_by_octet: bool,
+    reads_no_content: bool,
 }
 
 impl Host {
     /// One that takes everything and offers PIPELINING, 8BITMIME, SIZE and DSN.
     pub(crate) fn new(name: &str) -> Self {
         let offers = ["PIPELINING", "8BITMIME", "SIZE", "DSN"].map(str::to_owned).to_vec();
-        Self { name: name.into(), offers, script: Box::new(|_| Say::Usual), tls: None, early: None }
+        Self {
+            name: name.into(),
+            offers,
+            script: Box::new(|_| Say::Usual),
+            tls: None,
+            early: None,
+            octet_by_octet: false,
+            reads_no_content: false,
+        }
     }
 
     pub(crate) fn offering(mut self, offers: &[&str]) -> Self {
@@ -76,6 +88,18 @@ impl Host {
     pub(crate) fn with_tls(mut self, tls: TlsAcceptor) -> Self {
         self.tls = Some(tls);
         self.offers.push("STARTTLS".into());
+        self
+    }
+
+    /// Writes each octet by itself, and lets it be read before the next.
+    pub(crate) fn octet_by_octet(mut self) -> Self {
+        self.octet_by_octet = true;
+        self
+    }
+
+    /// Reads nothing after the 354, with the connection open.
+    pub(crate) fn reading_no_content(mut self) -> Self {
+        self.reads_no_content = true;
         self
     }
 
@@ -108,8 +132,16 @@ impl Host {
             };
             if !line.is_empty() {
                 world.note(&self.name, format!("> {line}"));
-                if visit.stream.write_all(format!("{line}\r\n").as_bytes()).await.is_err() {
-                    return;
+                let octets = format!("{line}\r\n").into_bytes();
+                let piece = if self.octet_by_octet { 1 } else { octets.len() };
+                for piece in octets.chunks(piece) {
+                    if visit.stream.write_all(piece).await.is_err() {
+                        return;
+                    }
+                    if self.octet_by_octet {
+                        // Virtual time goes on only when all that was written has been read.
+                        tokio::time::sleep(Duration::from_micros(1)).await;
+                    }
                 }
             }
             if closes {
@@ -165,6 +197,9 @@ impl Host {
     }
 
     async fn content(&self, visit: &mut Visit) -> Option<String> {
+        if self.reads_no_content {
+            return std::future::pending().await;
+        }
         if let Some((line, then)) = &self.early {
             visit.read().await?;
             visit.stream.write_all(format!("{line}\r\n").as_bytes()).await.ok()?;

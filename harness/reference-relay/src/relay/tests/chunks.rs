@@ -57,6 +57,24 @@ async fn a_large_message_goes_in_several_chunks() {
     assert!(mail.content.ends_with(&large()));
 }
 
+#[rstest]
+#[case::in_chunks(&OFFERS)]
+#[case::by_data(&["PIPELINING", "DSN"])]
+#[case::in_lock_step(&[])]
+#[tokio::test(start_paused = true)]
+async fn replies_may_come_octet_by_octet(#[case] offers: &[&str]) {
+    let (tls, _) = super::secures::certified("mx.x.example");
+    for encrypted in [false, true] {
+        let host = plain().offering(offers).octet_by_octet();
+        let world = world(if encrypted { host.with_tls(tls.clone()) } else { host });
+        let relay = world.relay().await;
+        world.submit(&["bob@x.example", "joe@x.example"]).await;
+        world.pass(1).await;
+        assert_eq!(recipients(&world, "mx.x.example"), ["bob@x.example", "joe@x.example"], "{}", log(&relay));
+        assert_eq!(relay.queue(), []);
+    }
+}
+
 /// RFC 3030 section 2: no further chunk, and RSET before anything else.
 #[tokio::test(start_paused = true)]
 async fn after_a_refused_chunk_nothing_but_rset_is_sent() {
@@ -141,5 +159,30 @@ async fn where_bdat_comes_to_nothing_the_next_attempt_is_by_data(#[case] say: Sa
     // A host that closes at the last chunk may have taken it (RFC 1047): then there are two.
     let copies = if say == Say::Close { 2 } else { 1 };
     assert_eq!(recipients(&world, "mx.x.example").len(), copies, "{}", log(&relay));
+    assert_eq!(relay.queue(), []);
+}
+
+/// RFC 3030 section 3: binary mail goes on as it is, octet for octet, to a host that takes it.
+#[tokio::test(start_paused = true)]
+async fn binary_mail_goes_on_as_it_is() {
+    let world = world(plain().offering(&["PIPELINING", "8BITMIME", "SIZE", "CHUNKING", "BINARYMIME"]));
+    let relay = world.relay().await;
+    let header = "Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: binary\r\n\r\n";
+    let content = format!("{header}\0\r\n.\r\n\u{ff}\n\r.\n{}\r", "x".repeat(2000));
+    let octets: Vec<u8> = content.chars().map(|c| u8::try_from(c).expect("Latin-1")).collect();
+    let mut client = world.dial();
+    let (envelope, size) =
+        ("MAIL FROM:<a@origin.example> BODY=BINARYMIME\r\nRCPT TO:<bob@x.example>", octets.len());
+    let lines = format!("EHLO client.example\r\n{envelope}\r\nBDAT {size} LAST\r\n");
+    let submission = [lines.as_bytes(), &octets, b"QUIT\r\n"].concat();
+    tokio::io::AsyncWriteExt::write_all(&mut client, &submission).await.expect("write");
+    let mut said = String::new();
+    tokio::io::AsyncReadExt::read_to_string(&mut client, &mut said).await.expect("read");
+    assert!(said.contains("Queued as"), "{said}");
+    world.settle().await;
+    assert_eq!(verbs(&world), ["EHLO", "MAIL", "RCPT", "BDAT LAST", "QUIT"]);
+    assert!(commands(&world, "mx.x.example")[1].contains(" BODY=BINARYMIME"), "{}", log(&relay));
+    let [mail] = &*world.delivered() else { panic!("{}", log(&relay)) };
+    assert!(mail.content.ends_with(&content), "{:?}", mail.content);
     assert_eq!(relay.queue(), []);
 }

@@ -95,6 +95,65 @@ async fn what_nobody_vouches_for_asks_for_nothing(#[case] secure: &[&str]) {
     assert_eq!(delivered_over_tls(&world), Some(true), "opportunistically");
 }
 
+/// RFC 7672 section 2.2.2: there are name servers that fail at TLSA; where the host is not vouched for, they are not asked.
+#[rstest]
+#[case::nothing_is_signed(&[], true)]
+#[case::the_mx_is_not(&["mx.x.example"], true)]
+#[case::the_host_is_not(&["x.example"], true)]
+#[case::both_are(&["x.example", "mx.x.example"], false)]
+#[tokio::test(start_paused = true)]
+async fn records_are_not_even_looked_for_where_nobody_vouches_for_the_host(
+    #[case] secure: &[&str],
+    #[case] goes: bool,
+) {
+    let world = world(plain());
+    world.names(|zone| {
+        zone.sign(secure);
+        zone.broken.insert("_25._tcp.mx.x.example".to_owned());
+    });
+    let _relay = submitted(&world).await;
+    assert_eq!(delivered_over_tls(&world), goes.then_some(false));
+}
+
+/// Section 2.1.1: that there are none is an answer, secure or not.
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn records_that_do_not_exist_ask_for_nothing(
+    #[values(true, false)] signed: bool,
+    #[values(true, false)] name_exists: bool,
+) {
+    let world = world(plain());
+    world.names(|zone| {
+        zone.sign(&["x.example", "mx.x.example"]);
+        if signed {
+            zone.sign(&["_25._tcp.mx.x.example"]);
+        }
+        if name_exists {
+            zone.nothing("_25._tcp.mx.x.example");
+        }
+    });
+    let _relay = submitted(&world).await;
+    assert_eq!(delivered_over_tls(&world), Some(false));
+}
+
+/// Section 2.2.3: the records may stand behind an alias; the chain must be vouched for to its end.
+#[rstest]
+#[case::all(&["_25._tcp.mx.x.example", "_25._tcp.shared.example"], true)]
+#[case::the_alias_alone(&["_25._tcp.mx.x.example"], false)]
+#[case::the_target_alone(&["_25._tcp.shared.example"], false)]
+#[tokio::test(start_paused = true)]
+async fn records_behind_an_alias_count_if_the_alias_does(#[case] secure: &[&str], #[case] heeded: bool) {
+    let world = world(plain());
+    world.names(|zone| {
+        zone.sign(&["x.example", "mx.x.example"]);
+        zone.sign(secure);
+        zone.cname("_25._tcp.mx.x.example", "_25._tcp.shared.example");
+        zone.tlsa("shared.example", [3, 1, 1], &[7; 32]);
+    });
+    let _relay = submitted(&world).await;
+    assert_eq!(delivered_over_tls(&world), (!heeded).then_some(false), "the host has no TLS");
+}
+
 #[tokio::test(start_paused = true)]
 async fn without_records_a_host_without_tls_gets_its_mail() {
     let world = world(plain());

@@ -13,7 +13,7 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use super::*;
 
 /// A certificate for `name` from an authority of its own: what the host needs, and the authority in PEM.
-fn certified(name: &str) -> (TlsAcceptor, String) {
+pub(super) fn certified(name: &str) -> (TlsAcceptor, String) {
     let Certified { tls, authority, .. } = certify(name);
     (tls, pem(&authority))
 }

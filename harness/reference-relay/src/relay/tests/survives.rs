@@ -63,12 +63,43 @@ async fn a_stopped_relay_tells_its_clients_and_finishes_what_it_began() {
     let mut client = world.dial();
     world.settle().await;
     relay.stop().await;
-    assert_eq!(world.minute(), 5, "the attempt under way ends by its own timeout");
+    assert_eq!(world.second(), 20, "the attempt under way hangs, and is given up before its own timeout");
     let mut said = String::new();
     tokio::io::AsyncReadExt::read_to_string(&mut client, &mut said).await.expect("it is closed");
     assert!(said.contains("\r\n421 4.3.2 relay.example "), "{said}");
     let relay = world.relay().await;
     assert_eq!(ids(&relay.queue()), ["Q2"]);
+    assert!(reason(&relay).starts_with("mx.x.example did not answer in time"), "{}", reason(&relay));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_can_be_finished_is_finished_before_a_relay_stops() {
+    let world = world(plain());
+    let relay = world.relay().await;
+    world.submit(&["bob@x.example"]).await;
+    relay.stop().await;
+    assert_eq!(world.second(), 0);
+    assert_eq!(recipients(&world, "mx.x.example"), ["bob@x.example"]);
+}
+
+/// One host after the other that hangs, and DNS that is silent besides, would keep it for long.
+#[tokio::test(start_paused = true)]
+async fn a_relay_stops_in_half_a_minute_whatever_hangs() {
+    let hangs = || plain().scripted(|_| Say::Nothing);
+    let world = with_second(world(hangs()), hangs());
+    for n in 3..60 {
+        world.names(|zone| {
+            zone.mx("x.example", n, &format!("mx{n}.x.example"));
+            zone.a(&format!("mx{n}.x.example"), [198, 51, 100, 100 + n as u8]);
+        });
+        world.put([198, 51, 100, 100 + n as u8], hangs());
+    }
+    let relay = world.relay().await;
+    world.submit(&["bob@x.example"]).await;
+    world.settle().await;
+    relay.stop().await;
+    assert!(world.second() <= 30, "{}", world.second());
+    assert_eq!(ids(&world.relay().await.queue()), ["Q1"]);
 }
 
 #[tokio::test(start_paused = true)]

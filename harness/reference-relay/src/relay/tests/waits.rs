@@ -37,6 +37,23 @@ async fn a_temporary_failure_is_tried_again(
     assert_eq!(relay.queue(), []);
 }
 
+/// RFC 5321 section 4.5.3.2.5: each block of content has its time, also where the host reads none.
+#[tokio::test(start_paused = true)]
+async fn a_host_that_never_reads_is_given_up_after_the_time_for_a_block() {
+    let world = world(plain().reading_no_content());
+    let relay = world.relay().await;
+    let content = format!("\r\n{}", "All work and no play makes Jack a dull boy.\r\n".repeat(3000));
+    world.submit_as("a@origin.example", "", &["bob@x.example"], &content).await;
+    world.pass(2).await;
+    assert_eq!(relay.queue()[0].recipients[0].state, RecipientState::Active);
+    world.pass(2).await;
+    assert!(reason(&relay).starts_with("mx.x.example did not answer in time"), "{}", reason(&relay));
+    world.put(MX, plain());
+    world.pass(60).await;
+    assert_eq!(recipients(&world, "mx.x.example"), ["bob@x.example"]);
+    assert_eq!(relay.queue(), []);
+}
+
 #[rstest]
 #[case("")]
 #[case("EHLO")]
