@@ -105,10 +105,14 @@ pub(super) fn sender_parameters(message: &Message) -> Vec<String> {
 }
 
 /// What the relay must offer for the message to be sent at all: without it another message would be sent (RFC 6531
-/// section 3.4, RFC 3030 section 3).
-pub(super) fn needs(message: &Message) -> Vec<String> {
+/// section 3.4, RFC 3030 section 3), or the client would break the rule that the relay is held to: 8-bit content goes
+/// only where 8BITMIME is offered (RFC 6152 section 3).
+pub(super) fn needs(message: &Message, content: &[u8]) -> Vec<String> {
     let binary = message.envelope.body == Some(Body::BinaryMime);
-    let keywords = [(message.envelope.smtputf8, "SMTPUTF8"), (binary, "BINARYMIME"), (binary, "CHUNKING")];
+    let eight_bit = message.envelope.body == Some(Body::EightBitMime) && !content.is_ascii();
+    let utf8 = message.envelope.smtputf8;
+    let keywords =
+        [(utf8, "SMTPUTF8"), (binary, "BINARYMIME"), (binary, "CHUNKING"), (eight_bit, "8BITMIME")];
     keywords.into_iter().filter(|(needed, _)| *needed).map(|(_, keyword)| keyword.to_owned()).collect()
 }
 

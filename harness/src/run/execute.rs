@@ -221,7 +221,7 @@ impl Run<'_> {
                 Some(Bdat::Whole) => By::Bdat { chunk: None },
                 Some(Bdat::Chunks(size)) => By::Bdat { chunk: Some(size) },
             },
-            needs: compose::needs(message),
+            needs: compose::needs(message, &content),
         };
         let client = if message.trusted { "client" } else { "stranger" };
         // A relay that takes no connection is told by the submission that has no session.

@@ -373,13 +373,20 @@ expect:
 
 #[test]
 fn what_the_relay_does_not_offer_and_cannot_be_left_out_is_unsupported() {
-    for (envelope, keyword) in [("smtputf8: true", "SMTPUTF8"), ("body: binarymime", "BINARYMIME")] {
-        let yaml =
-            ONE_NOTE.replace("b@hub.example }", &format!("b@hub.example, envelope: {{ {envelope} }} }}"));
+    for (envelope, text, keyword) in [
+        ("smtputf8: true", "Gruss", "SMTPUTF8"),
+        ("body: binarymime", "Gruss", "BINARYMIME"),
+        ("body: 8bitmime", "Grüße", "8BITMIME"),
+    ] {
+        let more = format!("b@hub.example, envelope: {{ {envelope} }}, content: {{ text: {text} }} }}");
+        let yaml = ONE_NOTE.replace("b@hub.example }", &more);
         let outcome = run_with(&scenario(&yaml), "odd", PLAIN, &RunOptions::default());
         let Err(RunError::Unsupported(why)) = outcome else { panic!("it ran") };
         assert_eq!(why.0, format!("the relay does not offer {keyword}, which `note` needs"));
     }
+    // all of it is ASCII, whatever it is called
+    let yaml = ONE_NOTE.replace("b@hub.example }", "b@hub.example, envelope: { body: 8bitmime } }");
+    assert!(run_with(&scenario(&yaml), "odd", PLAIN, &RunOptions::default()).is_ok());
 }
 
 #[test]
