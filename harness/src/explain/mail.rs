@@ -62,6 +62,9 @@ fn settings(relay: &RelaySettings) -> Vec<String> {
         Tls::Required => "It uses TLS with a valid certificate, or does not deliver.".to_owned(),
         Tls::Dane => "It uses TLS as TLSA records say (RFC 7672).".to_owned(),
     }));
+    told.extend(relay.offers_tls.map(|offers| {
+        if offers { "It offers STARTTLS to clients." } else { "It offers no STARTTLS to clients." }.to_owned()
+    }));
     let mut time = |of: Option<std::time::Duration>, text: &str| {
         told.extend(of.map(|time| text.replace("{}", &human(time))));
     };

@@ -99,3 +99,22 @@ fn a_scenario_without_anything_of_its_own_is_told_with_its_defaults() {
 fn bytes_are_written_as_the_language_writes_them() {
     assert_eq!(quoted(b"a\r\n\0\xE9\\\"\x07\xC3\xA9"), r#""a\r\n\0\xE9\\\"\x07é""#);
 }
+
+/// What a check asks for is told whole: that mail is *not* returned, the words of a report, how many there are.
+#[test]
+fn a_check_is_told_whole() {
+    let told = explained(
+        "title: Plain\nservers: { hub: { serves: [hub.example] } }\nrelay: { offers tls: true }\nmessages: { note: { \
+         from: a@origin.example, to: b@hub.example } }\nexpect:\n- returned: { times: 0 }\nobserve:\n- \
+         returned: { text: too big, status: 5.3.4, times: 1.., within: 1h }\n- delayed: { text: WARNING, within: 4h.. \
+         }\n",
+    );
+    for part in [
+        "SHOULD does not return note (",
+        "returns note in 1 or more notifications with 5.3.4, saying \"too big\", at most 1h after it",
+        "sends 1 or more delay warnings about note, saying \"WARNING\", at least 4h after it",
+        "It offers STARTTLS to clients.",
+    ] {
+        assert!(told.replace("\n    ", " ").contains(part), "no {part:?} in {told}");
+    }
+}
