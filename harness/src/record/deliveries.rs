@@ -4,7 +4,7 @@ use mock_servers::transcript::{Reply, Session, Side, Transaction};
 
 use super::conversation::acknowledged;
 use super::tokens::Tokens;
-use super::{Delivery, Notification, Place, Submission, mail, notification, submissions};
+use super::{Accepted, Delivery, Notification, Place, Submission, mail, notification, submissions};
 
 /// What was taken.
 pub(super) struct Sorted {
@@ -29,6 +29,7 @@ pub(super) fn sort(sessions: &[Session], submissions: &[Submission]) -> Sorted {
             let recipients = accepted(mail);
             match kind(mail, &recipients, submissions, &tokens, &sorted.deliveries) {
                 Kind::Copy(submission) => {
+                    let submission = among_alike(submission, mail, &recipients, submissions, &sorted);
                     let list = if mail.taken { &mut sorted.deliveries } else { &mut sorted.let_go };
                     list.push(Delivery {
                         place,
@@ -60,6 +61,32 @@ pub(super) fn sort(sessions: &[Session], submissions: &[Submission]) -> Sorted {
     sorted.deliveries.sort_by_key(|d| (d.at, d.place));
     sorted.notifications.sort_by_key(|n| (n.at, n.place));
     sorted
+}
+
+/// A client may come back with the same mail, and without a token nothing tells which of the two a copy is of: it is of
+/// the one whose recipients have the fewest copies yet.
+fn among_alike(
+    found: usize,
+    mail: &Transaction,
+    recipients: &[String],
+    submissions: &[Submission],
+    sorted: &Sorted,
+) -> usize {
+    let copies = |submission: &usize| {
+        let of = sorted.deliveries.iter().chain(&sorted.let_go).filter(|d| d.submission == *submission);
+        of.flat_map(|d| &d.recipients)
+            .filter(|to| recipients.iter().any(|r| mail::normal(r) == mail::normal(to)))
+            .count()
+    };
+    let may_be = |submission: &usize| {
+        let s = &submissions[*submission];
+        let refused = s.recipients.iter().all(|r| matches!(r.fate, Accepted::No { .. }));
+        !refused && s.at <= mail.started && submissions::resembles(s, mail, recipients)
+    };
+    if submissions[found].token.is_some() {
+        return found;
+    }
+    (0..submissions.len()).filter(may_be).min_by_key(copies).unwrap_or(found)
 }
 
 /// The recipients that the server accepted, as they stood in RCPT.

@@ -3,7 +3,7 @@
 use mock_servers::transcript::{Close, Side};
 
 use super::Severity;
-use super::testing::{assert_innocent, found, rules};
+use super::testing::{assert_found, assert_innocent, found, rules};
 use crate::record::Record;
 use crate::record::testing::{Run, Talk, content, minutes, notice, relayed, reply};
 
@@ -90,6 +90,24 @@ fn the_same_mail_again_is_another_submission() {
     let odd = odd.rcpt(BOB, &[], "250 OK").data(mail, "250 OK").quit();
     let hub = call().hello(&[]).mail(ALICE, &[], "250 OK").rcpt(BOB, &[], "250 OK");
     assert_innocent(&Run::new().talk(odd).talk(hub.data(&relayed(mail), "250 OK").quit()).record());
+}
+
+/// A client whose timer is short hangs up before the 250, and comes again with the same mail, which has no token.
+#[test]
+fn each_of_two_that_are_alike_may_have_a_copy() {
+    let mail = b"Subject: x\r\n\r\nHello.\r\n";
+    let sent = |ordinal| {
+        let odd = Talk::client("odd", ordinal, minutes(0)).hello(&[]).mail(ALICE, &[], "250 OK");
+        odd.rcpt(BOB, &[], "250 OK").data_unanswered(mail).close(Side::Client, Close::Reset)
+    };
+    let copy = |ordinal| {
+        let hub = Talk::server("hub", ordinal, minutes(u64::from(ordinal))).hello(&[]);
+        let hub = hub.mail(ALICE, &[], "250 OK").rcpt(BOB, &[], "250 OK");
+        hub.data(&relayed(mail), "250 OK").quit()
+    };
+    let twice = || Run::new().talk(sent(1)).talk(sent(2)).talk(copy(1)).talk(copy(2));
+    assert_innocent(&twice().record());
+    assert_found(&twice().talk(copy(3)).record(), "invariant: doubled");
 }
 
 /// Postfix breaks lines past `smtp_line_length_limit` by CR LF SPACE, in the body and in the header.
