@@ -301,6 +301,14 @@ fn of(mapping: &Mapping<'_>, scope: &Scope<'_>, cx: &Context<'_>) -> Option<Of> 
                 }
                 Some((*only).to_owned())
             }
+            [] => {
+                cx.problems.push(
+                    Diagnostic::new(mapping.span(), "there are no messages to speak of")
+                        .because("what a dialogue submits has no name")
+                        .help("say what is seen of it on the wire: `wire: { at: …, once: [\"RCPT TO:<…>\"] }`"),
+                );
+                return None;
+            }
             several => {
                 cx.problems.push(
                     Diagnostic::new(mapping.span(), "`message:` is missing")

@@ -106,7 +106,11 @@ fn derived(scenario: &Scenario, record: &Record, results: &[ExpectationResult]) 
         return None;
     }
     let names: Vec<&str> = with_rules.iter().map(|server| server.script.name.as_str()).collect();
-    Some(format!("no rule of {} ever fired", names.join(", ")))
+    let names = names.join(", ");
+    Some(format!(
+        "no rule of {names} ever fired; where a good relay fires none, `decisive: {}` says so",
+        with_rules[0].script.name
+    ))
 }
 
 /// Whether the relay set out for a destination although it came to no server: it asked the DNS for one, none of the

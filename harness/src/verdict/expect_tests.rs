@@ -367,7 +367,9 @@ fn a_rule_that_never_fires_is_found_without_being_named() {
     wanted.servers[0].script.rules = vec![(On::Command(Verb::Bdat), vec![rule])];
     let record =
         Run::new().sent("note", &[BOB]).delivered("hub", 1, RunTime::ZERO, "note-1", &[BOB]).record();
-    let reason = "not exercised: no rule of hub ever fired".to_owned();
+    let reason =
+        "not exercised: no rule of hub ever fired; where a good relay fires none, `decisive: hub` says so"
+            .to_owned();
     assert_eq!(judge(&wanted, &record).outcome, Outcome::Unsupported { reason });
 }
 
