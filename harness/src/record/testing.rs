@@ -171,6 +171,19 @@ impl Talk {
         done
     }
 
+    /// BDAT LAST with all of the content, and the reply.
+    pub(crate) fn chunk(self, content: &[u8], answer: &str) -> Self {
+        let said = self.c(&format!("BDAT {} LAST", content.len()));
+        let mut done = said.bytes(Side::Client, content, Part::Content).s(answer);
+        let at = done.at;
+        let transaction = done.transaction();
+        transaction.content = content.to_vec();
+        transaction.ended = true;
+        transaction.final_reply = Some(reply(answer));
+        transaction.finished = Some(at);
+        done
+    }
+
     /// The server took the mail although the reply says otherwise, or never came.
     pub(crate) fn taken(mut self, taken: bool) -> Self {
         self.transaction().taken = taken;

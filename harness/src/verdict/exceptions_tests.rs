@@ -285,7 +285,7 @@ fn helo_takes_back_what_ehlo_offered() {
 fn binary_content_has_no_lines() {
     let binary = |parameters: &[&str]| {
         let talk = call(0).hello(&["8BITMIME", "BINARYMIME", "CHUNKING"]).mail("", parameters, "250 OK");
-        rules(&alone(talk.rcpt(ALICE, &[], "250 OK").data(b"a: b\r\n\r\nc\nd\r\n", "451 no").quit()))
+        rules(&alone(talk.rcpt(ALICE, &[], "250 OK").chunk(b"a: b\r\n\r\nc\nd\r\n", "451 no").quit()))
     };
     assert_eq!(binary(&["BODY=BINARYMIME"]), INNOCENT);
     assert_eq!(binary(&["BODY=8BITMIME"]), ["wire: bare CR or LF"]);

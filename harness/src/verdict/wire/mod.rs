@@ -1,5 +1,6 @@
 //! The rules of the wire, as far as a transcript shows them without a doubt.
 
+mod chunks;
 mod client;
 mod closing;
 mod eight_bit;
@@ -40,6 +41,7 @@ pub(super) fn judge(scenario: &Scenario, record: &Record) -> Vec<Finding> {
                 pipelining::judge(&of, &mut breaches);
                 eight_bit::judge(&of, &mut breaches);
                 utf8::judge(&of, &mut breaches);
+                chunks::judge(&of, &mut breaches);
             }
             Side::Client => server::judge(&of, &mut breaches),
         }

@@ -391,3 +391,44 @@ fn leftover_recipients_and_reconnects_are_no_retries() {
     let helo = helo.mail(ALICE, &[], "250 OK").rcpt(BOB, &[], "451 later").quit();
     assert_innocent(&retried(helo).record());
 }
+
+/// A transaction with a server that offers CHUNKING, then these commands and replies.
+fn chunks(lines: &[(&str, &str)]) -> Record {
+    let hub = hub().hello(&["CHUNKING", "BINARYMIME"]).mail("", &[], "250 OK");
+    let said = lines.iter().fold(hub.rcpt("b@hub.example", &[], "250 OK"), |talk, (c, s)| talk.c(c).s(s));
+    run(said.quit())
+}
+
+#[rstest]
+#[case::in_order(&[("BDAT 10", "250 OK"), ("BDAT 0 LAST", "250 OK"), ("MAIL FROM:<>", "250 OK")], None)]
+#[case::refused_and_reset(&[("BDAT 10", "500 ?"), ("RSET", "250 OK"), ("MAIL FROM:<>", "250 OK")], None)]
+#[case::last_refused(&[("BDAT 10 LAST", "554 no"), ("MAIL FROM:<>", "250 OK")], None)]
+#[case::data_in_the_next_one(&[("BDAT 10 LAST", "250 OK"), ("MAIL FROM:<>", "250 OK"), ("DATA", "503 ?")], None)]
+#[case::goes_on(&[("BDAT 10", "452 full"), ("BDAT 10 LAST", "503 ?")], Some("wire: chunk after a refusal"))]
+#[case::no_reset(&[("BDAT 10", "452 full"), ("MAIL FROM:<>", "503 ?")], Some("wire: no RSET after BDAT"))]
+#[case::behind_the_last(&[("BDAT 1 LAST", "250 OK"), ("BDAT 1 LAST", "503 ?")], Some("wire: chunk after the last"))]
+#[case::both(&[("BDAT 10 LAST", "500 ?"), ("DATA", "503 ?")], Some("wire: DATA after BDAT"))]
+fn chunks_come_in_order(#[case] lines: &[(&str, &str)], #[case] broken: Option<&str>) {
+    match broken {
+        None => assert_innocent(&chunks(lines)),
+        Some(rule) => assert_found(&chunks(lines), rule),
+    }
+}
+
+#[test]
+fn a_chunk_that_was_on_its_way_is_no_answer_to_a_refusal() {
+    let hub =
+        hub().hello(&["CHUNKING", "PIPELINING"]).mail("", &[], "250 OK").rcpt("b@hub.example", &[], "250 OK");
+    let ahead = hub.c("BDAT 10").c("BDAT 10 LAST").s("452 full").s("503 ?").c("RSET").s("250 OK");
+    assert_innocent(&run(ahead.quit()));
+}
+
+#[test]
+fn binary_content_goes_by_bdat_alone() {
+    let sent = |body: &str| {
+        let hub = hub().hello(&["8BITMIME", "CHUNKING", "BINARYMIME"]);
+        run(hub.mail("", &[body], "250 OK").rcpt("b@hub.example", &[], "250 OK").c("DATA").s("503 ?").quit())
+    };
+    assert_innocent(&sent("BODY=8BITMIME"));
+    assert_found(&sent("BODY=BINARYMIME"), "wire: DATA for BINARYMIME");
+}
