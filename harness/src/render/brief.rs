@@ -6,7 +6,11 @@ use mock_servers::RunTime;
 
 use crate::record::{Accepted, Record};
 
-/// The endings of the run's mail in a few words: `delivered by lotus`, `returned 2d later (4.4.7)`.
+/// How many endings are told; a line is no story.
+const FEW: usize = 4;
+
+/// The endings of the run's mail in a few words: `delivered by lotus`, `returned 2d later (4.4.7)`. Servers that took mail
+/// equally soon are told together.
 pub fn brief(record: &Record) -> String {
     let mut parts = Vec::new();
     let refused = record.submissions.iter().flat_map(|s| &s.recipients).filter_map(|r| match &r.fate {
@@ -17,10 +21,15 @@ pub fn brief(record: &Record) -> String {
     parts.extend(counted(refused));
 
     let submitted = |index: usize| record.submissions[index].at;
-    let delivered = record.deliveries.iter().map(|delivery| {
-        format!("delivered by {}{}", delivery.server, later(delivery.at, submitted(delivery.submission)))
-    });
-    parts.extend(counted(delivered));
+    let mut soon: Vec<(String, Vec<String>)> = Vec::new();
+    for delivery in &record.deliveries {
+        let later = later(delivery.at, submitted(delivery.submission));
+        match soon.iter_mut().find(|(time, _)| *time == later) {
+            Some((_, servers)) => servers.push(delivery.server.clone()),
+            None => soon.push((later, vec![delivery.server.clone()])),
+        }
+    }
+    parts.extend(soon.into_iter().map(|(later, servers)| delivered(&servers, &later)));
 
     let told = record.notifications.iter().flat_map(|notification| {
         let since = notification.submission.map_or(RunTime::ZERO, submitted);
@@ -40,9 +49,27 @@ pub fn brief(record: &Record) -> String {
         parts.push(format!("{left} left in the queue"));
     }
     match (parts.is_empty(), record.submissions.is_empty()) {
-        (false, _) => parts.join(", "),
+        (false, _) => {
+            let more = parts.len().saturating_sub(FEW);
+            parts.truncate(FEW);
+            parts.extend((more > 0).then(|| format!("and {more} more")));
+            parts.join(", ")
+        }
         (true, true) => "no mail was submitted".to_owned(),
         (true, false) => "nothing came of the mail".to_owned(),
+    }
+}
+
+/// `delivered by hub`, `2 × delivered by hub 30m later`, `delivered by hub and 2 × spare`.
+fn delivered(servers: &[String], later: &str) -> String {
+    let by = counted(servers.iter().cloned());
+    match by.as_slice() {
+        [only] => match only.strip_suffix(servers[0].as_str()) {
+            Some(times) => format!("{times}delivered by {}{later}", servers[0]),
+            None => format!("delivered by {only}{later}"),
+        },
+        [first @ .., last] => format!("delivered by {} and {last}{later}", first.join(", ")),
+        [] => String::new(),
     }
 }
 
@@ -65,4 +92,37 @@ fn counted(texts: impl Iterator<Item = String>) -> Vec<String> {
         count => format!("{count} × {text}"),
     };
     order.into_iter().map(say).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::testing::{Run, minutes};
+
+    #[test]
+    fn servers_that_took_mail_equally_soon_are_told_together() {
+        let to = ["a@hub.example", "b@spare.example", "c@slow.example"];
+        let sent = Run::new().sent("note", &to);
+        let two = sent.delivered("hub", 1, minutes(0), "note-1", &to[..1]);
+        let two = two.delivered("spare", 1, minutes(0), "note-1", &to[1..2]);
+        let all = two.delivered("slow", 1, minutes(30), "note-1", &to[2..]);
+        assert_eq!(brief(&all.record()), "delivered by hub and spare, delivered by slow 30m later");
+    }
+
+    #[test]
+    fn a_server_that_took_two_is_told_once() {
+        let sent = Run::new().sent("note", &["a@hub.example"]).sent("note", &["a@hub.example"]);
+        let both = sent.delivered("hub", 1, minutes(1), "note-1", &["a@hub.example"]);
+        let both = both.delivered("hub", 2, minutes(1), "note-2", &["a@hub.example"]);
+        assert_eq!(brief(&both.record()), "2 × delivered by hub 1m later");
+    }
+
+    #[test]
+    fn a_line_is_no_story() {
+        let mut run = Run::new().sent("note", &["a@hub.example"]);
+        for (ordinal, minute) in [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (6, 6)] {
+            run = run.delivered("hub", ordinal, minutes(minute), "note-1", &["a@hub.example"]);
+        }
+        assert!(brief(&run.record()).ends_with(" delivered by hub 4m later, and 2 more"));
+    }
 }
