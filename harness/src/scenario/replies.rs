@@ -44,7 +44,10 @@ fn reply_line(node: &Node, cx: &Context<'_>) -> Option<ReplyText> {
         );
     };
     if text.contains(['\r', '\n']) {
-        mistake("one line at a time", "a reply of several lines is a list; bytes as they are: `send:`");
+        mistake(
+            "one line at a time",
+            "several lines: `reply: [\"550-first\", \"550 last\"]`; bytes as they are: `send:`",
+        );
         return None;
     }
     let Some(parsed) = ReplyText::parse(&text) else {

@@ -272,7 +272,8 @@ fn change(list: &mut Vec<String>, mapping: &Mapping<'_>, cx: &Context<'_>) {
     for node in mapping.take("drop").map(one_or_more).unwrap_or_default() {
         let Some(keyword) = cx.problems.some_text(node, "an EHLO keyword") else { continue };
         let listed: Vec<String> = list.iter().map(|one| first_word(one).to_owned()).collect();
-        let known: Vec<&str> = listed.iter().map(String::as_str).chain(KEYWORDS).collect();
+        let others = KEYWORDS.into_iter().filter(|one| !listed.iter().any(|l| l.eq_ignore_ascii_case(one)));
+        let known: Vec<&str> = listed.iter().map(String::as_str).chain(others).collect();
         if !known.iter().any(|one| one.eq_ignore_ascii_case(&keyword)) {
             let title = format!("`drop:` knows no EHLO keyword `{keyword}`");
             cx.problems.unknown(node.span.clone(), title, &keyword, &known);
