@@ -1,13 +1,17 @@
 //! What went over the wire: every byte in both directions, in the run's own time, and what it meant to the mock that
 //! spoke. Plain data.
 
-use std::collections::BTreeMap;
+mod draft;
+mod recorder;
+
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 
 use crate::time::RunTime;
+
+pub(crate) use draft::{Opening, Pen};
+pub use recorder::{EVENT, Recorder, Room, SessionRecorder};
 
 /// One TCP connection between a mock and the relay under test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -209,7 +213,7 @@ pub struct Recipient {
 }
 
 /// A reply as it went over the wire.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Reply {
     /// The three digits; 0 where there were none.
     pub code: u16,
@@ -244,191 +248,6 @@ impl Reply {
     /// Code and text on one line.
     pub fn text(&self) -> String {
         format!("{:03} {}", self.code, self.lines.join(" / ")).trim_end().to_owned()
-    }
-}
-
-/// How much is written down. What is beyond it is counted ([`What::Omitted`]), and carried out all the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
-    /// Octets of one session; an event is counted as its bytes and [`EVENT`] more.
-    pub session: u64,
-    /// Octets of all sessions together, counted likewise; a session is [`EVENT`] octets by itself.
-    pub run: u64,
-    /// Sessions.
-    pub sessions: usize,
-}
-
-impl Default for Room {
-    /// 512 MiB for a session, 2 GiB and 100,000 sessions for a run.
-    fn default() -> Self {
-        Self { session: 512 * 1024 * 1024, run: 2 * 1024 * 1024 * 1024, sessions: 100_000 }
-    }
-}
-
-/// What an event counts for beside its bytes, in octets.
-pub const EVENT: u64 = 128;
-
-/// Where mocks write their sessions down. Clones write to the same transcript.
-#[derive(Debug, Clone, Default)]
-pub struct Recorder(Arc<Mutex<Book>>);
-
-#[derive(Debug, Default)]
-struct Book {
-    sessions: Vec<Session>,
-    /// What each session holds, and what of it was omitted.
-    accounts: Vec<Account>,
-    /// How many sessions each mock had.
-    ordinals: BTreeMap<(Side, String), u32>,
-    room: Room,
-    /// Octets of all sessions.
-    held: u64,
-    omitted_sessions: u64,
-}
-
-#[derive(Debug, Default)]
-struct Account {
-    held: u64,
-    omitted_events: u64,
-    omitted_octets: u64,
-}
-
-/// A session that is being written.
-#[derive(Debug, Clone)]
-pub struct SessionRecorder {
-    recorder: Recorder,
-    place: Place,
-}
-
-/// Where a session is written.
-#[derive(Debug, Clone)]
-enum Place {
-    Index(usize),
-    /// There was no room for it: what changes is its own.
-    Nowhere(Arc<Mutex<Session>>),
-}
-
-impl Recorder {
-    /// Starts a session's record; its ordinal is the next one of that mock.
-    pub fn open(
-        &self,
-        mock: &str,
-        mock_is: Side,
-        client: SocketAddr,
-        server: SocketAddr,
-        at: RunTime,
-    ) -> SessionRecorder {
-        let mut book = self.lock();
-        let ordinal = book.ordinals.entry((mock_is, mock.to_owned())).or_default();
-        *ordinal += 1;
-        let session = Session {
-            mock: mock.to_owned(),
-            mock_is,
-            ordinal: *ordinal,
-            client,
-            server,
-            opened: at,
-            events: Vec::new(),
-            transactions: Vec::new(),
-            offers: Vec::new(),
-        };
-        let place = if book.sessions.len() < book.room.sessions && book.held + EVENT <= book.room.run {
-            book.held += EVENT;
-            book.sessions.push(session);
-            book.accounts.push(Account { held: EVENT, ..Account::default() });
-            Place::Index(book.sessions.len() - 1)
-        } else {
-            book.omitted_sessions += 1;
-            Place::Nowhere(Arc::new(Mutex::new(session)))
-        };
-        SessionRecorder { recorder: self.clone(), place }
-    }
-
-    /// An empty transcript with bounds of its own.
-    pub fn with_room(room: Room) -> Self {
-        Self(Arc::new(Mutex::new(Book { room, ..Book::default() })))
-    }
-
-    /// What was written so far, in order of opening. A session of which something was omitted ends with saying so.
-    pub fn sessions(&self) -> Vec<Session> {
-        let book = self.lock();
-        let mut sessions = book.sessions.clone();
-        let last = sessions.len().saturating_sub(1);
-        for (index, (session, account)) in sessions.iter_mut().zip(&book.accounts).enumerate() {
-            let (events, octets) = (account.omitted_events, account.omitted_octets);
-            let sessions = if index == last { book.omitted_sessions } else { 0 };
-            if events + octets + sessions > 0 {
-                let at = session.events.last().map_or(session.opened, |event| event.at);
-                session.events.push(Event { at, what: What::Omitted { events, octets, sessions } });
-            }
-        }
-        sessions
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Book> {
-        self.0.lock().expect("no holder of the transcript panics")
-    }
-}
-
-impl Book {
-    /// Takes room for an event with so many octets of bytes; how many of them are to be written down. `None`: there is none
-    /// for the event at all.
-    fn take_room(&mut self, index: usize, octets: usize) -> Option<usize> {
-        let account = &mut self.accounts[index];
-        let free =
-            self.room.session.saturating_sub(account.held).min(self.room.run.saturating_sub(self.held));
-        let Some(room) = free.checked_sub(EVENT).filter(|room| *room > 0 || octets == 0) else {
-            account.omitted_events += 1;
-            account.omitted_octets += octets as u64;
-            return None;
-        };
-        let kept = octets.min(usize::try_from(room).unwrap_or(usize::MAX));
-        account.held += EVENT + kept as u64;
-        account.omitted_octets += (octets - kept) as u64;
-        self.held += EVENT + kept as u64;
-        Some(kept)
-    }
-}
-
-impl SessionRecorder {
-    /// Writes an event down.
-    pub fn event(&self, at: RunTime, what: What) {
-        let Place::Index(index) = self.place else { return };
-        let mut book = self.recorder.lock();
-        // How a session ended is told in any case: there are few of these.
-        let always = matches!(what, What::Closed { .. } | What::Completed | What::Mismatch { .. });
-        if always || book.take_room(index, 0).is_some() {
-            book.sessions[index].events.push(Event { at, what });
-        }
-    }
-
-    /// Writes bytes down, as lines at first; the event's index and how many of them there was room for.
-    pub(crate) fn bytes(&self, at: RunTime, from: Side, bytes: &[u8], tls: bool) -> Option<(usize, usize)> {
-        let Place::Index(index) = self.place else { return None };
-        let mut book = self.recorder.lock();
-        let kept = book.take_room(index, bytes.len())?;
-        let what = What::Bytes { from, bytes: bytes[..kept].to_vec(), tls, part: Part::Lines };
-        let events = &mut book.sessions[index].events;
-        events.push(Event { at, what });
-        Some((events.len() - 1, kept))
-    }
-
-    /// Takes room for something beside the events, as content taken apart or a recipient; how many octets there is room for.
-    pub(crate) fn room_for(&self, octets: usize) -> usize {
-        let Place::Index(index) = self.place else { return 0 };
-        self.recorder.lock().take_room(index, octets).unwrap_or(0)
-    }
-
-    /// Where the server's end is.
-    pub fn server(&self) -> SocketAddr {
-        self.with(|session| session.server)
-    }
-
-    /// Changes the session's record: its transactions and offers.
-    pub fn with<T>(&self, change: impl FnOnce(&mut Session) -> T) -> T {
-        match &self.place {
-            Place::Index(index) => change(&mut self.recorder.lock().sessions[*index]),
-            Place::Nowhere(session) => change(&mut session.lock().expect("no holder of a session panics")),
-        }
     }
 }
 

@@ -229,7 +229,7 @@ impl Run<'_> {
         let mut by_bdat = false;
         let mut left_out = Vec::new();
         if let Ok((socket, record)) = self.world.dial(client, message.trusted).await {
-            session = Some((client.to_owned(), record.with(|session| session.ordinal)));
+            session = Some((client.to_owned(), record.ordinal()));
             let clock = self.world.environment().clock.clone();
             let outcome = client::submit(Box::new(socket), submission, clock, record).await;
             if let Some(keyword) = outcome.missing {

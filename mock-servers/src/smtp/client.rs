@@ -156,7 +156,7 @@ impl Submitter {
 
     /// How it ended.
     pub fn outcome(self) -> Outcome {
-        let transaction = self.record.with(|session| session.transactions.first().cloned());
+        let transaction = self.record.read_transaction(0);
         Outcome {
             transaction,
             greetings: self.greetings,

@@ -6,7 +6,7 @@ const MOST_HEADER: usize = 256 * 1024;
 /// Finds the end of the content and takes the dot-stuffing off (RFC 5321 section 4.5.2). CRLF alone ends a line (section
 /// 2.3.8), so that a dot between bare LFs is content (section 4.1.1.4).
 #[derive(Debug, Clone, Default)]
-pub(super) struct DotReader(At);
+pub(crate) struct DotReader(At);
 
 /// Where in a line the reader is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -21,7 +21,7 @@ enum At {
 
 /// Why the reader stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stop {
+pub(crate) enum Stop {
     /// A line is complete.
     Line,
     /// The final dot came.
@@ -32,7 +32,7 @@ pub(super) enum Stop {
 
 impl DotReader {
     /// Takes bytes up to the next end of a line, puts what they mean into `out`, and returns how many they were.
-    pub(super) fn read(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> (usize, Stop) {
+    pub(crate) fn read(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> (usize, Stop) {
         let mut taken = 0;
         while let Some(&byte) = bytes.get(taken) {
             taken += 1;

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use crate::time::RunTime;
-use crate::transcript::{Event, Part, SessionRecorder, Side, Transaction, What};
+use crate::transcript::{Opening, Part, Pen, Reply, SessionRecorder, Side, Transaction, What};
 
 /// Writes a session's record.
 ///
@@ -21,23 +21,36 @@ pub(super) struct Ledger {
 /// Bytes of the client of which it is not yet known what they are.
 #[derive(Debug)]
 struct Unlabelled {
-    /// Where in the session's events; `None`: there was no more room for them.
-    event: Option<usize>,
+    /// Where they were written; `None`: there was no more room for them.
+    place: Option<Place>,
     length: usize,
     labelled: usize,
     part: Option<Part>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// Which of the session's events.
+    event: usize,
+    /// Behind how many of the client's bytes.
+    start: usize,
+}
+
+/// Whose content some of the client's bytes are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Body {
+    /// The transaction's index.
+    pub(super) transaction: usize,
+    /// Whether dots are stuffed in it: content after DATA.
+    pub(super) stuffed: bool,
+    /// How many octets of it, without these dots, are kept.
+    pub(super) octets: usize,
 }
 
 impl Ledger {
     /// A ledger that writes down as much as the transcript has room for.
     pub(super) fn new(record: SessionRecorder) -> Self {
         Self { record, tls: false, unlabelled: VecDeque::new() }
-    }
-
-    /// Adds to a transaction's content what there is room for.
-    pub(super) fn keep(&self, index: usize, content: &[u8]) {
-        let room = self.record.room_for(content.len());
-        self.transaction(index, |t| t.content.extend_from_slice(&content[..room]));
     }
 
     /// Writes an event down.
@@ -48,10 +61,11 @@ impl Ledger {
     /// The client sent these bytes.
     pub(super) fn client_sent(&mut self, bytes: &[u8], at: RunTime) {
         let written = self.record.bytes(at, Side::Client, bytes, self.tls);
-        let kept = written.map_or(0, |(_, kept)| kept);
-        for (length, event) in [(kept, written.map(|(event, _)| event)), (bytes.len() - kept, None)] {
+        let (place, kept) =
+            written.map_or((None, 0), |(event, start, kept)| (Some(Place { event, start }), kept));
+        for (length, place) in [(kept, place), (bytes.len() - kept, None)] {
             if length > 0 {
-                self.unlabelled.push_back(Unlabelled { event, length, labelled: 0, part: None });
+                self.unlabelled.push_back(Unlabelled { place, length, labelled: 0, part: None });
             }
         }
     }
@@ -61,8 +75,20 @@ impl Ledger {
         self.record.bytes(at, Side::Server, bytes, self.tls);
     }
 
-    /// The next `count` of the client's bytes are understood: they are `part`.
-    pub(super) fn label(&mut self, mut count: usize, part: Part) {
+    /// The next `count` of the client's bytes are lines.
+    pub(super) fn lines(&mut self, count: usize) {
+        self.label(count, Part::Lines, None);
+    }
+
+    /// The next `count` of the client's bytes are content; without a `body`, of no transaction.
+    pub(super) fn content(&mut self, count: usize, body: Option<Body>) {
+        self.label(count, Part::Content, body);
+        if let Some(body) = body {
+            self.transaction(body.transaction, |mut t| t.keep(body.octets as u64));
+        }
+    }
+
+    fn label(&mut self, mut count: usize, part: Part, body: Option<Body>) {
         while count > 0 {
             let Some(next) = self.unlabelled.front_mut() else { return };
             if next.part.is_some_and(|before| before != part) {
@@ -71,6 +97,10 @@ impl Ledger {
             }
             next.part = Some(part);
             let here = count.min(next.length - next.labelled);
+            if let (Some(body), Some(place)) = (body, next.place) {
+                let start = place.start + next.labelled;
+                self.record.piece(body.transaction, start..start + here, body.stuffed);
+            }
             next.labelled += here;
             count -= here;
             if next.labelled == next.length {
@@ -89,55 +119,58 @@ impl Ledger {
     fn split(&mut self) {
         let Some(first) = self.unlabelled.pop_front() else { return };
         self.write_part(Some(&first));
-        let event = first.event.map(|index| {
-            self.record.with(|session| {
-                let Event { at, what: What::Bytes { from, bytes, tls, part } } = &mut session.events[index]
-                else {
-                    return index;
-                };
-                let rest = bytes.split_off(first.labelled);
-                let rest =
-                    Event { at: *at, what: What::Bytes { from: *from, bytes: rest, tls: *tls, part: *part } };
-                session.events.insert(index + 1, rest);
-                index + 1
-            })
+        let place = first.place.map(|Place { event, start }| {
+            self.record.split(event, first.labelled);
+            Place { event: event + 1, start: start + first.labelled }
         });
-        if event.is_some() {
-            for later in self.unlabelled.iter_mut().filter_map(|later| later.event.as_mut()) {
-                *later += 1;
+        if place.is_some() {
+            for later in self.unlabelled.iter_mut().filter_map(|later| later.place.as_mut()) {
+                later.event += 1;
             }
         }
         let length = first.length - first.labelled;
-        self.unlabelled.push_front(Unlabelled { event, length, labelled: 0, part: None });
+        self.unlabelled.push_front(Unlabelled { place, length, labelled: 0, part: None });
     }
 
     fn write_part(&self, done: Option<&Unlabelled>) {
-        if let Some(Unlabelled { event: Some(index), part: Some(label), .. }) = done {
-            self.record.with(|session| {
-                if let What::Bytes { part, .. } = &mut session.events[*index].what {
-                    *part = *label;
-                }
-            });
+        // They were written down as lines.
+        if let Some(Unlabelled { place: Some(place), part: Some(Part::Content), .. }) = done {
+            self.record.label(place.event, Part::Content);
         }
     }
 
     /// Opens the record of a transaction, and returns its index.
-    pub(super) fn open_transaction(&self, transaction: Transaction) -> usize {
-        self.record.with(|session| {
-            session.transactions.push(transaction);
-            session.transactions.len() - 1
-        })
+    pub(super) fn open_transaction(&self, opening: Opening<'_>) -> usize {
+        self.record.open_transaction(opening)
     }
 
-    /// Changes a transaction's record.
-    pub(super) fn transaction<T>(&self, index: usize, change: impl FnOnce(&mut Transaction) -> T) -> T {
-        self.record.with(|session| change(&mut session.transactions[index]))
+    /// Changes a transaction's record; `None`: there was no room for it.
+    pub(super) fn transaction<T>(&self, index: usize, change: impl FnOnce(Pen<'_>) -> T) -> Option<T> {
+        self.record.transaction(index, change)
+    }
+
+    /// Adds a recipient to a transaction, and returns its place for [`Pen::recipient_reply`].
+    pub(super) fn recipient(&self, index: usize, to: &String, parameters: &Vec<String>) -> usize {
+        self.record.recipient(index, to, parameters)
+    }
+
+    /// A transaction as it was written so far.
+    pub(super) fn read_transaction(&self, index: usize) -> Option<Transaction> {
+        self.record.read_transaction(index)
+    }
+
+    /// The final reply to a transaction, which is over with it.
+    pub(super) fn final_reply(&self, index: usize, reply: &Reply, at: RunTime) -> bool {
+        let counts = self.transaction(index, |mut t| {
+            t.finished(Some(at));
+            t.final_reply(reply)
+        });
+        counts.unwrap_or_default()
     }
 
     /// Writes down that the server keeps the mail of this transaction; once.
     pub(super) fn take(&self, index: usize, at: RunTime) {
-        let taken_before = self.transaction(index, |t| std::mem::replace(&mut t.taken, true));
-        if !taken_before {
+        if self.transaction(index, |mut t| t.take()) == Some(true) {
             self.event(at, What::Taken { transaction: index });
         }
     }
@@ -145,31 +178,7 @@ impl Ledger {
     /// Writes down what an EHLO reply listed.
     pub(super) fn offer(&self, keywords: &[String], at: RunTime) {
         let keywords = keywords.iter().map(|k| k.to_ascii_uppercase()).collect();
-        let tls = self.tls;
-        self.record.with(|session| session.offers.push(crate::transcript::Offer { at, tls, keywords }));
-    }
-}
-
-/// A transaction of which only MAIL was seen.
-pub(super) fn new_transaction(
-    started: RunTime,
-    helo: Option<String>,
-    from: String,
-    parameters: Vec<String>,
-) -> Transaction {
-    Transaction {
-        started,
-        helo,
-        from,
-        parameters,
-        mail_reply: None,
-        recipients: Vec::new(),
-        data_reply: None,
-        content: Vec::new(),
-        ended: false,
-        final_reply: None,
-        finished: None,
-        taken: false,
+        self.record.offer(at, self.tls, &keywords);
     }
 }
 
@@ -194,10 +203,10 @@ mod tests {
         let mut ledger = Ledger::new(recorder.open("m", Side::Server, here, here, RunTime::ZERO));
         ledger.client_sent(b"MAIL\r\nDATA\r\nx\r\n", RunTime::ZERO);
         ledger.client_sent(b".\r\nQUIT\r\n", RunTime::ZERO);
-        ledger.label(6, Part::Lines);
-        ledger.label(6, Part::Lines);
-        ledger.label(6, Part::Content);
-        ledger.label(6, Part::Lines);
+        ledger.lines(6);
+        ledger.lines(6);
+        ledger.content(6, None);
+        ledger.lines(6);
         let text = |s: &str, part| (s.to_owned(), part);
         assert_eq!(
             pieces(&recorder),
@@ -216,8 +225,8 @@ mod tests {
         let here = "127.0.0.1:1".parse().unwrap();
         let mut ledger = Ledger::new(recorder.open("m", Side::Server, here, here, RunTime::ZERO));
         ledger.client_sent(b"abcdef", RunTime::ZERO);
-        ledger.label(2, Part::Lines);
-        ledger.label(4, Part::Content);
+        ledger.lines(2);
+        ledger.content(4, None);
         assert_eq!(pieces(&recorder), [("ab".to_owned(), Part::Lines), ("cd".to_owned(), Part::Content)]);
     }
 }

@@ -9,7 +9,7 @@
 
 pub mod client;
 mod command;
-mod content;
+pub(crate) mod content;
 pub mod conversation;
 pub mod dialogue;
 pub mod forward;

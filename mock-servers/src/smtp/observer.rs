@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 
 use super::command::{self, Path, Request};
 use super::content::{DotReader, Stop};
-use super::ledger::{Ledger, new_transaction};
+use super::ledger::{Body, Ledger};
 use super::reply::ReplyReader;
 use crate::script::{On, Verb};
 use crate::time::RunTime;
-use crate::transcript::{Part, Recipient, Reply, SessionRecorder, Side, What};
+use crate::transcript::{Opening, Reply, SessionRecorder, Side, What};
 
 /// Octets that are looked at again once the reply to DATA or AUTH has come; of a client that says more before it, nothing
 /// more is understood.
@@ -101,7 +101,7 @@ impl Observer {
     /// The handshake succeeded: what was said in the clear counts no more, answered or not (RFC 3207 section 4.2).
     pub(super) fn encrypted(&mut self, version: String, server_name: Option<String>, at: RunTime) {
         self.end_all(at);
-        self.ledger.label(self.client.len(), Part::Lines);
+        self.ledger.lines(self.client.len());
         self.client.clear();
         self.replies = ReplyReader::default();
         (self.mode, self.helo) = (Mode::Commands, None);
@@ -132,7 +132,7 @@ impl Observer {
         match &mut self.mode {
             Mode::Undecided => {
                 if self.client.len() > MOST_UNDECIDED {
-                    self.ledger.label(self.client.len(), Part::Lines);
+                    self.ledger.lines(self.client.len());
                     self.client.clear();
                 }
                 false
@@ -140,7 +140,7 @@ impl Observer {
             Mode::Commands | Mode::Response => {
                 let Some(end) = self.client.windows(2).position(|w| w == b"\r\n") else { return false };
                 let line: Vec<u8> = self.client.drain(..end + 2).take(end).collect();
-                self.ledger.label(end + 2, Part::Lines);
+                self.ledger.lines(end + 2);
                 if matches!(self.mode, Mode::Response) {
                     self.mode = Mode::Undecided;
                     self.asked.push_back(Asked::Auth);
@@ -157,8 +157,7 @@ impl Observer {
                     stop = why;
                 }
                 self.client.drain(..taken);
-                self.ledger.label(taken, Part::Content);
-                self.keep(&content);
+                self.keep(taken, content.len(), true);
                 if stop == Stop::End {
                     self.mode = Mode::Commands;
                     self.ended(Asked::EndOfData(self.current));
@@ -169,9 +168,8 @@ impl Observer {
                 let here = self.client.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
                 *left -= here as u64;
                 let (complete, last) = (*left == 0, *last);
-                let content: Vec<u8> = self.client.drain(..here).collect();
-                self.ledger.label(here, Part::Content);
-                self.keep(&content);
+                self.client.drain(..here);
+                self.keep(here, here, false);
                 if complete {
                     self.mode = Mode::Commands;
                     if last {
@@ -194,17 +192,15 @@ impl Observer {
             }
             Verb::Mail => {
                 let path = path(request);
-                let record = new_transaction(at, self.helo.clone(), path.address, path.parameters);
-                let index = self.ledger.open_transaction(record);
+                let (from, parameters) = (&path.address, &path.parameters);
+                let opening = Opening { started: at, helo: self.helo.as_ref(), from, parameters };
+                let index = self.ledger.open_transaction(opening);
                 Asked::Mail { index, before: self.current.replace(index) }
             }
             Verb::Rcpt => match self.current {
                 Some(index) => {
                     let Path { address: to, parameters } = path(request);
-                    let recipient = self.ledger.transaction(index, |t| {
-                        t.recipients.push(Recipient { to, parameters, reply: None });
-                        t.recipients.len() - 1
-                    });
+                    let recipient = self.ledger.recipient(index, &to, &parameters);
                     Asked::Rcpt { index, recipient }
                 }
                 None => Asked::Other,
@@ -248,30 +244,29 @@ impl Observer {
                 }
             }
             Asked::Mail { index, before } => {
-                self.ledger.transaction(index, |t| {
-                    t.mail_reply = Some(reply.clone());
-                    t.finished = (!good).then_some(at);
+                self.ledger.transaction(index, |mut t| {
+                    t.mail_reply(reply);
+                    t.finished((!good).then_some(at));
                 });
                 if let Some(before) = before.filter(|_| good) {
-                    self.ledger.transaction(before, |t| t.finished.get_or_insert(at).to_owned());
+                    self.ledger.transaction(before, |mut t| t.over(at));
                 } else if !good && self.current == Some(index) {
                     self.current = before;
                 }
             }
             Asked::Rcpt { index, recipient } => {
-                self.ledger.transaction(index, |t| t.recipients[recipient].reply = Some(reply.clone()));
+                self.ledger.transaction(index, |mut t| t.recipient_reply(recipient, reply));
             }
             Asked::Data(index) => {
                 if let Some(index) = index {
-                    self.ledger.transaction(index, |t| t.data_reply = Some(reply.clone()));
+                    self.ledger.transaction(index, |mut t| t.data_reply(reply));
                 }
                 let goes_on = reply.code / 100 == 3;
                 self.mode = if goes_on { Mode::Content(DotReader::default()) } else { Mode::Commands };
             }
             Asked::Chunk(index) => {
                 if let Some(index) = index.filter(|_| !good) {
-                    self.ledger
-                        .transaction(index, |t| t.final_reply.get_or_insert_with(|| reply.clone()).code);
+                    self.ledger.transaction(index, |mut t| t.final_reply(reply));
                 }
             }
             Asked::EndOfData(index) => self.final_reply(index, reply, at),
@@ -286,10 +281,7 @@ impl Observer {
 
     fn final_reply(&mut self, index: Option<usize>, reply: &Reply, at: RunTime) {
         let Some(index) = index else { return };
-        let whole = self.ledger.transaction(index, |t| {
-            t.finished = Some(at);
-            t.final_reply.get_or_insert_with(|| reply.clone()) == reply
-        });
+        let whole = self.ledger.final_reply(index, reply, at);
         if whole && reply.is_positive() && self.mock_is == Side::Server {
             self.ledger.take(index, at);
         }
@@ -298,23 +290,22 @@ impl Observer {
     /// The content of the current transaction is complete. What is said next belongs to another one.
     fn ended(&mut self, asked: Asked) {
         if let Some(index) = self.current.take() {
-            self.ledger.transaction(index, |t| t.ended = true);
+            self.ledger.transaction(index, |mut t| t.ended());
         }
         if !std::mem::take(&mut self.answered_early) {
             self.asked.push_back(asked);
         }
     }
 
-    fn keep(&mut self, content: &[u8]) {
-        if let Some(index) = self.current {
-            self.ledger.keep(index, content);
-        }
+    fn keep(&mut self, count: usize, octets: usize, stuffed: bool) {
+        let body = self.current.map(|transaction| Body { transaction, stuffed, octets });
+        self.ledger.content(count, body);
     }
 
     /// The transaction that was open when the client said so is over; a pipelining client may have begun another.
     fn end_transaction(&mut self, ended: Option<usize>, at: RunTime) {
         if let Some(index) = ended {
-            self.ledger.transaction(index, |t| t.finished.get_or_insert(at).to_owned());
+            self.ledger.transaction(index, |mut t| t.over(at));
         }
         if self.current == ended {
             self.current = None;

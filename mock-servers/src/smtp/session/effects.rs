@@ -9,9 +9,9 @@ use super::{Output, ServerSession, Step};
 use crate::script::{Action, On, Verb};
 use crate::smtp::command::{self, Request};
 use crate::smtp::content::DotReader;
-use crate::smtp::ledger;
+use crate::smtp::ledger::Body;
 use crate::time::RunTime;
-use crate::transcript::{Recipient, Reply, What};
+use crate::transcript::{Opening, Reply, What};
 
 /// What a reply's first digit says (RFC 5321 section 4.2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl ServerSession {
         if let Some(mail) = &self.state.mail
             && (request.on == On::EndOfData || ends_chunks(request) && !mail.failed)
         {
-            self.ledger.transaction(mail.index, |t| t.ended = true);
+            self.ledger.transaction(mail.index, |mut t| t.ended());
         }
     }
 
@@ -68,9 +68,9 @@ impl ServerSession {
             .clone()
             .unwrap_or_else(|| command::Path { address: request.argument.clone(), parameters: Vec::new() });
         let (from, parameters) = (path.address, path.parameters);
-        let helo = self.state.helo.clone();
-        let record = ledger::new_transaction(now, helo, from.clone(), parameters.clone());
-        let index = self.ledger.open_transaction(record);
+        let helo = self.state.helo.as_ref();
+        let opening = Opening { started: now, helo, from: &from, parameters: &parameters };
+        let index = self.ledger.open_transaction(opening);
         let first_seen = self.visit.sender(&from, now);
         self.state.mail = Some(Mail::new(index, from, parameters, first_seen));
     }
@@ -85,8 +85,7 @@ impl ServerSession {
         // The same address twice in one transaction came once.
         let key = to.to_lowercase();
         mail.seen.entry(key).or_insert_with(|| self.visit.pair(&mail.from, &to, now));
-        let recipient = Recipient { to, parameters, reply: None };
-        self.ledger.transaction(mail.index, |t| t.recipients.push(recipient));
+        mail.last_recipient = self.ledger.recipient(mail.index, &to, &parameters);
     }
 
     /// The first reply to an occasion changes the state; whatever is said after it changes nothing.
@@ -107,16 +106,13 @@ impl ServerSession {
                 if let Some(mail) = self.state.mail.as_mut().filter(|mail| mail.accepted) {
                     let path = request.path.as_ref();
                     mail.recipients.extend(path.filter(|_| positive).map(|path| path.address.clone()));
-                    self.ledger.transaction(mail.index, |t| {
-                        if let Some(last) = t.recipients.last_mut() {
-                            last.reply = Some(reply.clone());
-                        }
-                    });
+                    let last = mail.last_recipient;
+                    self.ledger.transaction(mail.index, |mut t| t.recipient_reply(last, reply));
                 }
             }
             On::Command(Verb::Data) => {
                 if let Some(mail) = &self.state.mail {
-                    self.ledger.transaction(mail.index, |t| t.data_reply = Some(reply.clone()));
+                    self.ledger.transaction(mail.index, |mut t| t.data_reply(reply));
                 }
                 if outcome == Outcome::Intermediate {
                     self.mode = Mode::Content(DotReader::default());
@@ -125,7 +121,7 @@ impl ServerSession {
             On::Command(Verb::Bdat) if !ends_chunks(&request) => {
                 if let Some(mail) = self.state.mail.as_mut().filter(|mail| !positive && !mail.failed) {
                     mail.failed = true;
-                    self.ledger.transaction(mail.index, |t| t.final_reply = Some(reply.clone()));
+                    self.ledger.transaction(mail.index, |mut t| t.final_reply(reply));
                 }
             }
             On::Command(Verb::Bdat) | On::EndOfData | On::Data => self.settle_content(positive, reply, now),
@@ -158,7 +154,7 @@ impl ServerSession {
         }
         if let Some(mail) = &mut self.state.mail {
             mail.accepted = positive;
-            self.ledger.transaction(mail.index, |t| t.mail_reply = Some(reply.clone()));
+            self.ledger.transaction(mail.index, |mut t| t.mail_reply(reply));
         }
     }
 
@@ -168,10 +164,7 @@ impl ServerSession {
         mail.answered_early = early;
         let index = mail.index;
         let keeps = mail.take.unwrap_or(positive && !mail.failed);
-        self.ledger.transaction(index, |t| {
-            t.final_reply.get_or_insert_with(|| reply.clone());
-            t.finished = Some(now);
-        });
+        self.ledger.final_reply(index, reply, now);
         if keeps {
             self.ledger.take(index, now);
         }
@@ -225,7 +218,7 @@ impl ServerSession {
     /// Whatever transaction is open is over.
     pub(super) fn abort_transaction(&mut self, now: RunTime) {
         if let Some(mail) = self.state.mail.take() {
-            self.ledger.transaction(mail.index, |t| t.finished.get_or_insert(now).to_owned());
+            self.ledger.transaction(mail.index, |mut t| t.over(now));
             self.forward(&mail, now);
         }
     }
@@ -239,7 +232,7 @@ impl ServerSession {
     ) {
         self.abort_transaction(now);
         let said = self.inbox.clear();
-        self.ledger.label(said, crate::transcript::Part::Lines);
+        self.ledger.lines(said);
         self.ledger.tls = true;
         self.ledger.event(now, What::TlsStarted { version, server_name });
         self.idle = Idle::since(now);
@@ -281,14 +274,14 @@ impl ServerSession {
         }
     }
 
-    /// More content came.
-    pub(super) fn keep(&mut self, content: &[u8]) {
-        let Some(mail) = &mut self.state.mail else { return };
+    /// More content came: so many of the client's bytes, and what they mean.
+    pub(super) fn keep(&mut self, count: usize, content: &[u8], stuffed: bool) {
+        let Some(mail) = &mut self.state.mail else { return self.ledger.content(count, None) };
         mail.measure.add(content);
         let room = usize::try_from(self.limits.content.saturating_sub(mail.kept)).unwrap_or(usize::MAX);
-        let kept = &content[..content.len().min(room)];
-        mail.kept += kept.len() as u64;
-        self.ledger.keep(mail.index, kept);
+        let octets = content.len().min(room);
+        mail.kept += octets as u64;
+        self.ledger.content(count, Some(Body { transaction: mail.index, stuffed, octets }));
     }
 
     /// Whether a chunk belongs to the open transaction.
@@ -306,6 +299,7 @@ impl Mail {
             parameters,
             first_seen,
             recipients: Vec::new(),
+            last_recipient: usize::MAX,
             seen: std::collections::BTreeMap::new(),
             rcpt_commands: 0,
             bdat_commands: 0,

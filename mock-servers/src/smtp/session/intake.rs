@@ -6,7 +6,6 @@ use crate::script::{On, Verb};
 use crate::smtp::command::{self, Request};
 use crate::smtp::content::{DotReader, Stop};
 use crate::time::RunTime;
-use crate::transcript::Part;
 
 /// What the client's next bytes are.
 #[derive(Debug)]
@@ -130,7 +129,7 @@ impl ServerSession {
         let refused = self.state.greeting == Greeting::Refused;
         let early = self.inbox.front_is_early() && !self.state.may_pipeline && !refused;
         let (taken, line) = self.inbox.line(self.limits.command_line);
-        self.ledger.label(taken, Part::Lines);
+        self.ledger.lines(taken);
         let mut request = match line {
             None => return false,
             Some(Line::TooLong) => Request { too_long: true, ..Request::event(On::Unknown) },
@@ -152,7 +151,7 @@ impl ServerSession {
 
     fn take_challenge(&mut self, now: RunTime) -> bool {
         let (taken, line) = self.inbox.line(self.limits.challenge_line);
-        self.ledger.label(taken, Part::Lines);
+        self.ledger.lines(taken);
         let mut request = Request::event(On::Challenge);
         match line {
             None => return false,
@@ -177,8 +176,7 @@ impl ServerSession {
             }
         };
         self.inbox.skip(taken);
-        self.ledger.label(taken, Part::Content);
-        self.keep(&content);
+        self.keep(taken, &content, true);
         if stop == Stop::End {
             self.mode = Mode::Command;
             self.begin(Request::event(On::EndOfData), now);
@@ -195,9 +193,10 @@ impl ServerSession {
         *left -= here as u64;
         let complete = (*left == 0).then(|| (**request).clone());
         self.inbox.skip(here);
-        self.ledger.label(here, Part::Content);
         if self.takes_chunks() {
-            self.keep(&content);
+            self.keep(here, &content, false);
+        } else {
+            self.ledger.content(here, None);
         }
         if self.watches_content() && !content.is_empty() && self.watch_content(now) {
             return true; // the chunk's own reply comes when the rule is done

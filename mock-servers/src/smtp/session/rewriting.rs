@@ -79,15 +79,11 @@ impl ServerSession {
             return;
         };
         let Some(mail) = &self.state.mail else { return };
-        self.ledger.transaction(mail.index, |t| match said {
-            On::Command(Verb::Mail) if !mail.accepted => t.mail_reply = Some(reply.clone()),
-            On::Command(Verb::Rcpt) => {
-                if let Some(last) = t.recipients.last_mut() {
-                    last.reply = Some(reply.clone());
-                }
-            }
-            On::Command(Verb::Data) => t.data_reply = Some(reply.clone()),
-            On::Command(Verb::Bdat) if !positive => _ = t.final_reply.get_or_insert_with(|| reply.clone()),
+        self.ledger.transaction(mail.index, |mut t| match said {
+            On::Command(Verb::Mail) if !mail.accepted => t.mail_reply(reply),
+            On::Command(Verb::Rcpt) => t.recipient_reply(mail.last_recipient, reply),
+            On::Command(Verb::Data) => t.data_reply(reply),
+            On::Command(Verb::Bdat) if !positive => _ = t.final_reply(reply),
             _ => {}
         });
     }
@@ -95,14 +91,12 @@ impl ServerSession {
     /// Sends a mail on that is over and was taken.
     pub(super) fn forward(&self, mail: &Mail, now: RunTime) {
         let Some(changes) = &mail.forward else { return };
-        let (taken, content, recipients) = self.ledger.transaction(mail.index, |t| {
-            let accepted = t.recipients.iter().filter(|r| r.reply.as_ref().is_some_and(Reply::is_positive));
-            let recipients = accepted.map(|r| (r.to.clone(), r.parameters.clone())).collect::<Vec<_>>();
-            (t.taken, t.content.clone(), recipients)
-        });
-        if !taken {
+        let Some(written) = self.ledger.read_transaction(mail.index).filter(|written| written.taken) else {
             return;
-        }
+        };
+        let accepted = written.recipients.into_iter();
+        let accepted = accepted.filter(|r| r.reply.as_ref().is_some_and(Reply::is_positive));
+        let recipients = accepted.map(|r| (r.to, r.parameters)).collect();
         self.visit.forward(|number| {
             let server = self.script.name.as_str();
             let trace = self.trace(&forward::id(number, server), now);
@@ -113,7 +107,7 @@ impl ServerSession {
                 from: &mail.from,
                 from_parameters: &mail.parameters,
                 recipients,
-                content: &content,
+                content: &written.content,
             };
             forward::forwarded(taken, changes)
         });

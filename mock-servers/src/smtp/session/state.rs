@@ -54,6 +54,8 @@ pub(super) struct Mail {
     pub(super) first_seen: RunTime,
     /// The recipients that were accepted.
     pub(super) recipients: Vec<String>,
+    /// The place of the last RCPT in the transcript, accepted or not.
+    pub(super) last_recipient: usize,
     pub(super) seen: BTreeMap<String, Seen>,
     pub(super) rcpt_commands: u64,
     pub(super) bdat_commands: u64,
