@@ -91,19 +91,20 @@ impl Measure {
     /// More of the content came.
     pub(super) fn add(&mut self, content: &[u8]) {
         self.octets += content.len() as u64;
-        for &byte in content {
-            self.line += 1;
-            if byte == b'\n' && self.last_was_cr {
-                self.longest_line = self.longest_line.max(self.line - 2);
+        for piece in content.split_inclusive(|&byte| byte == b'\n') {
+            let body = piece.strip_suffix(b"\n").unwrap_or(piece);
+            let cr = body.last().map_or(self.last_was_cr, |&byte| byte == b'\r');
+            self.line += piece.len() as u64;
+            // A CR at the very end may turn out to belong to the line's end.
+            let ends = cr && body.len() < piece.len();
+            let not_counted = if ends { 2 } else { u64::from(cr) };
+            self.longest_line = self.longest_line.max(self.line - not_counted);
+            if ends {
                 self.line = 0;
-            } else {
-                // A CR at the very end may turn out to belong to the line's end.
-                let counted = if byte == b'\r' { self.line - 1 } else { self.line };
-                self.longest_line = self.longest_line.max(counted);
             }
-            self.last_was_cr = byte == b'\r';
+            self.last_was_cr = cr && !ends;
             if !self.header.over {
-                self.header.add(byte);
+                piece.iter().for_each(|&byte| self.header.add(byte));
             }
         }
     }
@@ -116,6 +117,9 @@ impl Measure {
 
 impl Header {
     fn add(&mut self, byte: u8) {
+        if self.over {
+            return;
+        }
         self.octets += 1;
         self.over = self.octets > MOST_HEADER;
         if byte != b'\n' {

@@ -79,19 +79,21 @@ impl Placeholders<'_> {
     }
 }
 
-/// A reply as bytes: code and hyphen on all lines but the last (RFC 5321 section 4.2.1).
-pub(super) fn encode(reply: &Reply) -> Vec<u8> {
+/// Adds a reply as bytes: code and hyphen on all lines but the last (RFC 5321 section 4.2.1).
+pub(super) fn encode(reply: &Reply, out: &mut Vec<u8>) {
     let last = reply.lines.len().saturating_sub(1);
-    let line = |(at, line): (usize, &String)| {
+    let code = format!("{:03}", reply.code);
+    for (at, line) in reply.lines.iter().enumerate() {
         // A code without a text has no space either, except for the empty challenge `334 ` (RFC 4954 section 4).
         let separator = match (at == last, line.is_empty() && reply.code != 334) {
             (false, _) => "-",
             (true, false) => " ",
             (true, true) => "",
         };
-        format!("{:03}{separator}{line}\r\n", reply.code).into_bytes()
-    };
-    reply.lines.iter().enumerate().flat_map(line).collect()
+        for part in [&code, separator, line, "\r\n"] {
+            out.extend_from_slice(part.as_bytes());
+        }
+    }
 }
 
 /// What raw bytes say: the code of the first line, and the texts of all, complete or not.
@@ -227,7 +229,9 @@ mod tests {
     #[case(&[(334, "")], "334 \r\n")]
     fn a_reply_survives_writing_and_reading(#[case] lines: &[(u16, &str)], #[case] wire: &str) {
         let reply = Reply { code: lines[0].0, lines: lines.iter().map(|l| l.1.to_owned()).collect() };
-        assert_eq!(String::from_utf8(encode(&reply)).unwrap(), wire);
+        let mut written = Vec::new();
+        encode(&reply, &mut written);
+        assert_eq!(String::from_utf8(written).unwrap(), wire);
         assert_eq!(ReplyReader::default().read(wire.as_bytes()), (wire.len(), Some(reply.clone())));
         let mut reader = ReplyReader::default();
         let mut read = wire.bytes().filter_map(|byte| reader.read(&[byte]).1);

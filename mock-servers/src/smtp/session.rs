@@ -107,7 +107,7 @@ enum Step {
 /// What is being answered.
 #[derive(Debug)]
 struct Occasion {
-    request: Request,
+    request: Arc<Request>,
     /// What the client said, where a rule put another command in its place.
     said: Option<On>,
     at: RunTime,
@@ -310,7 +310,7 @@ impl ServerSession {
 
     /// Says a reply; the first one of an occasion changes the state.
     fn say(&mut self, reply: &Reply, now: RunTime) {
-        self.pending.extend_from_slice(&reply::encode(reply));
+        reply::encode(reply, &mut self.pending);
         // "421 Service closing transmission channel": the server closes after it (RFC 5321 section 3.8).
         self.occasion.closes |= reply.code == 421;
         self.settle(Outcome::of(reply.code), reply, now);
@@ -319,8 +319,13 @@ impl ServerSession {
     /// Hands the waiting replies out, as one segment or paced.
     fn flush(&mut self) {
         let pending = std::mem::take(&mut self.pending);
-        let size = self.pace.unwrap_or(pending.len()).max(1);
-        self.out.extend(pending.chunks(size).map(|segment| Output::Send(segment.to_vec())));
+        match self.pace {
+            Some(size) => {
+                self.out.extend(pending.chunks(size.max(1)).map(|segment| Output::Send(segment.to_vec())));
+            }
+            None if pending.is_empty() => {}
+            None => self.out.push(Output::Send(pending)),
+        }
     }
 
     fn close(&mut self, how: Output, now: RunTime) {
@@ -441,7 +446,7 @@ impl Conversation for ServerSession {
 impl Occasion {
     fn new(request: Request, at: RunTime) -> Self {
         Self {
-            request,
+            request: Arc::new(request),
             said: None,
             at,
             settled: false,

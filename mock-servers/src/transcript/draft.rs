@@ -48,9 +48,17 @@ struct Moment(u64);
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     /// So many of the bytes of one side, behind those of the entries before.
-    Bytes { length: u32, from: Side, tls: bool, part: Part },
+    Bytes {
+        length: u32,
+        from: Side,
+        tls: bool,
+        part: Part,
+    },
     Taken(u32),
-    Closed { by: Side, how: Close },
+    Closed {
+        by: Side,
+        how: Close,
+    },
     /// An index into the draft's other events.
     Other(u32),
 }
@@ -193,16 +201,17 @@ impl Draft {
 
     /// Tells what the bytes of an event are.
     pub(super) fn label(&mut self, event: usize, label: Part) {
-        if let Kind::Bytes { part, .. } = &mut self.entries[event].kind {
+        if let Some(Entry { kind: Kind::Bytes { part, .. }, .. }) = self.entries.get_mut(event) {
             *part = label;
         }
     }
 
     /// Makes two events of one: the second begins at this byte of the first, and is lines until it is told otherwise.
     pub(super) fn split(&mut self, event: usize, at: usize) {
-        let mut second = self.entries[event];
+        let Some(first) = self.entries.get_mut(event) else { return };
+        let mut second = *first;
         if let (Kind::Bytes { length: first, .. }, Kind::Bytes { length: rest, part, .. }) =
-            (&mut self.entries[event].kind, &mut second.kind)
+            (&mut first.kind, &mut second.kind)
         {
             *first = at as u32;
             *rest -= *first;
@@ -278,6 +287,20 @@ impl Draft {
         }
     }
 
+    /// The same, of a draft that is done with: its room is given back at once.
+    pub(super) fn take(&mut self) -> Session {
+        let session = self.session();
+        self.from_client = Vec::new();
+        self.from_server = Vec::new();
+        self.entries = Vec::new();
+        self.others = Vec::new();
+        self.transactions = Vec::new();
+        self.recipients = Vec::new();
+        self.pieces = Vec::new();
+        self.offers = Vec::new();
+        session
+    }
+
     fn events(&self) -> Vec<Event> {
         let (mut from_client, mut from_server) = (&self.from_client[..], &self.from_server[..]);
         let event = |entry: &Entry| {
@@ -331,7 +354,7 @@ impl Draft {
     }
 
     fn read_piece(&self, piece: &Piece, reader: &mut DotReader, content: &mut Vec<u8>) {
-        let bytes = &self.from_client[piece.place.clone()];
+        let bytes = self.from_client.get(piece.place.clone()).unwrap_or_default();
         content.reserve_exact(bytes.len());
         if !piece.stuffed {
             return content.extend_from_slice(bytes);

@@ -115,19 +115,31 @@ impl Recorder {
 
     /// What was written so far, in order of opening. A session of which something was omitted ends with saying so.
     pub fn sessions(&self) -> Vec<Session> {
-        let book = lock(&self.0);
-        let last = book.sessions.len().saturating_sub(1);
-        let read = |(index, (draft, account)): (usize, &(Draft, Account))| {
-            let mut session = draft.session();
+        lock(&self.0).read(|draft| draft.session())
+    }
+
+    /// The same at the end of a run, when nothing more is to be written: the transcript gives back what it held of a
+    /// session as soon as that is read, so that large mail does not stand in memory once more.
+    pub fn take_sessions(&self) -> Vec<Session> {
+        lock(&self.0).read(Draft::take)
+    }
+}
+
+impl Book {
+    fn read(&mut self, read: impl Fn(&mut Draft) -> Session) -> Vec<Session> {
+        let last = self.sessions.len().saturating_sub(1);
+        let omitted_sessions = self.omitted_sessions;
+        let read = |(index, (draft, account)): (usize, &mut (Draft, Account))| {
+            let mut session = read(draft);
             let (events, octets) = (account.omitted_events, account.omitted_octets);
-            let sessions = if index == last { book.omitted_sessions } else { 0 };
+            let sessions = if index == last { omitted_sessions } else { 0 };
             if events + octets + sessions > 0 {
                 let at = session.events.last().map_or(session.opened, |event| event.at);
                 session.events.push(Event { at, what: What::Omitted { events, octets, sessions } });
             }
             session
         };
-        book.sessions.iter().enumerate().map(read).collect()
+        self.sessions.iter_mut().enumerate().map(read).collect()
     }
 }
 
@@ -139,7 +151,8 @@ impl Budget {
     /// Takes room for an event with so many octets of bytes; how many of them are to be written down. `None`: there is none
     /// for the event at all. From then on there is none for any other of that session.
     fn take(&mut self, account: &mut Account, octets: usize) -> Option<usize> {
-        let free = self.room.session.saturating_sub(account.held).min(self.room.run.saturating_sub(self.held));
+        let free =
+            self.room.session.saturating_sub(account.held).min(self.room.run.saturating_sub(self.held));
         let Some(room) = free.checked_sub(EVENT).filter(|room| *room > 0 || octets == 0) else {
             account.omitted_events += 1;
             account.omitted_octets += octets as u64;

@@ -166,7 +166,7 @@ impl ServerSession {
     fn take_content(&mut self, now: RunTime) -> bool {
         let watches = self.watches_content();
         let Mode::Content(reader) = &mut self.mode else { return false };
-        let (mut content, mut taken) = (Vec::new(), 0);
+        let (mut content, mut taken) = (Vec::with_capacity(self.inbox.len()), 0);
         let stop = loop {
             let (count, stop) = reader.read(&self.inbox.rest()[taken..], &mut content);
             taken += count;

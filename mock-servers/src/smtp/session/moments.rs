@@ -1,6 +1,7 @@
 //! What happens without a command: a client that speaks too early, or not at all; a session that is held.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use super::{ServerSession, Step};
 use crate::script::On;
@@ -44,7 +45,7 @@ impl ServerSession {
         let request = Request::event(On::Early);
         let Some(chosen) = self.choose(&On::Early, &request, now) else { return };
         let rest = if chosen.replies {
-            self.occasion.request = request;
+            self.occasion.request = Arc::new(request);
             VecDeque::from([Step::Finish])
         } else {
             let left = self.wake.map(Step::Until).into_iter();

@@ -1,5 +1,6 @@
 //! SMTP's own state.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::ServerSession;
@@ -96,13 +97,18 @@ impl Mail {
 impl ServerSession {
     /// An event was met once more.
     pub(super) fn count(&mut self, on: &On) {
-        *self.state.counts.entry(on.clone()).or_default() += 1;
+        match self.state.counts.get_mut(on) {
+            Some(count) => *count += 1,
+            None => _ = self.state.counts.insert(on.clone(), 1),
+        }
     }
 
     /// What the session's last EHLO reply listed or, before one, what the profile would.
-    fn list(&self) -> Vec<String> {
-        let offers = || self.script.profile.offers.list(self.state.tls, self.state.authenticated);
-        self.state.offers.clone().unwrap_or_else(offers)
+    fn list(&self) -> Cow<'_, [String]> {
+        match &self.state.offers {
+            Some(offers) => Cow::Borrowed(offers),
+            None => Cow::Owned(self.script.profile.offers.list(self.state.tls, self.state.authenticated)),
+        }
     }
 
     /// Whether the last EHLO reply of this session listed the keyword. Without one nothing is on offer.
