@@ -17,24 +17,47 @@ const PAUSE: Duration = Duration::from_mins(1);
 
 /// What attempts are counted by.
 pub(super) struct Attempts<'a> {
-    pub(super) sessions: &'a [Session],
-    pub(super) queue: &'a [QueueState],
-    pub(super) serves: &'a [(String, String)],
+    sessions: &'a [Session],
+    /// What the content of each session's transactions says it is; read once, since every copy is held against all.
+    marks: Vec<Vec<Option<Mark>>>,
+    queue: &'a [QueueState],
+    serves: &'a [(String, String)],
 }
 
-impl Attempts<'_> {
+/// What a content says that it is.
+struct Mark {
+    token: String,
+    /// How often a server had forwarded it, by the id of the last time.
+    round: Option<String>,
+}
+
+impl<'a> Attempts<'a> {
+    pub(super) fn new(
+        sessions: &'a [Session],
+        queue: &'a [QueueState],
+        serves: &'a [(String, String)],
+    ) -> Self {
+        let mark = |transaction: &Transaction| {
+            let token = tokens::written_in(&transaction.content)?;
+            Some(Mark { token, round: round(&transaction.content) })
+        };
+        let marks = sessions.iter().map(|session| session.transactions.iter().map(mark).collect());
+        Self { sessions, marks: marks.collect(), queue, serves }
+    }
+
     /// The attempt's number for the destination of this copy, from 1.
     pub(super) fn of(&self, submission: &Submission, delivery: &Delivery) -> u32 {
         let domains: Vec<String> = delivery.recipients.iter().map(|to| mail::domain(to)).collect();
         let delivering = &self.sessions[delivery.place.session];
-        let tries = self.sessions[..=delivery.place.session].iter().filter(|session| {
+        let until_then = self.sessions[..=delivery.place.session].iter().zip(&self.marks);
+        let tries = until_then.filter(|(session, marks)| {
             session.mock_is == Side::Server
                 && ended(session) >= submission.at
-                && (std::ptr::eq(*session, delivering) || self.is_for(session, submission, &domains))
+                && (std::ptr::eq(*session, delivering) || self.is_for(session, marks, submission, &domains))
         });
         let mut number = 0;
         let mut before: Option<RunTime> = None;
-        for session in tries {
+        for (session, _) in tries {
             let waited = before.is_none_or(|end| self.waited(submission, end, session.opened));
             number += u32::from(waited);
             before = before.max(Some(ended(session)));
@@ -43,14 +66,21 @@ impl Attempts<'_> {
     }
 
     /// Whether a session was a try for this submission to one of these domains.
-    fn is_for(&self, session: &Session, submission: &Submission, domains: &[String]) -> bool {
+    fn is_for(
+        &self,
+        session: &Session,
+        marks: &[Option<Mark>],
+        submission: &Submission,
+        domains: &[String],
+    ) -> bool {
         if session.transactions.is_empty() {
             return session.opened >= submission.at
                 && self.serves.iter().any(|(server, domain)| {
                     *server == session.mock && (domain == "*" || domains.contains(&domain.to_lowercase()))
                 });
         }
-        session.transactions.iter().any(|transaction| is_of(transaction, submission, domains))
+        let mut transactions = session.transactions.iter().zip(marks);
+        transactions.any(|(transaction, mark)| is_of(transaction, mark.as_ref(), submission, domains))
     }
 
     /// Whether the mail lay in the queue between two sessions.
@@ -102,13 +132,20 @@ fn entries<'a>(state: &'a QueueState, submission: &'a Submission) -> impl Iterat
     })
 }
 
+fn round(content: &[u8]) -> Option<String> {
+    tokens::forward_of(&mail::split(content).0)
+}
+
 /// Whether a transaction was about this submission: by its token where content came, else by the envelope.
-fn is_of(transaction: &Transaction, submission: &Submission, domains: &[String]) -> bool {
-    let written = tokens::written_in(&transaction.content);
-    if let (Some(written), Some(own)) = (&written, &submission.token) {
-        let round = |content: &[u8]| tokens::forward_of(&mail::split(content).0);
-        return written == own
-            && round(&transaction.content) == round(&submission.content)
+fn is_of(
+    transaction: &Transaction,
+    mark: Option<&Mark>,
+    submission: &Submission,
+    domains: &[String],
+) -> bool {
+    if let (Some(mark), Some(own)) = (mark, &submission.token) {
+        return mark.token == *own
+            && mark.round == round(&submission.content)
             && !transaction.from.is_empty() | submission.from.is_empty();
     }
     let to = |to: &str| {

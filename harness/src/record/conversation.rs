@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use mock_servers::RunTime;
-use mock_servers::transcript::{Close, Part, Reply, Session, Side, What};
+use mock_servers::transcript::{Part, Reply, Session, Side, What};
 
 /// A session's commands with their replies.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -267,55 +267,7 @@ fn whole_lines(buffer: &mut Vec<u8>) -> Vec<Vec<u8>> {
     lines.split_inclusive(|&b| b == b'\n').map(<[u8]>::to_vec).collect()
 }
 
-/// The events of a transaction: from its MAIL until what follows its end.
-pub fn transaction_events(session: &Session, transaction: usize) -> Range<usize> {
-    let all = 0..session.events.len();
-    let talk = conversation(session);
-    let is_mail = |e: &&Exchange| e.verb() == "MAIL";
-    if talk.exchanges.iter().filter(is_mail).count() != session.transactions.len() {
-        return all;
-    }
-    let mut mails = talk.exchanges.iter().filter(is_mail).skip(transaction);
-    let Some(first) = mails.next() else { return all };
-    let limit = mails.next().map_or(all.end, |next| next.event);
-    let ends = |e: &&Exchange| matches!(e.verb().as_str(), "RSET" | "QUIT" | "EHLO" | "HELO");
-    let stop = talk
-        .exchanges
-        .iter()
-        .filter(|e| e.event > first.event)
-        .find(ends)
-        .map_or(limit, |e| e.event.min(limit));
-    first.event..stop.max(first.event + 1)
-}
-
 /// When a session ended: its last event.
 pub fn ended(session: &Session) -> RunTime {
     session.events.last().map_or(session.opened, |event| event.at).max(session.opened)
-}
-
-/// Whether the client of a transaction could read its positive final reply: it was written, the client had not closed
-/// before, and no reset overtook it. Where not, the client rightly holds the outcome for unknown (RFC 1047).
-pub fn acknowledged(session: &Session, transaction: usize) -> bool {
-    let Some(done) = session.transactions.get(transaction) else { return false };
-    if !done.final_reply.as_ref().is_some_and(Reply::is_positive) {
-        return false;
-    }
-    let events = transaction_events(session, transaction);
-    let replied = session.events[events.clone()].iter().rposition(|event| {
-        matches!(&event.what, What::Bytes { from: Side::Server, .. })
-            && done.finished.is_none_or(|at| event.at <= at)
-    });
-    let Some(replied) = replied.map(|at| events.start + at) else { return false };
-    let closed = |by, how: Option<Close>| {
-        move |what: &What| {
-            matches!(what, What::Closed { by: closer, how: manner }
-                if *closer == by && how.is_none_or(|how| how == *manner))
-        }
-    };
-    let client_gone = session.events[..replied].iter().any(|event| closed(Side::Client, None)(&event.what));
-    let after = &session.events[replied + 1..];
-    let next = after.iter().find(|event| {
-        !matches!(event.what, What::Rule(_) | What::Taken { .. } | What::Held { .. } | What::LetGo)
-    });
-    !client_gone && !next.is_some_and(|event| closed(Side::Server, Some(Close::Reset))(&event.what))
 }

@@ -2,8 +2,8 @@
 
 use mock_servers::transcript::{Reply, Session, Side, Transaction};
 
-use super::conversation::acknowledged;
 use super::tokens::Tokens;
+use super::turns::Turns;
 use super::{Accepted, Delivery, Notification, Place, Submission, mail, notification, submissions};
 
 /// What was taken.
@@ -20,8 +20,9 @@ pub(super) fn sort(sessions: &[Session], submissions: &[Submission]) -> Sorted {
     let mut sorted =
         Sorted { deliveries: Vec::new(), let_go: Vec::new(), notifications: Vec::new(), strays: Vec::new() };
     for (session, talk) in sessions.iter().enumerate().filter(|(_, s)| s.mock_is == Side::Server) {
+        let turns = Turns::of(talk);
         for (transaction, mail) in talk.transactions.iter().enumerate() {
-            let acknowledged = acknowledged(talk, transaction);
+            let acknowledged = turns.acknowledged(talk, transaction);
             if !mail.taken && !acknowledged {
                 continue;
             }

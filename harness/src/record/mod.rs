@@ -16,6 +16,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod tokens;
+pub mod turns;
 
 pub use assemble::{Raw, Sent, assemble};
 pub use known::{Kind, Known, Span};

@@ -8,6 +8,7 @@ use mock_servers::script::On;
 use mock_servers::smtp::client::{self, By, Submission};
 use mock_servers::smtp::dialogue;
 use mock_servers::time::human;
+use mock_servers::transcript::Session;
 use tokio::sync::oneshot;
 
 use super::Cancel;
@@ -194,7 +195,7 @@ impl Run<'_> {
             Step::Check(_) => {
                 // The watch lives as long as the run.
                 let _ = self.watch.still().await;
-                let seen = self.seen(self.sent.clone(), Ending::Finished);
+                let seen = self.seen(self.world.recorder.sessions(), self.sent.clone(), Ending::Finished);
                 self.checkpoints.push((self.steps.len(), seen));
             }
         }
@@ -286,11 +287,12 @@ impl Run<'_> {
         self.sim.unobserve();
         let sent = std::mem::take(&mut self.sent);
         let checkpoints = std::mem::take(&mut self.checkpoints);
-        Raw { checkpoints, ..self.seen(sent, how) }
+        let sessions = self.world.recorder.take_sessions();
+        Raw { checkpoints, ..self.seen(sessions, sent, how) }
     }
 
     /// What was seen so far.
-    fn seen(&self, sent: Vec<Sent>, how: Ending) -> Raw {
+    fn seen(&self, sessions: Vec<Session>, sent: Vec<Sent>, how: Ending) -> Raw {
         let Self { scenario, relay, world, watch, steps, sim, .. } = self;
         let serves = scenario.servers.iter().flat_map(|server| {
             server.serves.iter().map(|serves| (server.script.name.clone(), serves.domain.clone()))
@@ -306,7 +308,7 @@ impl Run<'_> {
             },
             epoch: lab::EPOCH,
             serves: serves.chain(smarthost).collect(),
-            sessions: world.recorder.sessions(),
+            sessions,
             queries: world.queries.queries(),
             sent,
             queue: watch.timeline(),

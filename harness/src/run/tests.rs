@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::execute::run_with;
 use super::{Cancel, RunError, RunOptions, run};
 use crate::lab::Factory;
-use crate::record::conversation::acknowledged;
+use crate::record::turns::acknowledged;
 use crate::record::{Accepted, Ending, LogLine, QueueEntry, Record, Role, dkim, mail};
 use crate::relay::{BoxFuture, Clock, Driver, Fault, Network, Settings, StartError, Unsupported};
 use crate::scenario::{self, Scenario};

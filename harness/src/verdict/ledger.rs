@@ -8,8 +8,8 @@ use mock_servers::RunTime;
 use mock_servers::transcript::Side;
 
 use super::Evidence;
-use crate::record::conversation::{acknowledged, transaction_events};
 use crate::record::mail::{domain, normal};
+use crate::record::turns::Turns;
 use crate::record::{Accepted, Notification, Place, QueueEntry, QueueState, Record, Submission};
 use crate::scenario::Scenario;
 
@@ -26,8 +26,8 @@ pub(super) struct Ledger<'a> {
     by_address: BTreeMap<(usize, String), usize>,
     /// The units of each submission, which follow one another.
     of_submission: Vec<Range<usize>>,
-    /// The events of transactions, once they were looked for.
-    events: RefCell<BTreeMap<Place, Range<usize>>>,
+    /// Where the transactions of sessions stand, once one of them was looked for.
+    turns: RefCell<BTreeMap<usize, Turns>>,
 }
 
 /// The unit of responsibility: a submission and one of its recipients.
@@ -110,7 +110,7 @@ impl<'a> Ledger<'a> {
             issued: issued(scenario, record),
             by_address: BTreeMap::new(),
             of_submission: Vec::new(),
-            events: RefCell::default(),
+            turns: RefCell::default(),
         };
         for (index, submission) in record.submissions.iter().enumerate() {
             ledger.open(index, submission);
@@ -189,7 +189,8 @@ impl<'a> Ledger<'a> {
             return;
         }
         let place = notification.place;
-        let acknowledged = acknowledged(&record.sessions[place.session], place.transaction);
+        let session = &record.sessions[place.session];
+        let acknowledged = self.turns(record, place, |turns| turns.acknowledged(session, place.transaction));
         for (index, recipient) in notification.recipients.iter().enumerate() {
             let addresses: Vec<&str> = [Some(recipient.to.as_str()), recipient.original.as_deref()]
                 .into_iter()
@@ -287,9 +288,15 @@ impl<'a> Ledger<'a> {
 
     /// A transaction as evidence.
     pub(super) fn transaction(&self, record: &Record, place: Place) -> Evidence {
-        let find = || transaction_events(&record.sessions[place.session], place.transaction);
-        let events = self.events.borrow_mut().entry(place).or_insert_with(find).clone();
-        Evidence { session: place.session, events }
+        Evidence {
+            session: place.session,
+            events: self.turns(record, place, |turns| turns.events(place.transaction)),
+        }
+    }
+
+    fn turns<T>(&self, record: &Record, place: Place, ask: impl FnOnce(&Turns) -> T) -> T {
+        let mut turns = self.turns.borrow_mut();
+        ask(turns.entry(place.session).or_insert_with(|| Turns::of(&record.sessions[place.session])))
     }
 }
 

@@ -33,7 +33,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use crate::record::{Ending, Place, Record, conversation};
+use crate::record::{Ending, Place, Record, turns};
 use crate::scenario::{Level, Scenario};
 use expect::Required;
 use ledger::Ledger;
@@ -231,7 +231,7 @@ fn interruptions(record: &Record) -> impl Iterator<Item = &crate::record::StepDo
 
 /// A transaction as evidence.
 fn transaction(record: &Record, place: Place) -> Evidence {
-    let events = conversation::transaction_events(&record.sessions[place.session], place.transaction);
+    let events = turns::transaction_events(&record.sessions[place.session], place.transaction);
     Evidence { session: place.session, events }
 }
 

@@ -5,7 +5,8 @@ use mock_servers::time::human;
 use mock_servers::transcript::{Session, Side, What};
 
 use super::{Look, Seen};
-use crate::record::conversation::{Asked, conversation, transaction_events};
+use crate::record::conversation::{Asked, conversation};
+use crate::record::turns::transaction_events;
 use crate::scenario::phrases::{count, counted, duration, thing};
 use crate::scenario::{Wire, WireThing};
 use crate::verdict::{Evidence, whole};

@@ -119,7 +119,7 @@ fn content_line_ends(of: &Of<'_>, breaches: &mut Vec<Breach>) {
         let line = String::from_utf8_lossy(&content[begin..at]).into_owned();
         let name = if *octet == b'\r' { "CR" } else { "LF" };
         let why = format!("the content has a {name} alone after `{line}`");
-        breaches.push(bare(why, crate::record::conversation::transaction_events(of.session, index)));
+        breaches.push(bare(why, crate::record::turns::transaction_events(of.session, index)));
     }
 }
 

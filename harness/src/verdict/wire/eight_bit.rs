@@ -3,7 +3,8 @@
 use mock_servers::transcript::Transaction;
 
 use super::{Breach, Of};
-use crate::record::conversation::{Exchange, transaction_events};
+use crate::record::conversation::Exchange;
+use crate::record::turns::transaction_events;
 use crate::record::{Place, Record, Submission};
 
 pub(super) fn judge(of: &Of<'_>, breaches: &mut Vec<Breach>) {
@@ -19,8 +20,8 @@ pub(super) fn judge(of: &Of<'_>, breaches: &mut Vec<Breach>) {
         }
         let long = transaction.content.split(|b| *b == b'\n').map(<[u8]>::len).max().unwrap_or(0);
         let was_long =
-            submission.is_none_or(|s| s.content.split(|b| *b == b'\n').any(|line| line.len() > 999));
-        if long > 999 && !was_long && !mail.offered("CHUNKING") {
+            || submission.is_none_or(|s| s.content.split(|b| *b == b'\n').any(|line| line.len() > 999));
+        if long > 999 && !was_long() && !mail.offered("CHUNKING") {
             let why = format!("a line of {long} octets, where what was submitted has none past 1000");
             let it = "keeps lines within 1000 octets";
             breaches.push(Breach::should("long line", it, "RFC 5321 section 4.5.3.1.6", why, events()));

@@ -3,7 +3,7 @@
 use mail_parser::{Message, MessageParser};
 
 use super::{Breach, Of};
-use crate::record::conversation::transaction_events;
+use crate::record::turns::transaction_events;
 
 const CLAUSE: &str = "RFC 6531 section 3.2";
 
