@@ -104,7 +104,9 @@ impl Measure {
             }
             self.last_was_cr = cr && !ends;
             if !self.header.over {
-                piece.iter().for_each(|&byte| self.header.add(byte));
+                for &byte in piece {
+                    self.header.add(byte);
+                }
             }
         }
     }
