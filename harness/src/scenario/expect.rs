@@ -288,36 +288,38 @@ fn of(mapping: &Mapping<'_>, scope: &Scope<'_>, cx: &Context<'_>) -> Option<Of> 
             return None;
         }
         (None, Some(node)) => Some(scope.message(node, cx)?),
-        (None, None) => match cx.names(Kind::Message).as_slice() {
-            [only] => {
-                if scope.so_far.is_some_and(|so_far| !so_far.sent.contains(*only)) {
-                    too_early(
-                        mapping.span(),
-                        &format!("`{only}` is not sent before this check"),
-                        "send",
-                        only,
-                        cx,
-                    );
+        (None, None) => {
+            match cx.names(Kind::Message).as_slice() {
+                [only] => {
+                    if scope.so_far.is_some_and(|so_far| !so_far.sent.contains(*only)) {
+                        too_early(
+                            mapping.span(),
+                            &format!("`{only}` is not sent before this check"),
+                            "send",
+                            only,
+                            cx,
+                        );
+                    }
+                    Some((*only).to_owned())
                 }
-                Some((*only).to_owned())
-            }
-            [] => {
-                cx.problems.push(
+                [] => {
+                    cx.problems.push(
                     Diagnostic::new(mapping.span(), "there are no messages to speak of")
                         .because("what a dialogue submits has no name")
                         .help("say what is seen of it on the wire: `wire: { at: …, once: [\"RCPT TO:<…>\"] }`"),
                 );
-                return None;
+                    return None;
+                }
+                several => {
+                    cx.problems.push(
+                        Diagnostic::new(mapping.span(), "`message:` is missing")
+                            .because("which message?")
+                            .help(suggestion("", several)),
+                    );
+                    return None;
+                }
             }
-            several => {
-                cx.problems.push(
-                    Diagnostic::new(mapping.span(), "`message:` is missing")
-                        .because("which message?")
-                        .help(suggestion("", several)),
-                );
-                return None;
-            }
-        },
+        }
     };
     let to = match to_node {
         None => None,
