@@ -75,9 +75,6 @@ fn settings(relay: &RelaySettings) -> Vec<String> {
     time(relay.greeting_timeout, "It waits {} for a greeting.");
     time(relay.command_timeout, "It waits {} for the reply to a command.");
     time(relay.end_of_data_timeout, "It waits {} for the reply at the end of data.");
-    told.extend(relay.offers_tls.map(|offers| {
-        if offers { "It offers STARTTLS to clients." } else { "It offers clients no STARTTLS." }.to_owned()
-    }));
     told.extend(relay.size_limit.map(|size| format!("It takes messages of up to {size} octets.")));
     told.extend(relay.reuse.map(|reuse| {
         if reuse { "It reuses sessions." } else { "It makes a session for each message." }.to_owned()

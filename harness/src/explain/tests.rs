@@ -111,8 +111,8 @@ fn a_check_is_told_whole() {
     );
     for part in [
         "SHOULD does not return note (",
-        "returns note in 1 or more notifications with 5.3.4, saying \"too big\", at most 1h after it",
-        "sends 1 or more delay warnings about note, saying \"WARNING\", at least 4h after it",
+        "returns note in 1 or more notifications with 5.3.4, in a text that says `too big`, at most 1h after the submission",
+        "sends 1 or more delay warnings about note, in a text that says `WARNING`, at least 4h after the submission",
         "It offers STARTTLS to clients.",
     ] {
         assert!(told.replace("\n    ", " ").contains(part), "no {part:?} in {told}");
