@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use mock_servers::RunTime;
 use mock_servers::time::human;
+use mock_servers::transcript::What;
 
 use super::ledger::{Ledger, Notice, Reached, Unit, submission_name};
 use super::{Evidence, Finding, Severity, interruptions, transaction};
@@ -159,9 +160,14 @@ fn last_word(record: &Record, ledger: &Ledger<'_>, unit: &Unit<'_>) -> Option<Fi
 }
 
 fn doubled(record: &Record, ledger: &Ledger<'_>, unit: &Unit<'_>) -> Option<Finding> {
+    if unit.copies.len() < 2 {
+        return None;
+    }
+    let mut in_order: Vec<&Reached<'_>> = unit.copies.iter().collect();
+    in_order.sort_by_key(|copy| (sent_by(record, copy), copy.place));
     let mut settled = 0;
     let mut second = None;
-    for (index, copy) in unit.copies.iter().enumerate() {
+    for (index, copy) in in_order.iter().enumerate() {
         if settled >= unit.accepted.max(1) {
             second = Some(index);
             break;
@@ -171,7 +177,7 @@ fn doubled(record: &Record, ledger: &Ledger<'_>, unit: &Unit<'_>) -> Option<Find
     }
     let second = second?;
     let at = |copy: &Reached<'_>| format!("{} at +{}", record.sessions[copy.place.session].mock, copy.at);
-    let all: Vec<String> = unit.copies.iter().map(at).collect();
+    let all: Vec<String> = in_order.iter().copied().map(at).collect();
     Some(finding(
         "doubled",
         "delivers one copy",
@@ -181,8 +187,18 @@ fn doubled(record: &Record, ledger: &Ledger<'_>, unit: &Unit<'_>) -> Option<Find
             unit.name(record),
             all.join(", ")
         ),
-        copies(record, ledger, unit.copies[..=second].iter()),
+        copies(record, ledger, in_order[..=second].iter().copied()),
     ))
+}
+
+/// The moment by which the relay had sent this copy: a server that was held may take it long after the relay had closed
+/// or was killed.
+fn sent_by(record: &Record, copy: &Reached<'_>) -> RunTime {
+    let session = &record.sessions[copy.place.session];
+    let relay = session.mock_is.other();
+    let closed =
+        session.events.iter().find(|event| matches!(event.what, What::Closed { by, .. } if by == relay));
+    closed.map_or(copy.at, |event| event.at.min(copy.at))
 }
 
 /// Whether the relay was killed with this copy's session still open and its queue entry not yet gone: only then could

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::testing::{assert_found, assert_innocent, judge_with, rules_of, scenario};
 use super::{Outcome, judge};
-use crate::record::testing::{Run, Talk, content, deferral, delivery, minutes, notice, notice_with, relayed};
+use crate::record::testing::{
+    Run, Talk, content, deferral, delivery, minutes, notice, notice_with, relayed, reply,
+};
 use crate::record::{Ending, Record};
 
 const BOB: &str = "bob@hub.example";
@@ -179,6 +181,21 @@ fn a_second_copy_is_permitted_when_the_2yz_never_came() {
         .taken(true)
         .close(Side::Server, Close::Reset);
     assert_innocent(&run().talk(first).talk(hub(2, minutes(30)).quit()).record());
+}
+
+/// The relay gave up after ten minutes and came again after fifteen; the server took the first copy after twenty.
+#[test]
+fn a_copy_that_was_sent_first_and_taken_last_is_no_second_one() {
+    let first =
+        Talk::server("hub", 1, minutes(0)).hello(&[]).mail(ALICE, &[], "250 OK").rcpt(BOB, &[], "250 OK");
+    let first =
+        first.data_unanswered(&relayed(&content("note-1"))).at(minutes(10)).close(Side::Client, Close::Fin);
+    let mut first = first.at(minutes(20)).s("250 OK").taken(true).done();
+    first.transactions[0].final_reply = Some(reply("250 OK"));
+    first.transactions[0].finished = Some(minutes(20));
+    let mut run = run().talk(hub(2, minutes(15)).quit());
+    run.raw.sessions.push(first);
+    assert_innocent(&run.record());
 }
 
 #[test]

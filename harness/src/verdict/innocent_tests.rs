@@ -1,6 +1,6 @@
 //! Innocent relays, which must not be convicted.
 
-use mock_servers::transcript::{Close, Side};
+use mock_servers::transcript::{Close, Part, Side, What};
 
 use super::Severity;
 use super::testing::{assert_found, assert_innocent, found, rules};
@@ -49,6 +49,26 @@ fn a_reply_that_comes_after_the_close_was_due() {
     let mut run = run();
     run.raw.sessions.push(session);
     assert_innocent(&run.record());
+}
+
+/// RFC 8446 section 5: what is no TLS record ends the connection, and no QUIT can pass any more.
+#[test]
+fn no_quit_passes_where_the_server_spoke_in_the_clear_behind_the_handshake() {
+    let talk = |tls| {
+        let talk = call().s("220 hub").c("EHLO relay.origin.example").s("250-hub").s("250 STARTTLS");
+        let talk = talk
+            .c("STARTTLS")
+            .s("220 go")
+            .event(What::TlsStarted { version: "TLSv1.3".to_owned(), server_name: None });
+        let talk = talk.event(What::Bytes {
+            from: Side::Server,
+            bytes: b"421 no\r\n".to_vec(),
+            tls,
+            part: Part::Lines,
+        });
+        alone(talk.close(Side::Client, Close::Reset))
+    };
+    assert_innocent(&talk(false));
 }
 
 /// RFC 5321 section 3.2 speaks of "command not recognized"; 502 is for a command that is recognized (section 4.2.4), and

@@ -23,7 +23,7 @@ pub(super) fn judge(of: &Of<'_>, breaches: &mut Vec<Breach>) {
     let Some((index, at, by)) = closings.next() else { return };
     let broken = |what: &What| matches!(what, What::TlsFailed { .. } | What::Mismatch { .. });
     let any_broken = of.session.events.iter().any(|event| broken(&event.what));
-    if by != relay || any_broken || tls_refused(of) || not_its_own(of, at) {
+    if by != relay || any_broken || tls_refused(of) || spoke_in_the_clear(of) || not_its_own(of, at) {
         return;
     }
     // What a client said it said before it closed, even where a server that reads slowly learnt of the close first.
@@ -114,6 +114,15 @@ fn tls_refused(of: &Of<'_>) -> bool {
     let asked = of.talk.exchanges.iter().any(|e| e.verb() == "STARTTLS" && e.code() == 220);
     let last = of.talk.exchanges.last().map_or(0, |e| e.event);
     asked && started.is_none_or(|started| last < started)
+}
+
+/// The mock sent bytes in the clear behind the handshake: they are no TLS record, and no QUIT can pass any more.
+fn spoke_in_the_clear(of: &Of<'_>) -> bool {
+    let events = &of.session.events;
+    let started = events.iter().position(|event| matches!(event.what, What::TlsStarted { .. }));
+    let in_the_clear =
+        |what: &What| matches!(what, What::Bytes { from, tls: false, .. } if *from == of.session.mock_is);
+    started.is_some_and(|started| events[started..].iter().any(|event| in_the_clear(&event.what)))
 }
 
 /// The relay was killed or restarted then, died, or the run was taken down.
