@@ -109,6 +109,8 @@ pub(super) static SCENARIO: Words = Words {
 const NAME: Form = OneOf(&[Text, Whole, Boolean, Anything]);
 const VALUES: Form = OneOf(&[List(&Anything), Named(&Anything)]);
 static DNS_VALUE: Form = OneOf(&[Word(&DNS_FAULTS), Is(&DNS_NAME)]);
+const RECORD: Form = OneOf(&[Word(&DNS_FAULTS), Text]);
+const TLSA: Form = OneOf(&[Word(&["good", "wrong"]), Word(&DNS_FAULTS), Text]);
 const STEP_VALUE: Form = OneOf(&[Word(&["settle"]), Is(&STEP)]);
 const CERTIFICATES: [&str; 6] = ["good", "self-signed", "expired", "not-yet", "wrong-name", "unknown-ca"];
 const DNS_FAULTS: [&str; 8] =
@@ -231,6 +233,9 @@ pub(super) static REWRITE: Words = words(
     ]],
 );
 
+/// A number is a version too.
+const VERSION: Form = OneOf(&[Word(&["1.2", "1.3"]), Anything]);
+
 pub(super) static TLS: Words = words(
     "`tls`",
     &[&[
@@ -238,7 +243,7 @@ pub(super) static TLS: Words = words(
         Key("fail", "How the handshake fails.", Word(&["eof", "corrupt", "alert", "stall"])),
         Key("clear before", "Bytes in the clear that come with the 220.", OneOrMore(&Text)),
         Key("clear after", "Bytes in the clear after the handshake.", OneOrMore(&Text)),
-        Key("versions", "The versions that are spoken: 1.2, 1.3.", Anything),
+        Key("versions", "The versions that are spoken.", OneOrMore(&VERSION)),
         Key("resume", "What a client that would resume a session meets.", Word(&["refuse"])),
     ]],
 );
@@ -420,7 +425,7 @@ pub(super) static CONTENT: Words = words(
         &ENTITY,
         &[
             Key("newline at end", "Whether the body ends with CRLF.", Boolean),
-            Key("dkim", "Whether, and how, it is signed.", Anything),
+            Key("dkim", "Whether, and how, it is signed.", OneOf(&[Boolean, Word(&["relaxed", "simple"])])),
         ],
     ],
 );
@@ -435,13 +440,13 @@ pub(super) static DNS_NAME: Words = words(
     &[&[
         Key("until", "The moment of the run until which this holds.", Duration),
         Key("then", "What holds from then on.", OneOf(&[Word(&DNS_FAULTS), Is(&DNS_NAME)])),
-        Key("MX", "Preference and host, or a fault.", OneOrMore(&Text)),
-        Key("A", "Addresses, a server's name, or a fault.", OneOrMore(&Text)),
-        Key("AAAA", "Addresses, a server's name, or a fault.", OneOrMore(&Text)),
-        Key("TXT", "Texts, or a fault.", OneOrMore(&Text)),
-        Key("CNAME", "A host, or a fault.", Text),
-        Key("PTR", "Host names, or a fault.", OneOrMore(&Text)),
-        Key("TLSA", "`good`, `wrong`, a record, or a fault.", OneOrMore(&Text)),
+        Key("MX", "Preference and host, or a fault.", OneOrMore(&RECORD)),
+        Key("A", "Addresses, a server's name, or a fault.", OneOrMore(&RECORD)),
+        Key("AAAA", "Addresses, a server's name, or a fault.", OneOrMore(&RECORD)),
+        Key("TXT", "Texts, or a fault.", OneOrMore(&RECORD)),
+        Key("CNAME", "A host, or a fault.", RECORD),
+        Key("PTR", "Host names, or a fault.", OneOrMore(&RECORD)),
+        Key("TLSA", "`good`, `wrong`, a record, or a fault.", OneOrMore(&TLSA)),
         Key("ttl", "How long answers may be kept.", Duration),
         Key("secure", "Whether answers are validated (AD).", Boolean),
         Key("truncated", "Whether answers over UDP are cut off.", Boolean),
