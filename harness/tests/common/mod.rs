@@ -1,6 +1,8 @@
 //! What several tests tell about a verdict.
 #![allow(dead_code, reason = "each test file takes what it needs")]
 
+pub(crate) mod fits;
+
 use std::fmt::Write as _;
 
 use gauntlet::scenario::Scenario;
