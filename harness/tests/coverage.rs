@@ -36,7 +36,7 @@ const OPEN: [(&str, &str); 1] = [("on", "servers: { hub: { serves: [hub.example]
 #[test]
 fn every_word_is_used_by_a_scenario() {
     let schema = scenario::schema();
-    let mut known: BTreeSet<String> = profile_names().into_iter().map(|name| said("profile", name)).collect();
+    let mut known: BTreeSet<String> = profile_names().map(|name| said("profile", name)).collect();
     words(&schema, "scenario", &mut known);
     for (name, definition) in schema["definitions"].as_object().expect("the schema has definitions") {
         words(definition, name, &mut known);
