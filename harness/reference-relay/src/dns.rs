@@ -164,8 +164,8 @@ impl Resolver {
                     all_secure &= secure;
                     canonical = host(&name);
                 }
-                // holds for all types (RFC 8020 section 2)
-                Err(DnsError::NoSuchDomain) => return Err(DnsError::NoSuchDomain),
+                // NXDOMAIN holds for all types (RFC 8020 section 2); yet there are servers that give it for AAAA alone (RFC 4074
+                // section 4.2), and to ask costs little.
                 Err(e) => trouble = e,
             }
         }

@@ -199,10 +199,8 @@ impl Shell {
         if segment.is_none() && !reads && deadline.is_none() && hold.is_none() {
             return None;
         }
-        match (deadline, &self.timer) {
-            (Some(at), Some((before, _))) if at == *before => {}
-            (Some(at), _) => self.timer = Some((at, self.clock.sleep_until(at))),
-            (None, _) => self.timer = None,
+        if self.timer.as_ref().is_some_and(|(before, _)| Some(*before) != deadline) {
+            self.timer = None;
         }
         let progress = poll_fn(|cx| {
             if let Some(bytes) = segment {
@@ -220,10 +218,10 @@ impl Shell {
             {
                 return Poll::Ready(Progress::Woke);
             }
-            match &mut self.timer {
-                Some((_, timer)) => timer.as_mut().poll(cx).map(|()| Progress::Woke),
-                None => Poll::Pending,
-            }
+            // A timer costs more than a read: it is set only where there is something to wait for.
+            let Some(at) = deadline else { return Poll::Pending };
+            let (_, timer) = self.timer.get_or_insert_with(|| (at, self.clock.sleep_until(at)));
+            timer.as_mut().poll(cx).map(|()| Progress::Woke)
         })
         .await;
         if matches!(progress, Progress::Woke) {

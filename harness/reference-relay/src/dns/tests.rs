@@ -195,11 +195,21 @@ async fn a_missing_domain_and_a_name_dns_cannot_hold_do_not_exist() {
     let (resolver, asked) = resolver(|q, _| code(q, ResponseCode::NXDomain));
     assert_eq!(hosts(&resolver, "a.example").await, Err(DnsError::NoSuchDomain));
     assert_eq!(addresses(&resolver, "a.example").await, Err(DnsError::NoSuchDomain));
-    assert_eq!(asked.lock().expect("lock").len(), 2);
+    assert_eq!(asked.lock().expect("lock").len(), 3, "MX, AAAA, A");
     for bad in ["", ".", "a..example", &"x".repeat(64), &"a.".repeat(200)] {
         assert_eq!(hosts(&resolver, bad).await, Err(DnsError::NoSuchDomain), "{bad}");
     }
-    assert_eq!(asked.lock().expect("lock").len(), 2, "they were not asked for");
+    assert_eq!(asked.lock().expect("lock").len(), 3, "they were not asked for");
+}
+
+/// RFC 4074 section 4.2: servers that know nothing of AAAA and say that the name does not exist.
+#[tokio::test(start_paused = true)]
+async fn nxdomain_to_aaaa_does_not_hide_an_ipv4_address() {
+    let (resolver, _) = resolver(|q, _| match kind(q) {
+        RecordType::A => ok(q, vec![a("h.example.", 9)]),
+        _ => code(q, ResponseCode::NXDomain),
+    });
+    assert_eq!(addresses(&resolver, "h.example").await.map(|found| found.len()), Ok(1));
 }
 
 #[tokio::test(start_paused = true)]
