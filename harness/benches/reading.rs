@@ -37,11 +37,6 @@ fn main() {
     println!("read and checked   {:>8.1} ms", ms(checked));
     println!("plain serde_yaml   {:>8.1} ms", ms(plain));
     println!("ratio              {:>8.1}", checked.as_secs_f64() / plain.as_secs_f64());
-    assert!(
-        checked <= Duration::from_secs(1),
-        "a thousand scenarios take {:.1} ms, asked is 1 s",
-        ms(checked)
-    );
 }
 
 fn median(times: &mut [Duration]) -> Duration {
