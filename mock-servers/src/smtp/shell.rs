@@ -275,19 +275,22 @@ impl Shell {
         let deadline = self.now() + LINGER;
         while self.peer_open {
             match self.progress(None, &mut 0, true, Some(deadline), None).await {
-                Some(Progress::Read(0)) => {
-                    self.peer_open = false;
-                    self.peer_closed(Close::Fin);
-                }
-                Some(Progress::Read(count)) => {
-                    let bytes = self.buffer[..count].to_vec();
-                    let (from, tls) = (self.mock_is.other(), self.wire.is_tls());
-                    self.record.event(self.now(), What::Bytes { from, bytes, tls, part: Part::Lines });
-                }
+                Some(Progress::Read(count)) => self.overheard(count),
                 Some(Progress::Broken) => return self.peer_closed(Close::Reset),
                 Some(Progress::Sent | Progress::Woke) | None => return,
             }
         }
+    }
+
+    /// What came, or the peer's end, is written down, and answered by nobody.
+    fn overheard(&mut self, count: usize) {
+        if count == 0 {
+            self.peer_open = false;
+            return self.peer_closed(Close::Fin);
+        }
+        let bytes = self.buffer[..count].to_vec();
+        let (from, tls) = (self.mock_is.other(), self.wire.is_tls());
+        self.record.event(self.now(), What::Bytes { from, bytes, tls, part: Part::Lines });
     }
 
     /// Waits until the peer has taken all that was said. A peer that is still writing takes it only after that: so what it
@@ -304,15 +307,7 @@ impl Shell {
                 poll_bytes(&mut self.wire, cx, &mut self.buffer).map(Some)
             });
             match read.await {
-                Some(Progress::Read(0)) => {
-                    self.peer_open = false;
-                    self.peer_closed(Close::Fin);
-                }
-                Some(Progress::Read(count)) => {
-                    let bytes = self.buffer[..count].to_vec();
-                    let (from, tls) = (self.mock_is.other(), self.wire.is_tls());
-                    self.record.event(self.now(), What::Bytes { from, bytes, tls, part: Part::Lines });
-                }
+                Some(Progress::Read(count)) => self.overheard(count),
                 // Acknowledged, or gone.
                 _ => return,
             }
