@@ -181,13 +181,15 @@ impl Peer {
         self.marked = (self.processor(), self.memory());
     }
 
-    /// Seconds of user and system time so far (proc(5): in hundredths).
+    /// Seconds that its threads have spent on a processor so far. The scheduler counts them in nanoseconds; what stat(5) has is
+    /// sampled at the clock's ticks.
     fn processor(&self) -> f64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("it runs");
-        let (_, fields) = stat.rsplit_once(") ").expect("a name in brackets");
-        let ticks: u32 =
-            fields.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u32>().expect("a number")).sum();
-        f64::from(ticks) / 100.0
+        let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it runs");
+        let spent = threads.flatten().filter_map(|thread| {
+            let line = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+            line.split(' ').next()?.parse::<f64>().ok()
+        });
+        spent.sum::<f64>() / 1e9
     }
 
     /// Octets of resident memory.

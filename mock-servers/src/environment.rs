@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::time::RunTime;
+use crate::transcript::Close;
 
 pub mod real;
 
@@ -33,6 +34,11 @@ pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin + 'static {
     /// From now on what comes is read, or is not, though the connection stays open: then it is unread on purpose, and a
     /// clock that waits for all to be quiet need not wait for it.
     fn set_reading(&mut self, _reads: bool) {}
+    /// How the peer has closed, once all that it said was read: nothing need be waited for. `None` as well where that cannot
+    /// be known at once.
+    fn ended(&self) -> Option<Close> {
+        None
+    }
     /// Whether the peer has let go of the connection, with or without bytes of it that were not read yet. `false` where
     /// that cannot be known without reading them.
     fn peer_is_gone(&self) -> bool {
@@ -45,6 +51,8 @@ pub trait Listener: Send + 'static {
     /// Connections that are accepted from now on have the smallest buffer that there is, so that a client soon meets a closed
     /// window when it is not read.
     fn narrow_window(&mut self) {}
+    /// Called once, before the first connection is accepted.
+    fn prepare(&mut self) {}
     /// The next connection, and the address it came from.
     fn accept(&mut self) -> BoxFuture<'_, io::Result<(Box<dyn Connection>, SocketAddr)>>;
 }

@@ -250,7 +250,7 @@ fn offers(node: &Node, base: &Offers, cx: &Context<'_>) -> Offers {
         let list = if let Value::List(_) = node.value {
             keywords(node, cx)
         } else {
-            let mut list = offers.list(tls, false);
+            let mut list = offers.list(tls, false).into_owned();
             if let Some(mapping) = Mapping::new(node, &words::OFFERS_AFTER, cx.problems) {
                 change(&mut list, &mapping, cx);
                 mapping.finish();

@@ -1,5 +1,7 @@
 //! Profiles: a vendor's habits.
 
+use std::borrow::Cow;
+
 use super::rule::{On, ReplyText, Rule, Verb};
 
 /// A vendor's server as it meets its peers: banner, EHLO reply, wording, habits. Its YAML file carries the source of each
@@ -45,16 +47,16 @@ pub struct Offers {
 
 impl Offers {
     /// The list for a session in this state.
-    pub fn list(&self, tls: bool, authenticated: bool) -> Vec<String> {
+    pub fn list(&self, tls: bool, authenticated: bool) -> Cow<'_, [String]> {
         if authenticated && let Some(list) = &self.after_auth {
-            return list.clone();
+            return list.into();
         }
         match (&self.after_tls, tls) {
-            (Some(list), true) => list.clone(),
+            (Some(list), true) => list.into(),
             (None, true) => {
                 self.at_first.iter().filter(|k| !k.eq_ignore_ascii_case("STARTTLS")).cloned().collect()
             }
-            (_, false) => self.at_first.clone(),
+            (_, false) => (&self.at_first).into(),
         }
     }
 }

@@ -79,11 +79,12 @@ pub(super) struct Measure {
     header: Header,
 }
 
+/// The header's lines as they came, without the empty one that ends it.
 #[derive(Debug, Clone, Default)]
 struct Header {
-    fields: Vec<Vec<u8>>,
-    line: Vec<u8>,
-    octets: usize,
+    lines: Vec<u8>,
+    /// Where the last line, which is not complete yet, begins.
+    last: usize,
     over: bool,
 }
 
@@ -104,43 +105,54 @@ impl Measure {
             }
             self.last_was_cr = cr && !ends;
             if !self.header.over {
-                for &byte in piece {
-                    self.header.add(byte);
-                }
+                self.header.add(piece);
             }
         }
     }
 
     /// The header's fields so far, each unfolded into one line.
     pub(super) fn header_fields(&self) -> impl Iterator<Item = String> + '_ {
-        self.header.fields.iter().map(|field| String::from_utf8_lossy(field).into_owned())
+        self.header.fields().into_iter().map(|field| String::from_utf8_lossy(&field).into_owned())
     }
 }
 
 impl Header {
-    fn add(&mut self, byte: u8) {
-        if self.over {
-            return;
+    /// More of it: a line, or part of one.
+    fn add(&mut self, piece: &[u8]) {
+        if self.lines.is_empty() {
+            self.lines.reserve(512);
         }
-        self.octets += 1;
-        self.over = self.octets > MOST_HEADER;
-        if byte != b'\n' {
-            self.line.push(byte);
-            return;
-        }
-        let mut line = std::mem::take(&mut self.line);
-        if line.last() == Some(&b'\r') {
-            line.pop();
-        }
-        match line.first() {
-            None => self.over = true,
-            // Unfolding takes away only the line end (RFC 5322 section 2.2.3).
-            Some(b' ' | b'\t') if !self.fields.is_empty() => {
-                self.fields.last_mut().expect("not empty").extend_from_slice(&line);
+        let room = MOST_HEADER - self.lines.len();
+        self.lines.extend_from_slice(&piece[..piece.len().min(room)]);
+        if piece.len() > room {
+            self.over = true;
+        } else if piece.ends_with(b"\n") {
+            if without_line_end(&self.lines[self.last..]).is_empty() {
+                self.lines.truncate(self.last);
+                self.over = true;
             }
-            Some(_) => self.fields.push(line),
+            self.last = self.lines.len();
         }
     }
+
+    /// Each field in one line. Unfolding takes away only the line ends (RFC 5322 section 2.2.3).
+    fn fields(&self) -> Vec<Vec<u8>> {
+        let mut fields: Vec<Vec<u8>> = Vec::new();
+        for line in self.lines[..self.last].split_inclusive(|&byte| byte == b'\n').map(without_line_end) {
+            match fields.last_mut() {
+                Some(field) if line.starts_with(b" ") || line.starts_with(b"\t") => {
+                    field.extend_from_slice(line);
+                }
+                _ => fields.push(line.to_vec()),
+            }
+        }
+        fields
+    }
+}
+
+fn without_line_end(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    line.strip_suffix(b"\r").unwrap_or(line)
 }
 
 /// Puts the dot-stuffing and the final dot on (RFC 5321 section 4.5.2). Content that does not end in CRLF gets one: the

@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::environment::{BoxFuture, Clock, Connection};
 use crate::script::Reading;
 use crate::time::RunTime;
+use crate::transcript::Close;
 
 /// A connection of which no more is read than the script wants. It lies below TLS: what counts are octets on the wire.
 pub(super) struct Inflow {
@@ -71,6 +72,11 @@ impl Inflow {
     /// Whether what is read was left behind by a peer that has gone: nothing said from now on reaches it.
     pub(super) fn is_left_behind(&self) -> bool {
         self.left_behind
+    }
+
+    /// How the peer has closed, once all that it said was read.
+    pub(super) fn ended(&self) -> Option<Close> {
+        self.put_back.is_empty().then(|| self.connection.ended())?
     }
 
     /// The connection behind it.

@@ -7,6 +7,7 @@
 //! - [`server`]: accepts connections and gives each a session or a dialogue; [`gate`]: holds one of them at an event.
 //! - [`tls`]: certificates, good and bad.
 
+mod buffer;
 pub mod client;
 mod command;
 pub(crate) mod content;

@@ -42,6 +42,11 @@ impl Placeholders<'_> {
         Reply { code: reply.code, lines: reply.lines.iter().map(|line| self.fill_line(line)).collect() }
     }
 
+    /// Whether there is anything in the reply that may have to be filled in.
+    pub(super) fn any_in(reply: &ReplyText) -> bool {
+        reply.lines.iter().any(|line| line.contains('{'))
+    }
+
     /// A command line with its placeholders filled in.
     pub(super) fn fill_command(&self, line: &str) -> String {
         self.fill_line(line)
@@ -82,16 +87,17 @@ impl Placeholders<'_> {
 /// Adds a reply as bytes: code and hyphen on all lines but the last (RFC 5321 section 4.2.1).
 pub(super) fn encode(reply: &Reply, out: &mut Vec<u8>) {
     let last = reply.lines.len().saturating_sub(1);
-    let code = format!("{:03}", reply.code);
+    out.reserve(reply.lines.iter().map(|line| line.len() + "250 \r\n".len()).sum());
+    let code = [100, 10, 1].map(|place| b'0' + (reply.code / place % 10) as u8);
     for (at, line) in reply.lines.iter().enumerate() {
         // A code without a text has no space either, except for the empty challenge `334 ` (RFC 4954 section 4).
         let separator = match (at == last, line.is_empty() && reply.code != 334) {
-            (false, _) => "-",
-            (true, false) => " ",
-            (true, true) => "",
+            (false, _) => &b"-"[..],
+            (true, false) => b" ",
+            (true, true) => b"",
         };
-        for part in [&code, separator, line, "\r\n"] {
-            out.extend_from_slice(part.as_bytes());
+        for part in [&code, separator, line.as_bytes(), b"\r\n"] {
+            out.extend_from_slice(part);
         }
     }
 }

@@ -73,6 +73,7 @@ impl Server {
     /// shows as the server's end. Returns only when the listener fails. A panic in a session is passed on.
     pub async fn serve(self, mut listener: Box<dyn Listener>, address: SocketAddr) -> io::Error {
         let mut sessions = JoinSet::new();
+        listener.prepare();
         if self.script.holds_clients_back() {
             listener.narrow_window();
         }

@@ -170,7 +170,9 @@ impl ServerSession {
 
     /// Begins to answer what happened.
     fn begin(&mut self, mut request: Request, now: RunTime) {
-        let mut steps = VecDeque::new();
+        // The steps of the occasion before are done, but their list has room.
+        let mut steps = std::mem::take(&mut self.steps);
+        steps.clear();
         let mut said = None;
         if request.early {
             self.count(&On::Early);
@@ -344,6 +346,9 @@ impl ServerSession {
     }
 
     fn fill(&self, text: &ReplyText, now: RunTime) -> Reply {
+        if !Placeholders::any_in(text) {
+            return Reply { code: text.code, lines: text.lines.clone() };
+        }
         self.with_placeholders(&self.occasion.request, now, |placeholders| placeholders.fill(text))
     }
 

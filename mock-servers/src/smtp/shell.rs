@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
+use super::buffer::Buffer;
 use super::conversation::{Conversation, Input, Output};
 use super::gate::Hold;
 use super::inflow::Inflow;
@@ -54,7 +55,7 @@ pub(super) struct Shell {
     mock_is: Side,
     ends: Ends,
     timer: Option<(RunTime, BoxFuture<'static, ()>)>,
-    buffer: Vec<u8>,
+    buffer: Buffer,
     peer_open: bool,
     /// The peer's close is written down, though what it said before is still to be read.
     close_noted: bool,
@@ -80,8 +81,17 @@ impl Shell {
             Ends::Server { .. } => Side::Server,
             Ends::Client => Side::Client,
         };
-        let buffer = vec![0; 16 * 1024];
-        Self { wire, clock, record, mock_is, ends, timer: None, buffer, peer_open: true, close_noted: false }
+        Self {
+            wire,
+            clock,
+            record,
+            mock_is,
+            ends,
+            timer: None,
+            buffer: Buffer::take(),
+            peer_open: true,
+            close_noted: false,
+        }
     }
 
     /// From now on so much is read.
@@ -97,7 +107,8 @@ impl Shell {
             match queue.pop_front() {
                 Some(Output::Record(what)) => self.record.event(self.now(), what),
                 Some(Output::BeginTls(action)) => {
-                    let (shell, outputs) = self.begin_tls(&action, conversation).await;
+                    // In a box: few sessions come here, and a handshake's state is many times the size of all else.
+                    let (shell, outputs) = Box::pin(self.begin_tls(&action, conversation)).await;
                     self = shell;
                     queue.extend(outputs);
                 }
@@ -145,8 +156,8 @@ impl Shell {
                                 self.peer_closed(Close::Fin);
                                 self.close_noted = true;
                             }
-                            queue
-                                .extend(conversation.handle(Input::Bytes(&self.buffer[..count]), self.now()));
+                            let (bytes, now) = (&self.buffer.octets()[..count], self.clock.now());
+                            queue.extend(conversation.handle(Input::Bytes(bytes), now));
                         }
                         Some(Progress::Woke) => queue.extend(conversation.handle(Input::Timer, self.now())),
                         Some(Progress::Broken) => {
@@ -210,7 +221,7 @@ impl Shell {
                     Poll::Pending => {}
                 }
             }
-            if reads && let Poll::Ready(progress) = poll_bytes(&mut self.wire, cx, &mut self.buffer) {
+            if reads && let Poll::Ready(progress) = poll_bytes(&mut self.wire, cx, self.buffer.octets()) {
                 return Poll::Ready(progress);
             }
             if let Some(hold) = &mut hold
@@ -269,6 +280,14 @@ impl Shell {
 
     /// FIN, then what the peer still says for a while. `notifies`: TLS is closed first.
     async fn close_in_order(mut self, notifies: bool) {
+        if self.peer_open
+            && !self.wire.is_tls()
+            && let Some(how) = self.wire.inflow().ended()
+        {
+            // Most clients are gone after QUIT: ending in order, and waiting for their end, would be for nobody.
+            self.closed(self.mock_is, Close::Fin);
+            return self.peer_closed(how);
+        }
         // A peer that is gone need not be told.
         let _ = if notifies { self.wire.shutdown().await } else { self.wire.inflow().shutdown().await };
         self.closed(self.mock_is, Close::Fin);
@@ -288,7 +307,7 @@ impl Shell {
             self.peer_open = false;
             return self.peer_closed(Close::Fin);
         }
-        let bytes = self.buffer[..count].to_vec();
+        let bytes = self.buffer.octets()[..count].to_vec();
         let (from, tls) = (self.mock_is.other(), self.wire.is_tls());
         self.record.event(self.now(), What::Bytes { from, bytes, tls, part: Part::Lines });
     }
@@ -304,7 +323,7 @@ impl Shell {
                 if !self.peer_open {
                     return Poll::Pending;
                 }
-                poll_bytes(&mut self.wire, cx, &mut self.buffer).map(Some)
+                poll_bytes(&mut self.wire, cx, self.buffer.octets()).map(Some)
             });
             match read.await {
                 Some(Progress::Read(count)) => self.overheard(count),

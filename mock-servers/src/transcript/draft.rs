@@ -12,6 +12,9 @@ use super::{Close, Event, Offer, Part, Recipient, Reply, Session, Side, Transact
 use crate::smtp::content::DotReader;
 use crate::time::RunTime;
 
+/// The most octets of a list's room that are kept for later sessions.
+const MOST_SPARE: usize = 64 * 1024;
+
 /// One session.
 #[derive(Debug)]
 pub(super) struct Draft {
@@ -21,6 +24,12 @@ pub(super) struct Draft {
     client: SocketAddr,
     pub(super) server: SocketAddr,
     opened: RunTime,
+    lists: Lists,
+}
+
+/// What grows while a session is written.
+#[derive(Debug, Default)]
+pub(super) struct Lists {
     /// What the client sent, over the whole session.
     from_client: Vec<u8>,
     from_server: Vec<u8>,
@@ -126,6 +135,18 @@ fn share<T: Hash + Eq + Clone>(known: &mut HashSet<Arc<T>>, value: &T) -> Arc<T>
     new
 }
 
+/// A list's elements in a list that has room for them alone; the room it had is kept for others, unless that is much.
+fn exact<T>(list: &mut Vec<T>) -> Vec<T> {
+    if list.capacity() * size_of::<T>() > MOST_SPARE {
+        let mut whole = std::mem::take(list);
+        whole.shrink_to_fit();
+        return whole;
+    }
+    let mut whole = Vec::with_capacity(list.len());
+    whole.append(list);
+    whole
+}
+
 /// What MAIL says.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Opening<'a> {
@@ -143,23 +164,9 @@ impl Draft {
         client: SocketAddr,
         server: SocketAddr,
         opened: RunTime,
+        lists: Lists,
     ) -> Self {
-        Self {
-            mock,
-            mock_is,
-            ordinal,
-            client,
-            server,
-            opened,
-            from_client: Vec::new(),
-            from_server: Vec::new(),
-            entries: Vec::new(),
-            others: Vec::new(),
-            transactions: Vec::new(),
-            recipients: Vec::new(),
-            pieces: Vec::new(),
-            offers: Vec::new(),
-        }
+        Self { mock, mock_is, ordinal, client, server, opened, lists }
     }
 
     /// Writes an event down.
@@ -172,11 +179,11 @@ impl Draft {
             What::Closed { by, how } => Kind::Closed { by, how },
             What::Taken { transaction } => Kind::Taken(transaction as u32),
             other => {
-                self.others.push(other);
-                Kind::Other(self.others.len() as u32 - 1)
+                self.lists.others.push(other);
+                Kind::Other(self.lists.others.len() as u32 - 1)
             }
         };
-        self.entries.push(Entry { at: at.into(), kind });
+        self.lists.entries.push(Entry { at: at.into(), kind });
     }
 
     /// Writes bytes down; the event's index, and where they stand among those of their side.
@@ -189,26 +196,26 @@ impl Draft {
         part: Part,
     ) -> (usize, usize) {
         let side = match from {
-            Side::Client => &mut self.from_client,
-            Side::Server => &mut self.from_server,
+            Side::Client => &mut self.lists.from_client,
+            Side::Server => &mut self.lists.from_server,
         };
         let start = side.len();
         side.extend_from_slice(bytes);
         let kind = Kind::Bytes { length: bytes.len() as u32, from, tls, part };
-        self.entries.push(Entry { at: at.into(), kind });
-        (self.entries.len() - 1, start)
+        self.lists.entries.push(Entry { at: at.into(), kind });
+        (self.lists.entries.len() - 1, start)
     }
 
     /// Tells what the bytes of an event are.
     pub(super) fn label(&mut self, event: usize, label: Part) {
-        if let Some(Entry { kind: Kind::Bytes { part, .. }, .. }) = self.entries.get_mut(event) {
+        if let Some(Entry { kind: Kind::Bytes { part, .. }, .. }) = self.lists.entries.get_mut(event) {
             *part = label;
         }
     }
 
     /// Makes two events of one: the second begins at this byte of the first, and is lines until it is told otherwise.
     pub(super) fn split(&mut self, event: usize, at: usize) {
-        let Some(first) = self.entries.get_mut(event) else { return };
+        let Some(first) = self.lists.entries.get_mut(event) else { return };
         let mut second = *first;
         if let (Kind::Bytes { length: first, .. }, Kind::Bytes { length: rest, part, .. }) =
             (&mut first.kind, &mut second.kind)
@@ -216,23 +223,23 @@ impl Draft {
             *first = at as u32;
             *rest -= *first;
             *part = Part::Lines;
-            self.entries.insert(event + 1, second);
+            self.lists.entries.insert(event + 1, second);
         }
     }
 
     /// Writes down what an EHLO reply listed.
     pub(super) fn offer(&mut self, common: &mut Common, at: RunTime, tls: bool, keywords: &Vec<String>) {
         let keywords = share(&mut common.lists, keywords);
-        self.offers.push(Listed { at, tls, keywords });
+        self.lists.offers.push(Listed { at, tls, keywords });
     }
 
     pub(super) fn has_transactions(&self) -> bool {
-        !self.transactions.is_empty()
+        !self.lists.transactions.is_empty()
     }
 
     /// Begins a transaction; its index.
     pub(super) fn open_transaction(&mut self, common: &mut Common, opening: Opening<'_>) -> usize {
-        self.transactions.push(Written {
+        self.lists.transactions.push(Written {
             started: opening.started,
             finished: None,
             helo: opening.helo.map(|helo| common.text(helo)),
@@ -245,31 +252,35 @@ impl Draft {
             ended: false,
             taken: false,
         });
-        self.transactions.len() - 1
+        self.lists.transactions.len() - 1
     }
 
     /// What writes in this transaction; `None`: there was no room for it.
     pub(super) fn pen<'a>(&'a mut self, common: &'a mut Common, index: usize) -> Option<Pen<'a>> {
-        let written = self.transactions.get_mut(index)?;
-        let (recipients, pieces) = (&mut self.recipients, &mut self.pieces);
+        let written = self.lists.transactions.get_mut(index)?;
+        let (recipients, pieces) = (&mut self.lists.recipients, &mut self.lists.pieces);
         Some(Pen { index: index as u32, written, recipients, pieces, common })
     }
 
-    /// No more will be written: spare room is given back.
-    pub(super) fn shrink(&mut self) {
-        self.from_client.shrink_to_fit();
-        self.from_server.shrink_to_fit();
-        self.entries.shrink_to_fit();
-        self.others.shrink_to_fit();
-        self.transactions.shrink_to_fit();
-        self.recipients.shrink_to_fit();
-        self.pieces.shrink_to_fit();
-        self.offers.shrink_to_fit();
+    /// No more will be written: what was is kept in no more room than it takes, and the lists are for another session.
+    pub(super) fn finish(&mut self) -> Lists {
+        let mut lists = std::mem::take(&mut self.lists);
+        self.lists = Lists {
+            from_client: exact(&mut lists.from_client),
+            from_server: exact(&mut lists.from_server),
+            entries: exact(&mut lists.entries),
+            others: exact(&mut lists.others),
+            transactions: exact(&mut lists.transactions),
+            recipients: exact(&mut lists.recipients),
+            pieces: exact(&mut lists.pieces),
+            offers: exact(&mut lists.offers),
+        };
+        lists
     }
 
     /// The session as it is read.
     pub(super) fn session(&self) -> Session {
-        let listed = self.offers.iter().map(|listed| Offer {
+        let listed = self.lists.offers.iter().map(|listed| Offer {
             at: listed.at,
             tls: listed.tls,
             keywords: listed.keywords.to_vec(),
@@ -290,19 +301,12 @@ impl Draft {
     /// The same, of a draft that is done with: its room is given back at once.
     pub(super) fn take(&mut self) -> Session {
         let session = self.session();
-        self.from_client = Vec::new();
-        self.from_server = Vec::new();
-        self.entries = Vec::new();
-        self.others = Vec::new();
-        self.transactions = Vec::new();
-        self.recipients = Vec::new();
-        self.pieces = Vec::new();
-        self.offers = Vec::new();
+        self.lists = Lists::default();
         session
     }
 
     fn events(&self) -> Vec<Event> {
-        let (mut from_client, mut from_server) = (&self.from_client[..], &self.from_server[..]);
+        let (mut from_client, mut from_server) = (&self.lists.from_client[..], &self.lists.from_server[..]);
         let event = |entry: &Entry| {
             let what = match entry.kind {
                 Kind::Bytes { length, from, tls, part } => {
@@ -316,24 +320,24 @@ impl Draft {
                 }
                 Kind::Taken(transaction) => What::Taken { transaction: transaction as usize },
                 Kind::Closed { by, how } => What::Closed { by, how },
-                Kind::Other(index) => self.others[index as usize].clone(),
+                Kind::Other(index) => self.lists.others[index as usize].clone(),
             };
             Event { at: entry.at.into(), what }
         };
-        self.entries.iter().map(event).collect()
+        self.lists.entries.iter().map(event).collect()
     }
 
     fn transactions(&self) -> Vec<Transaction> {
-        let mut transactions: Vec<_> = self.transactions.iter().map(Written::read).collect();
-        for address in &self.recipients {
+        let mut transactions: Vec<_> = self.lists.transactions.iter().map(Written::read).collect();
+        for address in &self.lists.recipients {
             transactions[address.transaction as usize].recipients.push(address.read());
         }
         let mut readers = vec![DotReader::default(); transactions.len()];
-        for piece in &self.pieces {
+        for piece in &self.lists.pieces {
             let index = piece.transaction as usize;
             self.read_piece(piece, &mut readers[index], &mut transactions[index].content);
         }
-        for (transaction, written) in transactions.iter_mut().zip(&self.transactions) {
+        for (transaction, written) in transactions.iter_mut().zip(&self.lists.transactions) {
             transaction.content.truncate(usize::try_from(written.octets).unwrap_or(usize::MAX));
         }
         transactions
@@ -341,12 +345,12 @@ impl Draft {
 
     /// One transaction as it is read.
     pub(super) fn transaction(&self, index: usize) -> Option<Transaction> {
-        let written = self.transactions.get(index)?;
+        let written = self.lists.transactions.get(index)?;
         let mut transaction = written.read();
-        let recipients = self.recipients.iter().filter(|address| address.transaction as usize == index);
+        let recipients = self.lists.recipients.iter().filter(|address| address.transaction as usize == index);
         transaction.recipients.extend(recipients.map(Address::read));
         let mut reader = DotReader::default();
-        for piece in self.pieces.iter().filter(|piece| piece.transaction as usize == index) {
+        for piece in self.lists.pieces.iter().filter(|piece| piece.transaction as usize == index) {
             self.read_piece(piece, &mut reader, &mut transaction.content);
         }
         transaction.content.truncate(usize::try_from(written.octets).unwrap_or(usize::MAX));
@@ -354,7 +358,7 @@ impl Draft {
     }
 
     fn read_piece(&self, piece: &Piece, reader: &mut DotReader, content: &mut Vec<u8>) {
-        let bytes = self.from_client.get(piece.place.clone()).unwrap_or_default();
+        let bytes = self.lists.from_client.get(piece.place.clone()).unwrap_or_default();
         content.reserve_exact(bytes.len());
         if !piece.stuffed {
             return content.extend_from_slice(bytes);

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::draft::{Common, Draft, Opening, Pen};
+use super::draft::{Common, Draft, Lists, Opening, Pen};
 use super::{Event, Part, Session, Side, Transaction, What};
 use crate::time::RunTime;
 
@@ -35,6 +35,9 @@ impl Default for Room {
 /// What an event counts for beside its bytes, in octets.
 pub const EVENT: u64 = 128;
 
+/// The most spare lists that are kept.
+const MOST_SPARE: usize = 64;
+
 /// The most bytes of one event.
 const MOST_OF_AN_EVENT: u64 = u32::MAX as u64;
 
@@ -45,8 +48,14 @@ pub struct Recorder(Arc<Mutex<Book>>);
 #[derive(Debug, Default)]
 struct Book {
     /// Each session, and what it holds.
-    sessions: Vec<(Draft, Account)>,
+    #[expect(
+        clippy::vec_box,
+        reason = "a list of the sessions themselves would keep room for as many again"
+    )]
+    sessions: Vec<Box<(Draft, Account)>>,
     common: Common,
+    /// Lists that sessions which are over have left: growing them anew for each session costs more than filling them.
+    spare: Vec<Lists>,
     /// How many sessions each mock had.
     ordinals: BTreeMap<(Side, Arc<String>), u32>,
     budget: Budget,
@@ -93,17 +102,19 @@ impl Recorder {
         let mock = book.common.text(&mock.to_owned());
         let ordinal = book.ordinals.entry((mock_is, mock.clone())).or_default();
         *ordinal += 1;
-        let draft = Draft::new(mock, mock_is, *ordinal, client, server, at);
+        let ordinal = *ordinal;
+        let lists = book.spare.pop().unwrap_or_default();
+        let draft = Draft::new(mock, mock_is, ordinal, client, server, at, lists);
         let room = book.budget.room;
         if book.sessions.len() < room.sessions && book.budget.held + EVENT <= room.run {
             book.budget.held += EVENT;
-            book.sessions.push((draft, Account { held: EVENT, ..Account::default() }));
+            book.sessions.push(Box::new((draft, Account { held: EVENT, ..Account::default() })));
             let index = book.sessions.len() - 1;
             return SessionRecorder(Arc::new(Place { book: self.0.clone(), index }));
         }
         book.omitted_sessions += 1;
         let budget = Budget { room: Room { session: 0, run: 0, sessions: 1 }, held: 0 };
-        let sessions = vec![(draft, Account::default())];
+        let sessions = vec![Box::new((draft, Account::default()))];
         let aside = Book { sessions, budget, ..Book::default() };
         SessionRecorder(Arc::new(Place { book: Arc::new(Mutex::new(aside)), index: 0 }))
     }
@@ -129,7 +140,8 @@ impl Book {
     fn read(&mut self, read: impl Fn(&mut Draft) -> Session) -> Vec<Session> {
         let last = self.sessions.len().saturating_sub(1);
         let omitted_sessions = self.omitted_sessions;
-        let read = |(index, (draft, account)): (usize, &mut (Draft, Account))| {
+        let read = |(index, entry): (usize, &mut Box<(Draft, Account)>)| {
+            let (draft, account) = &mut **entry;
             let mut session = read(draft);
             let (events, octets) = (account.omitted_events, account.omitted_octets);
             let sessions = if index == last { omitted_sessions } else { 0 };
@@ -268,7 +280,7 @@ impl SessionRecorder {
     fn write<T>(&self, change: impl FnOnce(Writing<'_>) -> T) -> T {
         let mut book = lock(&self.0.book);
         let Book { sessions, common, budget, .. } = &mut *book;
-        let (draft, account) = &mut sessions[self.0.index];
+        let (draft, account) = &mut *sessions[self.0.index];
         change(Writing { draft, account, common, budget })
     }
 }
@@ -277,7 +289,10 @@ impl Drop for Place {
     fn drop(&mut self) {
         // A panic elsewhere is not made worse here.
         if let Ok(mut book) = self.book.lock() {
-            book.sessions[self.index].0.shrink();
+            let spare = book.sessions[self.index].0.finish();
+            if book.spare.len() < MOST_SPARE {
+                book.spare.push(spare);
+            }
         }
     }
 }

@@ -183,11 +183,11 @@ fn offers_change_the_profile_phase_by_phase() {
     );
     let offers = &scenario.servers[0].script.profile.offers;
     assert_eq!(
-        offers.list(false, false),
+        offers.list(false, false).as_ref(),
         ["PIPELINING", "SIZE 50000", "8BITMIME", "ENHANCEDSTATUSCODES", "STARTTLS"]
     );
     assert_eq!(
-        offers.list(true, false),
+        offers.list(true, false).as_ref(),
         ["PIPELINING", "SIZE 50000", "8BITMIME", "ENHANCEDSTATUSCODES", "AUTH PLAIN LOGIN"]
     );
     assert_eq!(

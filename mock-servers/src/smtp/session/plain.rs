@@ -67,7 +67,7 @@ impl ServerSession {
         if verb == Verb::Ehlo {
             reply.lines.truncate(1);
             if reply.code / 100 == 2 {
-                reply.lines.extend(profile.offers.list(self.state.tls, self.state.authenticated));
+                reply.lines.extend_from_slice(&profile.offers.list(self.state.tls, self.state.authenticated));
             }
         }
         reply
@@ -203,7 +203,9 @@ impl ServerSession {
         }
         let mut reply = self.refuse(code, enhanced, text);
         for line in &mut reply.lines {
-            *line = line.replace("{host}", &self.script.hostname);
+            if line.contains('{') {
+                *line = line.replace("{host}", &self.script.hostname);
+            }
         }
         reply
     }

@@ -107,7 +107,7 @@ impl ServerSession {
     fn list(&self) -> Cow<'_, [String]> {
         match &self.state.offers {
             Some(offers) => Cow::Borrowed(offers),
-            None => Cow::Owned(self.script.profile.offers.list(self.state.tls, self.state.authenticated)),
+            None => self.script.profile.offers.list(self.state.tls, self.state.authenticated),
         }
     }
 

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -58,12 +58,14 @@ impl Standing {
 
     /// The first session as it is written down once the condition holds.
     pub(super) async fn session_when(&self, holds: impl Fn(&Session) -> bool) -> Session {
+        let deadline = Instant::now() + Duration::from_secs(20);
         loop {
             if let Some(session) =
                 self.environment.recorder.sessions().into_iter().next().filter(|s| holds(s))
             {
                 return session;
             }
+            assert!(Instant::now() < deadline, "it never came: {:#?}", self.environment.recorder.sessions());
             tokio::task::yield_now().await;
         }
     }
