@@ -7,7 +7,7 @@ declare -A may=(
     [scenario]="mock_servers"
     [record]="mock_servers"
     [relay]="record reference_relay mock_servers"
-    [lab]="scenario record relay mock_servers reference_relay"
+    [lab]="scenario record relay mock_servers reference_relay lab_init"
     [run]="lab scenario record relay mock_servers"
     [verdict]="scenario record mock_servers"
     [render]="record mock_servers"
@@ -23,7 +23,7 @@ for room in "${!may[@]}"; do
     files=$(find "harness/src/$room" "harness/src/$room.rs" -name '*.rs' 2>/dev/null || true)
     [ -n "$files" ] || { complain "the room $room is gone; mend this script"; continue; }
     # crate::room, or super chains are inside the room; our other packages by their names.
-    used=$(grep -hoE '(crate::[a-z_]+|\b(mock_servers|reference_relay))\b' $files | sed 's/crate:://' | sort -u)
+    used=$(grep -hoE '(crate::[a-z_]+|\b(mock_servers|reference_relay|lab_init))\b' $files | sed 's/crate:://' | sort -u)
     for other in $used; do
         [ "$other" = "$room" ] && continue
         case " ${may[$room]} " in
@@ -37,8 +37,8 @@ for room in $pure; do
         complain "$room opens no sockets and uses no tokio"
     fi
 done
-for package in mock-servers harness/reference-relay; do
-    if grep -nE '^(gauntlet|mock-servers|reference-relay)\b' "$package/Cargo.toml" >&2; then
+for package in mock-servers harness/reference-relay harness/lab-init; do
+    if grep -nE '^(gauntlet|mock-servers|reference-relay|lab-init)\b' "$package/Cargo.toml" >&2; then
         complain "$package imports nothing of ours"
     fi
 done

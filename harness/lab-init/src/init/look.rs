@@ -1,0 +1,128 @@
+//! What the kernel tells about the lab, read from the lab's own `/proc`.
+
+use super::network::Network;
+use crate::error::{Doing, LabError};
+use crate::view::{Connection, Task};
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+
+/// Every thread of every process but this one.
+pub(super) fn tasks() -> Result<Vec<Task>, LabError> {
+    let mut tasks = Vec::new();
+    for pid in numbers(Path::new("/proc"))? {
+        if pid == 1 {
+            continue;
+        }
+        let threads = format!("/proc/{pid}/task");
+        // A process may end meanwhile: then it is not there.
+        for tid in numbers(Path::new(&threads)).unwrap_or_default() {
+            tasks.extend(task(pid, tid));
+        }
+    }
+    Ok(tasks)
+}
+
+fn numbers(directory: &Path) -> Result<Vec<u32>, LabError> {
+    let entries = fs::read_dir(directory).doing(|| format!("reading the lab's {}", directory.display()))?;
+    Ok(entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
+}
+
+/// By the forms in proc(5): `stat` is "pid (comm) state parent ...", where comm may hold anything.
+fn task(pid: u32, tid: u32) -> Option<Task> {
+    let at = format!("/proc/{pid}/task/{tid}");
+    let stat = String::from_utf8_lossy(&fs::read(format!("{at}/stat")).ok()?).into_owned();
+    let status = String::from_utf8_lossy(&fs::read(format!("{at}/status")).ok()?).into_owned();
+    let (_, rest) = stat.split_once('(')?;
+    let (comm, rest) = rest.rsplit_once(')')?;
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
+    let switches = status
+        .lines()
+        .filter(|line| line.contains("voluntary_ctxt_switches:"))
+        .filter_map(|line| line.rsplit_once('\t')?.1.parse::<u64>().ok())
+        .sum();
+    // "0" is a thread that runs, or a kernel that keeps it to itself.
+    let waits_in =
+        fs::read_to_string(format!("{at}/wchan")).ok().filter(|name| name != "0" && !name.is_empty());
+    Some(Task {
+        pid,
+        tid,
+        parent: fields.get(1)?.parse().ok()?,
+        comm: comm.to_owned(),
+        state: fields.first()?.chars().next()?,
+        ticks: number(11)? + number(12)?,
+        switches,
+        waits_in,
+    })
+}
+
+/// TCP sockets of both namespaces with bytes in a queue.
+pub(super) fn connections(network: &Network) -> Result<Vec<Connection>, LabError> {
+    let mut found = of_namespace(false)?;
+    found.extend(network.in_relay(|| of_namespace(true))??);
+    Ok(found)
+}
+
+fn of_namespace(of_relay: bool) -> Result<Vec<Connection>, LabError> {
+    let mut found = Vec::new();
+    for file in ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"] {
+        let table = match fs::read_to_string(file) {
+            // A kernel without IPv6.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            table => table.doing(|| format!("reading the lab's {file}"))?,
+        };
+        found.extend(table.lines().skip(1).filter_map(|line| connection(line, of_relay)));
+    }
+    Ok(found)
+}
+
+/// A line of `/proc/net/tcp`: "number: local remote state sending:receiving ...", all hexadecimal.
+fn connection(line: &str, of_relay: bool) -> Option<Connection> {
+    let mut fields = line.split_ascii_whitespace().skip(1);
+    let (local, remote, state) = (address(fields.next()?)?, address(fields.next()?)?, fields.next()?);
+    let (sending, receiving) = fields.next()?.split_once(':')?;
+    let number = |text| u32::from_str_radix(text, 16).ok();
+    let (unacknowledged, unread) = (number(sending)?, number(receiving)?);
+    let state = u8::from_str_radix(state, 16).ok()?;
+    (unacknowledged > 0 || unread > 0).then_some(Connection {
+        of_relay,
+        local,
+        remote,
+        state,
+        unacknowledged,
+        unread,
+    })
+}
+
+/// An address and port, each 32 bits of the address in the machine's own order.
+fn address(text: &str) -> Option<SocketAddr> {
+    let (address, port) = text.split_once(':')?;
+    let mut octets = Vec::new();
+    for start in (0..address.len()).step_by(8) {
+        octets.extend(u32::from_str_radix(address.get(start..start + 8)?, 16).ok()?.to_ne_bytes());
+    }
+    let ip = match *octets.as_slice() {
+        [a, b, c, d] => IpAddr::V4(Ipv4Addr::new(a, b, c, d)),
+        _ => IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(octets).ok()?)),
+    };
+    Some(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_kernels_table() {
+        let line = "   1: 0A7133C6:0019 197100CB:C350 01 00000005:00000007 00:00000000 00000000 0 0 1 1 0 20 4 30 10 -1";
+        let found = connection(line, true).expect("the line is well formed");
+        if cfg!(target_endian = "little") {
+            assert_eq!(found.local.to_string(), "198.51.113.10:25");
+            assert_eq!(found.remote.to_string(), "203.0.113.25:50000");
+        }
+        assert_eq!((found.state, found.unacknowledged, found.unread), (1, 5, 7));
+        let idle = line.replace("00000005:00000007", "00000000:00000000");
+        assert_eq!(connection(&idle, true), None);
+    }
+}

@@ -1,0 +1,209 @@
+//! lab-init: the process that owns a lab.
+
+mod children;
+mod files;
+mod look;
+mod netlink;
+mod network;
+mod root;
+
+use crate::early::unshare;
+use crate::error::{Doing, LabError};
+use crate::layout::Layout;
+use crate::protocol::{Answer, INNER, OUTER, Request, receive, send};
+use children::Children;
+use network::Network;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
+use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout, stdin};
+use rustix::system::sethostname;
+use rustix::thread::UnshareFlags;
+use signal_hook::consts::{SIGALRM, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio, exit};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+const NAMESPACES: &str = "the right SYS_ADMIN is missing: run as root, or docker run --cap-add SYS_ADMIN --cap-add NET_ADMIN; \
+     in an unprivileged user's hands labs do not work yet";
+/// Messages that wait for a reader of the system log; the kernel's own 10 would make a relay wait for the harness.
+const SYSLOG_QUEUE: &str = "4096";
+
+/// See [`crate::hook`].
+pub(crate) fn hook() {
+    match std::env::args_os().next() {
+        Some(name) if name == OUTER => exit(i32::from(outer().is_err())),
+        Some(name) if name == INNER => exit(i32::from(inner().is_err())),
+        _ => {}
+    }
+}
+
+/// Makes the namespace of process numbers, starts its process 1, and waits for its end.
+fn outer() -> Result<(), LabError> {
+    let control = stdin();
+    let ended = (|| {
+        unshare(UnshareFlags::NEWPID)
+            .doing(|| "making a namespace of process numbers".to_owned())
+            .map_err(|e| e.if_forbidden(NAMESPACES))?;
+        let mut inner = Command::new("/proc/self/exe")
+            .arg0(INNER)
+            .env_clear()
+            .stdout(Stdio::null())
+            .spawn()
+            .doing(|| "starting process 1 of the lab".to_owned())?;
+        // Process 1 alone holds the socket now: its end is the harness's end of file.
+        close_standard_streams(true)?;
+        inner.wait().doing(|| "waiting for process 1 of the lab".to_owned())
+    })();
+    match ended {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            // Reading first: a closed socket with a message unread would lose the answer.
+            let _ = receive::<Request>(control);
+            let _ = send(control, &Err::<Answer, _>(&error), &[]);
+            Err(error)
+        }
+    }
+}
+
+/// Nothing of the harness's is held, save (in the outer process) the pipe at standard output that tells of its end.
+fn close_standard_streams(keep_stdout: bool) -> Result<(), LabError> {
+    let doing = || "opening /dev/null".to_owned();
+    let null = OpenOptions::new().read(true).write(true).open("/dev/null").doing(doing)?;
+    dup2_stdin(&null).doing(doing)?;
+    if !keep_stdout {
+        dup2_stdout(&null).doing(doing)?;
+    }
+    dup2_stderr(&null).doing(doing)
+}
+
+/// Process 1 of the lab: makes it, then serves the harness until its end of file.
+fn inner() -> Result<(), LabError> {
+    let control = fcntl_dupfd_cloexec(stdin(), 3).doing(|| "keeping the socket to the harness".to_owned())?;
+    // What fails below is told to the harness; a panic is, too.
+    std::panic::set_hook(Box::new(|_| {}));
+    let served = std::panic::catch_unwind(|| serve(&control));
+    let error = match served {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(error)) => error,
+        Err(panic) => {
+            let words = panic.downcast_ref::<String>().map(String::as_str);
+            let words = words.or_else(|| panic.downcast_ref::<&str>().copied());
+            LabError::told("running a lab", format!("lab-init panicked: {}", words.unwrap_or("no words")))
+        }
+    };
+    let _ = send(control.as_fd(), &Err::<Answer, _>(&error), &[]);
+    Err(error)
+}
+
+fn serve(control: &OwnedFd) -> Result<(), LabError> {
+    let layout = match receive(control.as_fd())? {
+        Some((Request::Start(layout), _)) => layout,
+        Some((other, _)) => {
+            return Err(LabError::told("starting a lab", format!("it begins with {other:?}")));
+        }
+        None => return Ok(()),
+    };
+    let mut ended_children = signals()?;
+    let (mut lab, syslog) = Served::make(&layout)?;
+    send(control.as_fd(), &Ok::<_, LabError>(Answer::Done), &[syslog.as_fd()])?;
+    drop(syslog);
+    loop {
+        let mut ready = [PollFd::new(control, PollFlags::IN), PollFd::new(&ended_children, PollFlags::IN)];
+        match poll(&mut ready, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(LabError::system("waiting for requests", error)),
+        }
+        let [asked, ended] = ready.map(|fd| !fd.revents().is_empty());
+        if ended {
+            // Emptied before reaping: what ends in between is told of again.
+            let _ = ended_children.read(&mut [0; 64]);
+            lab.children.reap();
+        }
+        if asked {
+            let Some((request, with)) = receive::<Request>(control.as_fd())? else { return Ok(()) };
+            let (answer, descriptor) = match lab.answer(request, with) {
+                Ok((answer, descriptor)) => (Ok(answer), descriptor),
+                Err(error) => (Err(error), None),
+            };
+            let with: Vec<_> = descriptor.iter().map(AsFd::as_fd).collect();
+            send(control.as_fd(), &answer, &with)?;
+        }
+    }
+}
+
+/// Signals as a relay wants them: the end of a child wakes this process, and none is ignored, even if the harness was
+/// started by `nohup` or in the background. (A handler, unlike "ignore", does not outlive `exec`.)
+fn signals() -> Result<UnixStream, LabError> {
+    let doing = || "setting signal handlers".to_owned();
+    let (read, write) = UnixStream::pair().doing(doing)?;
+    read.set_nonblocking(true).doing(doing)?;
+    signal_hook::low_level::pipe::register(SIGCHLD, write).doing(doing)?;
+    for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGALRM, SIGUSR1, SIGUSR2] {
+        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false))).doing(doing)?;
+    }
+    Ok(read)
+}
+
+/// What process 1 serves from.
+struct Served {
+    network: Network,
+    children: Children,
+}
+
+impl Served {
+    /// Makes the lab; also the system log's socket, for the harness to read.
+    fn make(layout: &Layout) -> Result<(Self, UnixDatagram), LabError> {
+        unshare(UnshareFlags::NEWNS | UnshareFlags::NEWUTS | UnshareFlags::NEWIPC | UnshareFlags::NEWNET)
+            .doing(|| "making the lab's namespaces".to_owned())
+            .map_err(|e| e.if_forbidden(NAMESPACES))?;
+        let network = Network::make(layout)?;
+        root::make(layout)?;
+        close_standard_streams(false)?;
+        sethostname(layout.hostname.as_bytes()).doing(|| "setting the host name".to_owned())?;
+        let doing = || "making /dev/log".to_owned();
+        // Best effort: read-only in some containers, and a relay then waits a little more.
+        let _ = fs::write("/proc/sys/net/unix/max_dgram_qlen", SYSLOG_QUEUE);
+        let syslog = UnixDatagram::bind("/dev/log").doing(doing)?;
+        fs::set_permissions("/dev/log", Permissions::from_mode(0o666)).doing(doing)?;
+        Ok((Served { network, children: Children::default() }, syslog))
+    }
+
+    fn answer(
+        &mut self,
+        request: Request,
+        with: Vec<OwnedFd>,
+    ) -> Result<(Answer, Option<OwnedFd>), LabError> {
+        let file = |file: File| (Answer::Done, Some(OwnedFd::from(file)));
+        let socket = |socket: OwnedFd| (Answer::Done, Some(socket));
+        let done = |(): ()| (Answer::Done, None);
+        match request {
+            Request::Start(_) => Err(LabError::told("starting a lab", "it is already running")),
+            Request::AddAddresses(addresses) => self.network.add(&addresses).map(done),
+            Request::RemoveAddresses(addresses) => self.network.remove(&addresses).map(done),
+            Request::BindTcp(at) => self.network.listener(at).map(socket),
+            Request::BindUdp(at) => self.network.datagrams(at).map(socket),
+            Request::ClientTcp(from) => self.network.client(from).map(socket),
+            Request::Open(path) => files::open(&path).map(file),
+            Request::Create { path, mode, owner } => files::create(&path, mode, &owner).map(file),
+            Request::MakeDirectory { path, mode, owner } => {
+                files::make_directory(&path, mode, &owner).map(done)
+            }
+            Request::Spawn(spec) => {
+                let pid = self.children.spawn(&self.network, &spec, with)?;
+                Ok((Answer::Pid(pid), None))
+            }
+            Request::Signal { pid, signal } => children::signal(pid, signal).map(done),
+            Request::KillEverything => self.children.kill_everything().map(done),
+            Request::Tasks => look::tasks().map(|tasks| (Answer::Tasks(tasks), None)),
+            Request::Connections => {
+                look::connections(&self.network).map(|connections| (Answer::Connections(connections), None))
+            }
+        }
+    }
+}

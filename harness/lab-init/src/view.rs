@@ -1,0 +1,42 @@
+//! What is going on in a lab, as the kernel tells it.
+
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+
+/// One thread of one process in the lab, lab-init apart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// The process, numbered as the lab sees it.
+    pub pid: u32,
+    /// The thread; the same as `pid` for a process's first.
+    pub tid: u32,
+    /// The parent process; 1 for what was spawned by the harness and for orphans.
+    pub parent: u32,
+    /// The program's short name (at most 15 characters).
+    pub comm: String,
+    /// The kernel's letter: `R` running, `S` sleeping, `D` in the disk, `T` stopped, `Z` ended.
+    pub state: char,
+    /// Processor time so far, user and system, in clock ticks (100 a second).
+    pub ticks: u64,
+    /// How often it has left the processor, of its own will or not. Unchanged: it has not run meanwhile.
+    pub switches: u64,
+    /// The kernel function it waits in, when the kernel tells.
+    pub waits_in: Option<String>,
+}
+
+/// One TCP socket with bytes on the way: unsent, unacknowledged or unread.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connection {
+    /// In the relay's namespace, or else in the Internet's.
+    pub of_relay: bool,
+    /// This end.
+    pub local: SocketAddr,
+    /// The other end; port 0 for a listener.
+    pub remote: SocketAddr,
+    /// The kernel's number: 1 established, 2 SYN sent, 3 SYN received, 10 listening.
+    pub state: u8,
+    /// Bytes written and not yet acknowledged.
+    pub unacknowledged: u32,
+    /// Bytes received and not yet read; for a listener, connections not yet accepted.
+    pub unread: u32,
+}
