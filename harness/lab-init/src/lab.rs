@@ -9,7 +9,7 @@ use crate::view::{Connection, Task};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::fs::File;
-use std::io::{PipeReader, Read, Seek, Write};
+use std::io::{ErrorKind, PipeReader, Read, Seek, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
@@ -255,8 +255,11 @@ fn call(
     let doing = || "asking lab-init".to_owned();
     let mut control = control.lock().unwrap_or_else(PoisonError::into_inner);
     let socket = control.as_ref().ok_or_else(|| LabError::told(doing(), "it has failed before"))?.as_fd();
-    // If it is gone, the answer tells more than that sending failed.
-    let sent = send(socket, request, with);
+    match send(socket, request, with) {
+        // It is gone; what it said before that is still to be read, and tells more.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+        sent => sent?,
+    }
     let began = Instant::now();
     let answer = match readable_within(socket, PATIENCE).doing(doing)? {
         true => receive::<Result<Answer, LabError>>(socket)?,
@@ -269,7 +272,6 @@ fn call(
         Some((answer, descriptors)) => Ok((answer?, descriptors)),
         None => {
             control.take();
-            sent?;
             Err(LabError::told(
                 doing(),
                 "it has ended (the program must call lab_init::hook first in main, if it is linked statically)",
