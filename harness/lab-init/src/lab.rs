@@ -17,7 +17,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long lab-init may take for one answer, and for its end. It takes milliseconds; this only guards.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -260,24 +260,16 @@ fn call(
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
         sent => sent?,
     }
-    let began = Instant::now();
-    let answer = match readable_within(socket, PATIENCE).doing(doing)? {
-        true => receive::<Result<Answer, LabError>>(socket)?,
-        false => {
-            control.take();
-            return Err(LabError::told(doing(), format!("no answer for {:?}", began.elapsed())));
-        }
-    };
-    match answer {
-        Some((answer, descriptors)) => Ok((answer?, descriptors)),
-        None => {
-            control.take();
-            Err(LabError::told(
-                doing(),
-                "it has ended (the program must call lab_init::hook first in main, if it is linked statically)",
-            ))
-        }
+    if !readable_within(socket, PATIENCE).doing(doing)? {
+        control.take();
+        return Err(LabError::told(doing(), format!("no answer for {PATIENCE:?}")));
     }
+    let Some((answer, descriptors)) = receive::<Result<Answer, LabError>>(socket)? else {
+        control.take();
+        let hook = "a statically linked program must call lab_init::hook first in main";
+        return Err(LabError::told(doing(), format!("it has ended ({hook})")));
+    };
+    Ok((answer?, descriptors))
 }
 
 fn the_one(descriptors: Vec<OwnedFd>) -> Result<OwnedFd, LabError> {
