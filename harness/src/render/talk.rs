@@ -36,7 +36,7 @@ pub(super) fn heading(session: &Session) -> String {
 pub(super) fn lines(record: &Record, index: usize, events: Range<usize>) -> Vec<Line> {
     let session = &record.sessions[index];
     let end = events.end.min(session.events.len());
-    let mut telling = Telling { record, index, session, lines: Vec::new(), pending: None, quit: false };
+    let mut telling = Telling::new(record, index);
     let before = &session.events[..events.start.min(end)];
     if before.iter().any(|event| matches!(event.what, What::TlsStarted { .. })) {
         telling.note(before.last().map_or(session.opened, |event| event.at), "over TLS");
@@ -55,10 +55,27 @@ struct Telling<'a> {
     lines: Vec<Line>,
     /// Bytes of one side that wait for their end.
     pending: Option<(RunTime, Side, Part, Vec<u8>)>,
+    /// Rules that fired within a line; they are told after it.
+    fired: Vec<(RunTime, String)>,
+    /// The header of the message that is being told is over.
+    in_body: bool,
     quit: bool,
 }
 
-impl Telling<'_> {
+impl<'a> Telling<'a> {
+    fn new(record: &'a Record, index: usize) -> Self {
+        Self {
+            record,
+            index,
+            session: &record.sessions[index],
+            lines: Vec::new(),
+            pending: None,
+            fired: Vec::new(),
+            in_body: false,
+            quit: false,
+        }
+    }
+
     fn event(&mut self, at: RunTime, what: &What) {
         if let What::Bytes { from, bytes, part, .. } = what {
             self.bytes(at, *from, *part, bytes);
@@ -69,12 +86,7 @@ impl Telling<'_> {
         }
         match what {
             What::Bytes { .. } => {}
-            What::Rule(rule) => {
-                // inside a reply that is cut into segments it would tear the line
-                if self.pending.is_none() {
-                    self.note(at, &format!("rule {} on {}", rule.index + 1, rule.event));
-                }
-            }
+            What::Rule(rule) => self.rule(at, format!("rule {} on {}", rule.index + 1, rule.event)),
             What::Held { event } => {
                 self.note(at, &format!("{} is held at {event}", self.who(self.session.mock_is)));
             }
@@ -116,10 +128,34 @@ impl Telling<'_> {
         self.lines.push(Line { at, text: format!("*  {text}") });
     }
 
+    /// A rule that fires between two lines is told there; one that fires within a line, which came in several segments,
+    /// would tear it.
+    fn rule(&mut self, at: RunTime, text: String) {
+        if self.pending.as_ref().is_some_and(|(_, _, _, bytes)| !bytes.ends_with(b"\n")) {
+            self.fired.push((at, text));
+        } else {
+            self.flush();
+            self.note(at, &text);
+        }
+    }
+
     fn bytes(&mut self, at: RunTime, from: Side, part: Part, bytes: &[u8]) {
         if self.pending.as_ref().is_some_and(|(_, side, kind, _)| (*side, *kind) != (from, part)) {
             self.flush();
         }
+        self.in_body &= part == Part::Content || from == self.session.mock_is;
+        let line_end = bytes.iter().position(|&b| b == b'\n').map_or(bytes.len(), |end| end + 1);
+        let (line, rest) = bytes.split_at(if self.fired.is_empty() { bytes.len() } else { line_end });
+        self.append(at, from, part, line);
+        if !self.fired.is_empty() && line.ends_with(b"\n") {
+            self.flush();
+        }
+        if !rest.is_empty() {
+            self.append(at, from, part, rest);
+        }
+    }
+
+    fn append(&mut self, at: RunTime, from: Side, part: Part, bytes: &[u8]) {
         let (began, _, _, buffer) = self.pending.get_or_insert_with(|| (at, from, part, Vec::new()));
         let began = *began;
         buffer.extend_from_slice(bytes);
@@ -139,18 +175,27 @@ impl Telling<'_> {
         self.lines.push(Line { at, text: format!("{}: {text}", letter(from)).trim_end().to_owned() });
     }
 
+    /// Tells what waits: bytes, and the rules that fired within them.
     fn flush(&mut self) {
-        let Some((at, from, part, bytes)) = self.pending.take() else { return };
-        if part == Part::Content {
-            self.content(at, from, &bytes);
-        } else {
-            self.lines.push(Line { at, text: format!("{}: {} (no line end)", letter(from), shown(&bytes)) });
+        match self.pending.take() {
+            Some((at, from, Part::Content, bytes)) => self.content(at, from, &bytes),
+            Some((at, from, Part::Lines, bytes)) => {
+                let text = format!("{}: {} (no line end)", letter(from), shown(&bytes));
+                self.lines.push(Line { at, text });
+            }
+            None => {}
+        }
+        for (at, text) in std::mem::take(&mut self.fired) {
+            self.note(at, &text);
         }
     }
 
     fn content(&mut self, at: RunTime, from: Side, bytes: &[u8]) {
         let lines: Vec<&[u8]> = bytes.split_inclusive(|&b| b == b'\n').collect();
-        let header = lines.iter().position(|line| matches!(*line, b"\r\n" | b"\n")).map_or(0, |at| at + 1);
+        let header = lines.iter().position(|line| matches!(*line, b"\r\n" | b"\n")).map(|at| at + 1);
+        let header = header.filter(|_| !self.in_body);
+        self.in_body |= header.is_some();
+        let header = header.unwrap_or(0);
         let is_report =
             bytes[..bytes.len().min(8192)].windows(16).any(|w| w.eq_ignore_ascii_case(b"multipart/report"));
         let (header, body) = lines.split_at(header);

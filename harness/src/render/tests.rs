@@ -134,6 +134,43 @@ fn a_reply_in_single_octets_is_one_line() {
     );
 }
 
+fn rule(event: &str, index: usize) -> What {
+    What::Rule(RuleFired { event: event.to_owned(), index })
+}
+
+#[test]
+fn a_rule_is_told_behind_the_content_and_before_the_reply() {
+    let content = b"Subject: x\r\n\r\nHello.\r\n";
+    let talk = Talk::server("hub", 1, minutes(0)).hello(&[]).mail(ALICE, &[], "250 OK");
+    let talk = talk.data_unanswered(content).event(rule("end-of-data", 0)).s("451 later");
+    let told = story(&Run::new().talk(talk).record());
+    let expected =
+        "C| Hello.\n            C| .\n            *  rule 1 on end-of-data\n            S: 451 later\n";
+    assert!(told.contains(expected), "{told}");
+}
+
+#[test]
+fn a_rule_that_fires_within_a_line_is_told_after_it() {
+    let bytes = |bytes: &[u8]| What::Bytes {
+        from: Side::Client,
+        bytes: bytes.to_vec(),
+        tls: false,
+        part: Part::Content,
+    };
+    let body = format!("ain\r\nand\r\n\r\n{}.\r\n", "more\r\n".repeat(30));
+    let talk =
+        Talk::server("hub", 1, minutes(0)).event(bytes(b"Subject: x\r\n\r\npl")).event(rule("data", 1));
+    let told = story(&Run::new().talk(talk.event(bytes(body.as_bytes()))).record());
+    let expected =
+        "C| plain\n            *  rule 2 on data\n            C| and\n            C|\n            C| more\n";
+    assert!(told.contains(expected), "{told}");
+    assert!(told.contains("C| … 20 more lines\n            C| .\n"), "the body goes on: {told}");
+    // a reply in segments, while the next command is taken up
+    let talk = Talk::server("hub", 1, minutes(0)).raw(Side::Server, b"250 o").event(rule("RCPT", 0));
+    let told = story(&Run::new().talk(talk.raw(Side::Server, b"k\r\n")).record());
+    assert!(told.contains("S: 250 ok\n            *  rule 1 on RCPT\n"), "{told}");
+}
+
 #[test]
 fn what_a_server_took_is_said_in_words() {
     let record = Run::new().sent("note", &[BOB]).delivered("hub", 1, minutes(0), "note-1", &[BOB]);
