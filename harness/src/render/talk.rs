@@ -40,6 +40,7 @@ pub(super) fn lines(record: &Record, index: usize, events: Range<usize>) -> Vec<
     let before = &session.events[..events.start.min(end)];
     if before.iter().any(|event| matches!(event.what, What::TlsStarted { .. })) {
         telling.note(before.last().map_or(session.opened, |event| event.at), "over TLS");
+        telling.tls = true;
     }
     for event in &session.events[events.start.min(end)..end] {
         telling.event(event.at, &event.what);
@@ -59,6 +60,8 @@ struct Telling<'a> {
     fired: Vec<(RunTime, String)>,
     /// The header of the message that is being told is over.
     in_body: bool,
+    /// The last bytes that were told went through TLS, or the next ones are to.
+    tls: bool,
     quit: bool,
 }
 
@@ -72,12 +75,14 @@ impl<'a> Telling<'a> {
             pending: None,
             fired: Vec::new(),
             in_body: false,
+            tls: false,
             quit: false,
         }
     }
 
     fn event(&mut self, at: RunTime, what: &What) {
-        if let What::Bytes { from, bytes, part, .. } = what {
+        if let What::Bytes { from, bytes, tls, part } = what {
+            self.layer(at, *tls);
             self.bytes(at, *from, *part, bytes);
             return;
         }
@@ -93,6 +98,7 @@ impl<'a> Telling<'a> {
             What::LetGo => self.note(at, &format!("{} is let go", self.who(self.session.mock_is))),
             What::Taken { transaction } => self.taken(at, *transaction),
             What::TlsStarted { version, server_name } => {
+                self.tls = true;
                 let asked =
                     server_name.as_ref().map_or_else(String::new, |name| format!(", asked for {name}"));
                 self.note(at, &format!("TLS from here on: {version}{asked}"));
@@ -126,6 +132,15 @@ impl<'a> Telling<'a> {
 
     fn note(&mut self, at: RunTime, text: &str) {
         self.lines.push(Line { at, text: format!("*  {text}") });
+    }
+
+    /// Bytes that go past TLS once it has begun are told apart from those within.
+    fn layer(&mut self, at: RunTime, tls: bool) {
+        if tls != self.tls {
+            self.flush();
+            self.note(at, if tls { "within TLS again" } else { "in the clear, outside of TLS" });
+            self.tls = tls;
+        }
     }
 
     /// A rule that fires between two lines is told there; one that fires within a line, which came in several segments,

@@ -228,3 +228,15 @@ fn an_excerpt_after_the_handshake_says_that_it_is_encrypted() {
     let talk = Talk::server("hub", 1, minutes(0)).event(tls).event(bytes);
     assert_eq!(excerpt(&Run::new().talk(talk).record(), 0, 1..2)[1..], ["*  over TLS", "C: NOOP"]);
 }
+
+#[test]
+fn bytes_that_go_past_tls_are_told_as_such() {
+    let tls = What::TlsStarted { version: "TLSv1.3".to_owned(), server_name: None };
+    let clear =
+        What::Bytes { from: Side::Server, bytes: b"250 clear\r\n".to_vec(), tls: false, part: Part::Lines };
+    let talk = Talk::server("hub", 1, minutes(0)).s("220 go").event(tls).event(clear).c("EHLO relay.example");
+    let told = story(&Run::new().talk(talk).record());
+    let expected = "*  TLS from here on: TLSv1.3\n            *  in the clear, outside of TLS\n            \
+        S: 250 clear\n            *  within TLS again\n            C: EHLO relay.example\n";
+    assert!(told.contains(expected), "{told}");
+}
