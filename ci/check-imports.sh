@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 declare -A may=(
     [scenario]="mock_servers"
     [record]="mock_servers"
-    [relay]="record reference_relay mock_servers"
+    [relay]="record reference_relay mock_servers lab_init"
     [lab]="scenario record relay mock_servers reference_relay lab_init"
     [run]="lab scenario record relay mock_servers"
     [verdict]="scenario record mock_servers"

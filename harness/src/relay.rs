@@ -1,7 +1,9 @@
 //! Drivers: how a relay under test is configured, started, listed, killed and stopped. The rest of the harness knows a
 //! relay only by these traits and by what goes over the wire.
 
+pub mod adapter;
 pub mod embedded;
+pub mod process;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -19,6 +21,8 @@ pub struct Settings {
     pub hostname: String,
     /// Where it accepts mail.
     pub listen: SocketAddr,
+    /// Its own addresses.
+    pub addresses: Vec<IpAddr>,
     /// Its DNS server.
     pub resolver: SocketAddr,
     /// Clients that may relay.
@@ -91,6 +95,51 @@ pub enum Tls {
     Required,
     /// By TLSA records (RFC 7672).
     Dane,
+}
+
+/// What a relay's name stands for.
+#[derive(Clone)]
+pub enum Chosen {
+    /// One of the harness's own, in the run's thread and time.
+    Embedded,
+    /// A real one, as its adapter says.
+    Process(std::sync::Arc<adapter::Adapter>),
+}
+
+/// Why a name stands for none.
+#[derive(Debug, thiserror::Error)]
+pub enum ChooseError {
+    /// Nothing is called so.
+    #[error("there is no relay `{0}`; `gauntlet relays` lists them")]
+    Unknown(String),
+    /// Its adapter cannot be read.
+    #[error(transparent)]
+    Adapter(#[from] adapter::AdapterError),
+}
+
+/// Finds what a name stands for: an embedded relay, an adapter that comes with the harness, or the path of a user's own
+/// (one with a `/` in it, or that ends in `.yaml`).
+///
+/// # Errors
+/// When there is none, or its adapter is wrong.
+pub fn choose(name: &str) -> Result<Chosen, ChooseError> {
+    if embedded::exists(name) {
+        return Ok(Chosen::Embedded);
+    }
+    let is_path = name.contains('/') || std::path::Path::new(name).extension().is_some_and(|end| end == "yaml");
+    let adapter = if is_path {
+        adapter::Adapter::load(name.as_ref())?
+    } else {
+        adapter::Adapter::named(name).ok_or_else(|| ChooseError::Unknown(name.to_owned()))??
+    };
+    Ok(Chosen::Process(adapter.into()))
+}
+
+/// Every relay that can be chosen by name.
+pub fn choices() -> Vec<Choice> {
+    let mut choices = embedded::choices();
+    choices.extend(adapter::Adapter::shipped().iter().map(|name| Choice { name, about: "as its adapter says" }));
+    choices
 }
 
 /// A relay that can be chosen by name.

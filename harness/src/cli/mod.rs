@@ -118,7 +118,7 @@ pub fn main() -> ExitCode {
         }
         Command::Relays => {
             let output = output::Output::default();
-            for relay in crate::relay::embedded::choices() {
+            for relay in crate::relay::choices() {
                 output.line(&format!("{:<20} {}", relay.name, relay.about));
             }
             output.end(Exit::Ok)
@@ -135,7 +135,7 @@ fn complain(error: &dyn std::fmt::Display) {
 
 /// A relay's name that is none, with the nearest one that is.
 fn unknown_relay(name: &str) -> String {
-    let names: Vec<&str> = crate::relay::embedded::choices().iter().map(|choice| choice.name).collect();
+    let names: Vec<&str> = crate::relay::choices().iter().map(|choice| choice.name).collect();
     let guess = nearest(name, &names).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
     format!("`{name}`{guess}\n  relays: {}", names.join(", "))
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::output::Output;
 use super::{Exit, RunArguments, check, complain, interrupt};
-use crate::relay::embedded;
+use crate::relay::{self, ChooseError, embedded};
 use crate::render;
 use crate::report::terminal::{self, Style};
 use crate::report::{Judged, Kind, NotJudged};
@@ -18,9 +18,18 @@ use crate::verdict;
 pub(super) fn run(arguments: &RunArguments) -> Exit {
     let began = Instant::now();
     let relays = chosen(&arguments.relays);
-    if let Some(unknown) = relays.iter().find(|name| !embedded::exists(name)) {
-        complain(&format!("there is no relay {}", super::unknown_relay(unknown)));
-        return Exit::Usage;
+    for name in &relays {
+        match relay::choose(name) {
+            Ok(_) => {}
+            Err(ChooseError::Unknown(name)) => {
+                complain(&format!("there is no relay {}", super::unknown_relay(&name)));
+                return Exit::Usage;
+            }
+            Err(ChooseError::Adapter(mistakes)) => {
+                complain(&mistakes);
+                return Exit::Usage;
+            }
+        }
     }
     let scenarios = match check::load_all(&arguments.paths) {
         Ok(scenarios) => scenarios,

@@ -14,8 +14,8 @@ use mock_servers::transcript::{Recorder, Reply, Side};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinSet;
 
-use super::net::Net;
 use super::places::Places;
+use super::wires::Wires;
 use super::world::relay_address;
 use crate::scenario::Scenario;
 
@@ -51,7 +51,7 @@ pub(super) fn channel() -> (Forwarder, UnboundedReceiver<Forwarded>) {
 
 /// Carries mail until the returned future is dropped. A panic of a client is passed on.
 pub(super) async fn carry(
-    net: Net,
+    wires: Wires,
     clock: Arc<dyn Clock>,
     recorder: Recorder,
     from: BTreeMap<String, IpAddr>,
@@ -68,7 +68,7 @@ pub(super) async fn carry(
             }
             Some(mail) = mail.recv() => {
                 if let Some(from) = from.get(&mail.server) {
-                    under_way.spawn(submit(net.clone(), clock.clone(), recorder.clone(), *from, mail));
+                    under_way.spawn(submit(wires.clone(), clock.clone(), recorder.clone(), *from, mail));
                 }
             }
             else => return,
@@ -76,12 +76,12 @@ pub(super) async fn carry(
     }
 }
 
-async fn submit(net: Net, clock: Arc<dyn Clock>, recorder: Recorder, from: IpAddr, mail: Forwarded) {
+async fn submit(wires: Wires, clock: Arc<dyn Clock>, recorder: Recorder, from: IpAddr, mail: Forwarded) {
     for wait in std::iter::once(A_MOMENT).chain((1..TRIES).map(|_| PAUSE)) {
         clock.sleep_until(clock.now() + wait).await;
-        let Ok((socket, client)) = net.connect(from, relay_address()).await else { continue };
+        let Ok((socket, client)) = wires.connect(from, relay_address()).await else { continue };
         let record = recorder.open(&mail.server, Side::Client, client, relay_address(), clock.now());
-        let outcome = client::submit(Box::new(socket), mail.submission.clone(), clock.clone(), record).await;
+        let outcome = client::submit(socket, mail.submission.clone(), clock.clone(), record).await;
         if is_final(&outcome) {
             return;
         }

@@ -5,16 +5,18 @@ mod datagrams;
 mod forwarding;
 mod net;
 mod places;
+mod pulse;
 mod runtime;
 mod scratch;
+mod settings;
 mod sim;
 #[cfg(test)]
 mod tests;
+mod wires;
 mod world;
 mod zone;
 
-pub use net::Socket;
 pub use places::{ORIGIN, Placed, Places};
-pub use runtime::block_on;
+pub use runtime::{block_on, block_on_real};
 pub use sim::{Flow, Observer, Owner, Quiet, Sim, Sleep};
-pub use world::{EPOCH, Factory, LabError, Relay, World, epoch, relay_address};
+pub use world::{Factory, Kind, LabError, Relay, World, relay_address};

@@ -16,10 +16,29 @@ where
     F::Output: Send + 'static,
 {
     let idle = sim.clone();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .on_thread_park(move || idle.idle())
-        .build()?;
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    run(sim, builder.on_thread_park(move || idle.idle()), future)
+}
+
+/// The same for a run around a relay in a lab of its own, where what is on its way is not counted: the clock moves only when
+/// the world says so.
+///
+/// # Errors
+/// As above.
+pub fn block_on_real<F>(sim: &Sim, future: F) -> io::Result<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    run(sim, &mut tokio::runtime::Builder::new_current_thread(), future)
+}
+
+fn run<F>(sim: &Sim, builder: &mut tokio::runtime::Builder, future: F) -> io::Result<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let runtime = builder.enable_all().build()?;
     // Spawned, not polled by `block_on` itself: the runtime calls the park hook only when no *task* can go on.
     let output = runtime.block_on(async { tokio::spawn(future).await });
     sim.unobserve();

@@ -68,6 +68,9 @@ pub struct Quiet {
     pub next: Option<RunTime>,
     /// When the next timer of a mock fires: a server that still has something to do.
     pub next_of_mocks: Option<RunTime>,
+    /// Whether it is certain that nothing more happens by itself. A simulation knows; a relay that is watched from outside
+    /// may only pause.
+    pub sure: bool,
 }
 
 /// The observer's answer.
@@ -77,6 +80,8 @@ pub enum Flow {
     Go,
     /// It stays; the observer woke someone.
     Hold,
+    /// It stays, and nobody was woken: it has to be certain first.
+    NotYet,
 }
 
 /// One place where something can arrive: a direction of a connection, a listener, a datagram socket.
@@ -149,25 +154,34 @@ impl Sim {
         if self.lock().holds > 0 || self.settle_grant() || self.grant_next() {
             return;
         }
+        self.step(true);
+    }
+
+    /// Lets one thing happen at a quiet moment: what the observer wakes, or the next timer. `false`: neither did, since that
+    /// has to be certain first.
+    pub(super) fn step(&self, sure: bool) -> bool {
         let (quiet, observer) = {
             let mut state = self.lock();
             let quiet = Quiet {
                 now: state.now,
                 next: state.timers.keys().next().map(|key| key.0),
                 next_of_mocks: state.timers.keys().find(|key| key.1 == Owner::Mock).map(|key| key.0),
+                sure,
             };
             (quiet, state.observer.take())
         };
         if let Some(mut observer) = observer {
             let flow = observer(&quiet);
             self.lock().observer.get_or_insert(observer);
-            if flow == Flow::Hold {
-                return;
+            match flow {
+                Flow::Go if sure => {}
+                Flow::Hold => return true,
+                Flow::Go | Flow::NotYet => return false,
             }
         }
         let fired = {
             let mut state = self.lock();
-            let Some(((at, _, _), waker)) = state.timers.pop_first() else { return };
+            let Some(((at, _, _), waker)) = state.timers.pop_first() else { return true };
             if at > state.now {
                 state.now = at;
                 state.jumps += 1;
@@ -175,6 +189,7 @@ impl Sim {
             waker
         };
         fired.wake();
+        true
     }
 
     /// True while the input whose turn it is waits for the kernel.

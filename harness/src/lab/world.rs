@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use mock_servers::RunTime;
 use mock_servers::dns::{QueryLog, serve_tcp, serve_udp};
-use mock_servers::environment::Clock;
-use mock_servers::script::{Certificate, Script};
+use mock_servers::environment::{Clock, Connection};
+use mock_servers::script::Script;
 use mock_servers::smtp::gate::Gate;
 use mock_servers::smtp::server::{Environment, Server};
 use mock_servers::smtp::tls::{TlsError, TlsMaterial};
@@ -17,15 +17,18 @@ use mock_servers::transcript::{Recorder, SessionRecorder, Side};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::bridge::{RelayClock, RelayNet, RunClock};
-use super::datagrams::DatagramSocket;
-use super::forwarding;
-use super::net::{Net, Socket};
+use super::net::Net;
 use super::places::{self, ORIGIN, Places};
 use super::scratch::Scratch;
+use super::settings::settings;
 use super::sim::{Owner, Sim};
+use super::wires::Wires;
 use super::zone::{serves_origin, zone};
-use crate::relay::{self, Driver, Settings, StartError, Unsupported};
-use crate::scenario::{Reach, Scenario, Tls};
+use super::{forwarding, pulse};
+use crate::relay::adapter::Adapter;
+use crate::relay::process::Process;
+use crate::relay::{self, Driver, Settings, StartError};
+use crate::scenario::{Reach, Scenario};
 
 /// The relay under test, shared by those who look at it.
 pub type Relay = Arc<dyn Driver>;
@@ -39,8 +42,17 @@ pub type Factory = fn(
     SystemTime,
 ) -> Result<Relay, StartError>;
 
-/// Seconds from 1970 to the date of every run's beginning: Monday, 5 January 2026.
-pub const EPOCH: i64 = 1_767_571_200;
+/// What the world is built around.
+#[derive(Clone)]
+pub enum Kind {
+    /// A relay in the run's own thread and time, made by this.
+    Embedded(Factory),
+    /// A real one, in a lab of namespaces, as its adapter says.
+    Process(Arc<Adapter>),
+}
+
+/// Seconds from 1970 to the date at which a run around an embedded relay begins: Monday, 5 January 2026.
+const EPOCH: i64 = 1_767_571_200;
 
 /// Where the relay accepts mail.
 const RELAY_PORT: u16 = 25;
@@ -70,7 +82,9 @@ pub enum LabError {
 /// Network, DNS, mock servers and relay of one run. Everything ends when it is dropped.
 pub struct World {
     sim: Sim,
-    net: Net,
+    wires: Wires,
+    /// The date at which the run's time is zero.
+    pub epoch: SystemTime,
     /// What the mocks write down.
     pub recorder: Recorder,
     /// What the DNS server was asked.
@@ -95,15 +109,13 @@ struct Standing {
 
 impl World {
     /// Builds the world of a scenario around a relay, which runs when this returns. To be called on the run's thread.
-    pub async fn build(
-        scenario: &Scenario,
-        relay: &str,
-        factory: Factory,
-        sim: &Sim,
-    ) -> Result<Self, LabError> {
-        let net = Net::new(sim.clone());
+    pub async fn build(scenario: &Scenario, name: &str, kind: &Kind, sim: &Sim) -> Result<Self, LabError> {
         let clock: Arc<dyn Clock> = Arc::new(RunClock { sim: sim.clone(), owner: Owner::Mock });
-        let epoch = epoch();
+        let epoch = match kind {
+            Kind::Embedded(_) => SystemTime::UNIX_EPOCH + Duration::from_secs(EPOCH.unsigned_abs()),
+            // Its clock is that of the machine, as long as none is put in its place.
+            Kind::Process(_) => whole_second(SystemTime::now()),
+        };
         let (forwarder, mail) = forwarding::channel();
         let environment = Environment {
             forwarder: Some(forwarder),
@@ -111,28 +123,23 @@ impl World {
             recorder: Recorder::default(),
             tls: Arc::new(TlsMaterial::new(epoch)),
         };
-        let directory = Scratch::new()
-            .map_err(|why| LabError::System { doing: "make a directory for the run".into(), why })?;
+        let directory = Scratch::new().map_err(system("make a directory for the run"))?;
         let places = Places::new(scenario);
         let hostname = scenario.relay.hostname.clone().unwrap_or_else(|| format!("relay.{ORIGIN}"));
         let settings = settings(scenario, &places, &hostname, directory.path(), &environment.tls)?;
-        let relay = factory(
-            relay,
-            &settings,
-            Arc::new(RelayClock { sim: sim.clone(), epoch }),
-            Arc::new(RelayNet { net: net.clone(), v4: places::RELAY.into(), v6: places::RELAY_V6.into() }),
-            epoch,
-        )?;
+        let mut tasks = JoinSet::new();
+        let (wires, relay) = surround(name, kind, &settings, sim, epoch, &mut tasks)?;
         let mut world = Self {
             sim: sim.clone(),
-            net,
+            wires: wires.clone(),
+            epoch,
             recorder: environment.recorder.clone(),
             queries: QueryLog::default(),
             relay,
             hostname: hostname.clone(),
             environment,
             servers: BTreeMap::new(),
-            tasks: JoinSet::new(),
+            tasks,
             directory,
         };
         let zone = zone(scenario, &places, &hostname, &world.environment.tls).map_err(LabError::Dns)?;
@@ -144,10 +151,13 @@ impl World {
             let mailbox = SocketAddr::new(places::MAILBOX.into(), 25);
             world.place(crate::scenario::origin_mailbox(scenario), &[(mailbox, Reach::Good)])?;
         }
+        for client in [places::TRUSTED, places::STRANGER] {
+            wires.exist(client.into()).map_err(system("give the clients their addresses"))?;
+        }
         let forwarding = forwarding::servers(scenario, &places);
         if !forwarding.is_empty() {
             let recorder = world.recorder.clone();
-            let carrying = forwarding::carry(world.net.clone(), clock, recorder, forwarding, mail);
+            let carrying = forwarding::carry(wires, clock, recorder, forwarding, mail);
             world.tasks.spawn(carrying);
         }
         world.relay.start().await?;
@@ -155,10 +165,14 @@ impl World {
     }
 
     /// A connection from a client to the relay, and the session that its transcript is written to.
-    pub async fn dial(&self, client: &str, trusted: bool) -> io::Result<(Socket, SessionRecorder)> {
+    pub async fn dial(
+        &self,
+        client: &str,
+        trusted: bool,
+    ) -> io::Result<(Box<dyn Connection>, SessionRecorder)> {
         let from = if trusted { places::TRUSTED } else { places::STRANGER };
         let to = relay_address();
-        let (socket, from) = self.net.connect(from.into(), to).await?;
+        let (socket, from) = self.wires.connect(from.into(), to).await?;
         Ok((socket, self.recorder.open(client, Side::Client, from, to, self.now())))
     }
 
@@ -220,11 +234,11 @@ impl World {
         let Some(standing) = self.servers.get_mut(name) else { return Ok(()) };
         if standing.listening.is_empty() {
             for address in &standing.addresses {
-                let listener = self.net.listen(*address).map_err(|why| LabError::System {
+                let listener = self.wires.listen(*address).map_err(|why| LabError::System {
                     doing: format!("listen for the server `{name}`"),
                     why,
                 })?;
-                let serving = standing.server.clone().serve(Box::new(listener), *address);
+                let serving = standing.server.clone().serve(listener, *address);
                 standing.listening.push(self.tasks.spawn(async move {
                     // Only a listener that failed gets here; the relay then meets a refusal, which the transcript shows.
                     let _ = serving.await;
@@ -240,14 +254,14 @@ impl World {
         for (address, reach) in addresses {
             match reach {
                 Reach::Good => good.push(*address),
-                Reach::Refused => self.net.refuse(*address),
-                Reach::Filtered => self.net.filter(*address),
+                Reach::Refused => self.wires.refuse(*address).map_err(system("give a server its address"))?,
+                Reach::Filtered => self.wires.filter(*address),
             }
         }
         let name = script.name.clone();
         // A server that is stopped refuses: its address exists.
         for address in &good {
-            self.net.refuse(*address);
+            self.wires.refuse(*address).map_err(system("give a server its address"))?;
         }
         let server = Server::new(Arc::new(script), self.environment.clone());
         let standing = Standing { server, addresses: good, listening: Vec::new() };
@@ -260,97 +274,64 @@ impl World {
         zone: Arc<mock_servers::dns::Zone>,
         clock: &Arc<dyn Clock>,
     ) -> Result<(), LabError> {
-        let system = |why| LabError::System { doing: "open the DNS server's sockets".into(), why };
         let at = SocketAddr::new(places::DNS.into(), 53);
-        let udp = DatagramSocket::open(&self.net, at).map_err(system)?;
-        let tcp = self.net.listen(at).map_err(system)?;
+        let open = || {
+            self.wires.exist(at.ip())?;
+            Ok((self.wires.datagrams(at)?, self.wires.listen(at)?))
+        };
+        let (udp, tcp) = open().map_err(system("open the DNS server's sockets"))?;
         let (udp_zone, log) = (zone.clone(), self.queries.clone());
         let udp_clock = clock.clone();
         self.tasks.spawn(async move {
-            let _ = serve_udp(Box::new(udp), udp_zone, udp_clock, log).await;
+            let _ = serve_udp(udp, udp_zone, udp_clock, log).await;
         });
         let (clock, log) = (clock.clone(), self.queries.clone());
         self.tasks.spawn(async move {
-            let _ = serve_tcp(Box::new(tcp), zone, clock, log).await;
+            let _ = serve_tcp(tcp, zone, clock, log).await;
         });
         Ok(())
     }
 }
 
-/// The date of every run's beginning.
-pub fn epoch() -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(EPOCH.unsigned_abs())
+/// Puts the relay into its surroundings; it does not run yet.
+fn surround(
+    name: &str,
+    kind: &Kind,
+    settings: &Settings,
+    sim: &Sim,
+    epoch: SystemTime,
+    tasks: &mut JoinSet<()>,
+) -> Result<(Wires, Relay), LabError> {
+    match kind {
+        Kind::Embedded(factory) => {
+            let net = Net::new(sim.clone());
+            let network = RelayNet { net: net.clone(), v4: places::RELAY.into(), v6: places::RELAY_V6.into() };
+            let clock = RelayClock { sim: sim.clone(), epoch };
+            let relay = factory(name, settings, Arc::new(clock), Arc::new(network), epoch)?;
+            Ok((Wires::Simulated(net), relay))
+        }
+        Kind::Process(adapter) => {
+            let now = sim.clone();
+            let now: relay::process::Now = Arc::new(move || now.now());
+            let relay = Process::prepare(adapter, settings, places::TRUSTED.into(), now)?;
+            let lab = relay.lab();
+            tasks.spawn(pulse::beat(sim.clone(), lab.clone()));
+            Ok((Wires::Lab(lab), relay))
+        }
+    }
+}
+
+/// What the system's words are about.
+fn system(doing: &'static str) -> impl Fn(io::Error) -> LabError {
+    move |why| LabError::System { doing: doing.to_owned(), why }
+}
+
+fn whole_second(at: SystemTime) -> SystemTime {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs())
 }
 
 /// Where the relay accepts mail.
 pub fn relay_address() -> SocketAddr {
     SocketAddr::new(places::RELAY.into(), RELAY_PORT)
-}
-
-/// The scenario's neutral words, with names made addresses.
-fn settings(
-    scenario: &Scenario,
-    places: &Places,
-    hostname: &str,
-    directory: &std::path::Path,
-    tls: &TlsMaterial,
-) -> Result<Settings, LabError> {
-    let asked = &scenario.relay;
-    if let Some(to) = asked.auth.as_ref().and_then(|auth| auth.to.as_ref())
-        && asked.smarthost.as_ref() != Some(to)
-    {
-        let why =
-            format!("credentials for `{to}` alone, which is not the smart host, cannot be told to a relay");
-        return Err(StartError::from(Unsupported(why)).into());
-    }
-    let mut routes = Vec::new();
-    if !serves_origin(scenario) {
-        routes.push((ORIGIN.to_owned(), places::MAILBOX_NAME.to_owned()));
-    }
-    Ok(Settings {
-        hostname: hostname.to_owned(),
-        listen: relay_address(),
-        resolver: SocketAddr::new(places::DNS.into(), 53),
-        // A server that hands mail back to the relay is one of its clients that may relay.
-        trusted: std::iter::once(places::TRUSTED.into())
-            .chain(forwarding::servers(scenario, places).into_values())
-            .collect(),
-        directory: directory.to_owned(),
-        smarthost: asked
-            .smarthost
-            .as_ref()
-            .and_then(|name| places.get(name))
-            .map(|placed| placed.hostname.clone()),
-        routes,
-        auth: asked.auth.as_ref().map(|auth| relay::AuthSettings {
-            smarthost_only: auth.to.is_some(),
-            user: auth.user.clone(),
-            password: auth.password.clone(),
-            mechanisms: auth.mechanisms.clone(),
-        }),
-        tls: match asked.tls {
-            None | Some(Tls::Opportunistic) => relay::Tls::Opportunistic,
-            Some(Tls::Off) => relay::Tls::Off,
-            Some(Tls::Required) => relay::Tls::Required,
-            Some(Tls::Dane) => relay::Tls::Dane,
-        },
-        // Made only where it is needed: a key costs more than a run.
-        tls_root: (asked.tls == Some(Tls::Required)).then(|| tls.root_pem()).transpose()?,
-        certificate: match asked.offers_tls {
-            Some(true) => {
-                let (chain, key) = tls.pem(hostname, Certificate::Good)?;
-                Some(relay::Certificate { chain, key })
-            }
-            _ => None,
-        },
-        retry_first: asked.retry_first,
-        retry_at_most: asked.retry_at_most,
-        warn: asked.warn,
-        lifetime: asked.lifetime,
-        size_limit: asked.size_limit,
-        reuse: asked.reuse,
-        greeting_timeout: asked.greeting_timeout,
-        command_timeout: asked.command_timeout,
-        end_of_data_timeout: asked.end_of_data_timeout,
-    })
 }

@@ -5,7 +5,7 @@ use mock_servers::dns::DnsQuery;
 use mock_servers::transcript::Session;
 
 use super::{
-    Checkpoint, End, LogLine, QueueState, Record, RelayIdentity, StepDone, attempts::Attempts, deliveries,
+    Checkpoint, Clock, End, LogLine, QueueState, Record, RelayIdentity, StepDone, attempts::Attempts, deliveries,
     order, submissions,
 };
 
@@ -16,6 +16,8 @@ pub struct Raw {
     pub relay: RelayIdentity,
     /// What the run's clock called its start: seconds since 1970, UTC.
     pub epoch: i64,
+    /// Whose time it ran in.
+    pub clock: Clock,
     /// Every SMTP session, in order of opening as far as it is known.
     pub sessions: Vec<Session>,
     /// Every DNS query of the relay, in order.
@@ -76,6 +78,7 @@ pub fn assemble(raw: Raw) -> Record {
     Record {
         relay: raw.relay,
         epoch: raw.epoch,
+        clock: raw.clock,
         sessions,
         queries: raw.queries,
         submissions,

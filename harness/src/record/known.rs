@@ -7,7 +7,7 @@ use std::ops::Range;
 use mail_parser::{MessageParser, MimeHeaders};
 use mock_servers::transcript::{Part, Session, Side, What};
 
-use super::{Place, Record, dates, mail, tokens};
+use super::{Clock, Place, Record, dates, mail, tokens};
 
 /// What a varying value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -124,10 +124,15 @@ impl Known {
     fn dates(&mut self, record: &Record, text: &str, american: bool) {
         let end = record.epoch + record.end.at.since_start().as_secs().cast_signed() + AFTER;
         for (written, moment) in dates::in_text(text) {
-            if (record.epoch..=end).contains(&moment) {
-                self.add(&written, Kind::Date(moment - record.epoch));
+            let (from, after) = match record.clock {
+                Clock::Run => (record.epoch, moment - record.epoch),
+                // Seconds of work mean nothing; what is reckoned from them, as the end of a lifetime, is whole minutes.
+                Clock::Machine => (record.epoch - 1, (moment - record.epoch).div_euclid(60) * 60),
+            };
+            if (from..=end).contains(&moment) {
+                self.add(&written, Kind::Date(after.max(0)));
                 if american {
-                    self.add(&dates::american(moment), Kind::Date(moment - record.epoch));
+                    self.add(&dates::american(moment), Kind::Date(after.max(0)));
                 }
             }
         }

@@ -36,6 +36,9 @@ pub struct Record {
     pub relay: RelayIdentity,
     /// What the run's clock called its start: seconds since 1970, UTC. Dates in the mail are moments of the run by it.
     pub epoch: i64,
+    /// Whose time it ran in.
+    #[serde(default)]
+    pub clock: Clock,
     /// Every SMTP session, the mocks' and the clients', by time of opening, then mock, then ordinal.
     pub sessions: Vec<Session>,
     /// Every DNS query that the relay made, in order.
@@ -287,6 +290,16 @@ pub struct StepDone {
     pub done: RunTime,
 }
 
+/// Whose time a run is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Clock {
+    /// The run's own: it moves when all is quiet, and every date of the relay's is exact.
+    #[default]
+    Run,
+    /// The machine's: the relay works while seconds pass that mean nothing, and the run's time stands still.
+    Machine,
+}
+
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct End {
@@ -310,6 +323,11 @@ pub enum Ending {
     Unsettled {
         /// What was still going on.
         because: String,
+    },
+    /// The steps cannot be done in the machine's time: something comes only later, and there is no clock to be moved there.
+    NoClock {
+        /// What was waited for.
+        waits: String,
     },
     /// No session ever came to the event at which a step would have held it.
     NeverCame {

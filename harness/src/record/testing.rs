@@ -261,6 +261,7 @@ impl Run {
         let raw = Raw {
             relay,
             epoch: EPOCH,
+            clock: crate::record::Clock::Run,
             sessions: Vec::new(),
             queries: Vec::new(),
             sent: Vec::new(),

@@ -148,6 +148,7 @@ impl<'a> Story<'a> {
                 format!("cut short: a guard of real time passed, waiting for {waiting_for}")
             }
             Ending::Unsettled { because } => format!("end, not settled: {because}"),
+            Ending::NoClock { waits } => format!("end, for want of a clock: {waits}"),
             Ending::NeverCame { what } => format!("end: {what}"),
             Ending::RelayDied { why } => format!("the relay died: {why}"),
         };

@@ -1,7 +1,7 @@
 //! One scenario on one relay, from the first step to the record.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use mock_servers::RunTime;
 use mock_servers::script::On;
@@ -11,13 +11,13 @@ use mock_servers::time::human;
 use mock_servers::transcript::Session;
 use tokio::sync::oneshot;
 
-use super::Cancel;
+use super::{Cancel, clock};
 use super::compose::{self, Composed};
 use super::watch::Watch;
-use crate::lab::{self, Factory, LabError, Owner, Sim, World};
+use crate::lab::{self, Kind, LabError, Owner, Sim, World};
 use crate::record::{self, End, Ending, Raw, Record, RelayIdentity, Sent, StepDone};
 use crate::relay::embedded::Embedded;
-use crate::relay::{Fault, StartError, Unsupported};
+use crate::relay::{self, ChooseError, Chosen, Fault, StartError, Unsupported};
 use crate::scenario::{Bdat, Message, RelayFault, Scenario, Step};
 
 /// How a run is to be done.
@@ -44,6 +44,9 @@ pub enum RunError {
     /// The world could not be built.
     #[error(transparent)]
     Lab(LabError),
+    /// There is no such relay, or its adapter is wrong.
+    #[error(transparent)]
+    Choice(#[from] ChooseError),
     /// It was ended from outside.
     #[error("the run was cancelled")]
     Cancelled,
@@ -61,26 +64,39 @@ impl From<LabError> for RunError {
     }
 }
 
-/// Runs a scenario on a relay, in this thread, in a world of its own. The same scenario gives the same record.
+/// Runs a scenario on a relay, in this thread, in a world of its own. The same scenario gives the same record. The relay is
+/// chosen by its name, or by the path of its adapter.
 pub fn run(scenario: &Scenario, relay: &str, options: &RunOptions) -> Result<Record, RunError> {
-    run_with(scenario, relay, Embedded::prepare, options)
+    match relay::choose(relay)? {
+        Chosen::Embedded => run_with(scenario, relay, Kind::Embedded(Embedded::prepare), options),
+        Chosen::Process(adapter) => {
+            if let Some(what) = clock::needed(scenario) {
+                return Err(RunError::Unsupported(Unsupported(format!("no virtual clock: {what}"))));
+            }
+            let name = adapter.name.clone();
+            run_with(scenario, &name, Kind::Process(adapter), options)
+        }
+    }
 }
 
-/// The same, with a relay that `factory` makes.
+/// The same, with this kind of relay.
 pub(super) fn run_with(
     scenario: &Scenario,
     relay: &str,
-    factory: Factory,
+    kind: Kind,
     options: &RunOptions,
 ) -> Result<Record, RunError> {
     let sim = Sim::default();
     let (scenario, relay, options) = (scenario.clone(), relay.to_owned(), options.clone());
-    let inner = sim.clone();
-    lab::block_on(&sim, async move {
+    let (inner, block_on): (_, fn(&_, _) -> _) = match kind {
+        Kind::Embedded(_) => (sim.clone(), lab::block_on),
+        Kind::Process(_) => (sim.clone(), lab::block_on_real),
+    };
+    block_on(&sim, async move {
         tokio::select! {
             biased;
             () = options.cancel.cancelled() => Err(RunError::Cancelled),
-            raw = carry_out(&scenario, &relay, factory, inner, options.guard) => Ok(record::assemble(raw?)),
+            raw = carry_out(&scenario, &relay, &kind, inner, options.guard) => Ok(record::assemble(raw?)),
         }
     })?
 }
@@ -89,6 +105,7 @@ pub(super) fn run_with(
 struct Run<'a> {
     scenario: &'a Scenario,
     relay: &'a str,
+    clock: record::Clock,
     sim: Sim,
     world: World,
     watch: Watch,
@@ -102,17 +119,22 @@ struct Run<'a> {
 async fn carry_out(
     scenario: &Scenario,
     relay: &str,
-    factory: Factory,
+    kind: &Kind,
     sim: Sim,
     guard: Duration,
 ) -> Result<Raw, RunError> {
-    let world = World::build(scenario, relay, factory, &sim).await?;
-    let (watch, over) = Watch::new(world.relay.clone(), RunTime::new(scenario.longest_run()));
+    let world = World::build(scenario, relay, kind, &sim).await?;
+    let clock = match kind {
+        Kind::Embedded(_) => record::Clock::Run,
+        Kind::Process(_) => record::Clock::Machine,
+    };
+    let (watch, over) = Watch::new(world.relay.clone(), RunTime::new(scenario.longest_run()), clock);
     let observer = watch.clone();
     sim.observe(Box::new(move |quiet| observer.quiet(quiet)));
     let mut run = Run {
         scenario,
         relay,
+        clock,
         sim,
         world,
         watch,
@@ -207,7 +229,7 @@ impl Run<'_> {
         let copy = self.copies.entry(message.name.clone()).and_modify(|n| *n += 1).or_insert(1);
         let copy = *copy;
         let at = self.sim.now();
-        let Composed { token, content } = compose::compose(message, copy, lab::epoch() + at.since_start());
+        let Composed { token, content } = compose::compose(message, copy, self.world.epoch + at.since_start());
         let recipients: Vec<(String, Vec<String>)> =
             message.to.iter().map(|to| (to.clone(), compose::recipient_parameters(message))).collect();
         let submission = Submission {
@@ -232,7 +254,7 @@ impl Run<'_> {
         if let Ok((socket, record)) = self.world.dial(client, message.trusted).await {
             session = Some((client.to_owned(), record.ordinal()));
             let clock = self.world.environment().clock.clone();
-            let outcome = client::submit(Box::new(socket), submission, clock, record).await;
+            let outcome = client::submit(socket, submission, clock, record).await;
             if let Some(keyword) = outcome.missing {
                 let why = format!("the relay does not offer {keyword}, which `{}` needs", message.name);
                 return Err(RunError::Unsupported(Unsupported(why)));
@@ -276,7 +298,7 @@ impl Run<'_> {
         let Some(client) = self.scenario.clients.iter().find(|client| client.name == name) else { return };
         if let Ok((socket, record)) = self.world.dial(name, client.trusted).await {
             let clock = self.world.environment().clock.clone();
-            dialogue::converse(Box::new(socket), &client.dialogue, clock, record).await;
+            dialogue::converse(socket, &client.dialogue, clock, record).await;
         }
     }
 
@@ -306,7 +328,8 @@ impl Run<'_> {
                 role: world.relay.role(),
                 address: lab::relay_address(),
             },
-            epoch: lab::EPOCH,
+            epoch: seconds(world.epoch),
+            clock: self.clock,
             serves: serves.chain(smarthost).collect(),
             sessions,
             queries: world.queries.queries(),
@@ -318,6 +341,11 @@ impl Run<'_> {
             end: End { at: sim.now(), how },
         }
     }
+}
+
+/// Seconds since 1970.
+fn seconds(at: SystemTime) -> i64 {
+    at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs().cast_signed()
 }
 
 /// A step in the language's words.

@@ -1,6 +1,7 @@
 //! Carries a scenario out: steps, settling, and the matrix of relays and scenarios. What comes out is a record.
 
 mod cancel;
+mod clock;
 mod compose;
 mod execute;
 mod matrix;

@@ -7,7 +7,7 @@ use mock_servers::time::human;
 use tokio::sync::oneshot;
 
 use crate::lab::{Flow, Quiet, Relay};
-use crate::record::{Ending, QueueState};
+use crate::record::{Clock, Ending, QueueState};
 
 /// Looks at the relay whenever all is quiet. Clones are the same one.
 #[derive(Clone)]
@@ -22,11 +22,16 @@ struct State {
     awaited: Option<String>,
     over: Option<oneshot::Sender<Ending>>,
     limit: RunTime,
+    clock: Clock,
 }
 
 impl Watch {
     /// Watches this relay until `limit`, and tells through the channel why the run cannot go on.
-    pub(super) fn new(relay: Relay, limit: RunTime) -> (Self, oneshot::Receiver<Ending>) {
+    pub(super) fn new(
+        relay: Relay,
+        limit: RunTime,
+        clock: Clock,
+    ) -> (Self, oneshot::Receiver<Ending>) {
         let (tell, told) = oneshot::channel();
         let state = State {
             relay,
@@ -36,6 +41,7 @@ impl Watch {
             awaited: None,
             over: Some(tell),
             limit,
+            clock,
         };
         (Self(Arc::new(Mutex::new(state))), told)
     }
@@ -91,6 +97,9 @@ impl Watch {
             let _ = settle.send(());
             return Flow::Hold;
         }
+        if !quiet.sure {
+            return Flow::NotYet;
+        }
         let because = match quiet.next {
             None => "everyone waits for someone else, and no timer is set".to_owned(),
             Some(next) if next > state.limit => {
@@ -100,6 +109,10 @@ impl Watch {
         };
         if let Some(what) = state.awaited.take() {
             return state.end(Ending::NeverCame { what });
+        }
+        if state.clock == Clock::Machine && live > 0 {
+            let what = if live == 1 { "an entry of the queue waits" } else { "entries of the queue wait" };
+            return state.end(Ending::NoClock { waits: format!("{what} for a later attempt, or the relay for a reply") });
         }
         state.end(Ending::Unsettled { because: format!("{because}; {live} live entries in the queue") })
     }

@@ -189,7 +189,13 @@ fn outcome(
     let worst = |findings: &[Finding]| findings.iter().map(|f| f.severity).min();
     let told = exercised::missing(scenario, record, &results[..expect::looked_at(scenario, record)]);
     // without the decisive event, what the scenario asks for was not put to the test; what holds for every run was
-    let asked = if told.as_ref().is_some_and(|m| m.by_author) { None } else { worst(expected) };
+    // Nor was what would have come later.
+    let no_clock = match &record.end.how {
+        Ending::NoClock { waits } => Some(Outcome::Unsupported { reason: format!("no virtual clock: {waits}") }),
+        _ => None,
+    };
+    let untested = no_clock.is_some() || told.as_ref().is_some_and(|m| m.by_author);
+    let asked = if untested { None } else { worst(expected) };
     let unexercised =
         told.map(|missing| Outcome::Unsupported { reason: format!("not exercised: {}", missing.what) });
     let broken = match asked.into_iter().chain(worst(invariants)).min() {
@@ -205,7 +211,7 @@ fn outcome(
             reason: format!("the relay's queue cannot be seen: {what}"),
         }),
     };
-    broken.or(unexercised).or(cut_short).unwrap_or(Outcome::Pass)
+    broken.or(no_clock).or(unexercised).or(cut_short).unwrap_or(Outcome::Pass)
 }
 
 /// A relay that ends by itself, unless a step has just killed it.

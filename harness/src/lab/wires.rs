@@ -1,0 +1,97 @@
+//! The network of a run as its mock servers and clients use it: simulated around an embedded relay, or the Internet's side
+//! of a lab of namespaces around a real one.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use lab_init::Lab;
+use mock_servers::environment::real::RealConnection;
+use mock_servers::environment::{Connection, Datagrams, Listener};
+use tokio::net::{TcpListener, TcpSocket, UdpSocket};
+
+use super::datagrams::DatagramSocket;
+use super::net::Net;
+
+/// The network of one run. Clones are the same one.
+#[derive(Clone)]
+pub(super) enum Wires {
+    /// Addresses that lead to loopback sockets.
+    Simulated(Net),
+    /// The addresses themselves, in namespaces.
+    Lab(Arc<Lab>),
+}
+
+impl Wires {
+    /// Makes connections to this address be refused.
+    pub(super) fn refuse(&self, at: SocketAddr) -> io::Result<()> {
+        match self {
+            Self::Simulated(net) => {
+                net.refuse(at);
+                Ok(())
+            }
+            // What exists and where nobody listens refuses.
+            Self::Lab(lab) => lab.add_addresses(&[at.ip()]).map_err(io::Error::other),
+        }
+    }
+
+    /// Makes connections to this address hang.
+    pub(super) fn filter(&self, at: SocketAddr) {
+        match self {
+            Self::Simulated(net) => net.filter(at),
+            // What does not exist does not answer.
+            Self::Lab(_) => {}
+        }
+    }
+
+    /// Makes an address exist where nothing listens yet.
+    pub(super) fn exist(&self, at: IpAddr) -> io::Result<()> {
+        match self {
+            Self::Simulated(_) => Ok(()),
+            Self::Lab(lab) => lab.add_addresses(&[at]).map_err(io::Error::other),
+        }
+    }
+
+    /// Listens at an address of the scenario's.
+    pub(super) fn listen(&self, at: SocketAddr) -> io::Result<Box<dyn Listener>> {
+        match self {
+            Self::Simulated(net) => Ok(Box::new(net.listen(at)?)),
+            Self::Lab(lab) => {
+                let listener = lab.bind_tcp(at).map_err(io::Error::other)?;
+                Ok(Box::new(TcpListener::from_std(listener)?))
+            }
+        }
+    }
+
+    /// Opens a datagram socket at an address of the scenario's.
+    pub(super) fn datagrams(&self, at: SocketAddr) -> io::Result<Box<dyn Datagrams>> {
+        match self {
+            Self::Simulated(net) => Ok(Box::new(DatagramSocket::open(net, at)?)),
+            Self::Lab(lab) => {
+                let socket = lab.bind_udp(at).map_err(io::Error::other)?;
+                Ok(Box::new(UdpSocket::from_std(socket)?))
+            }
+        }
+    }
+
+    /// Opens a connection from an address of the scenario's; the port there is told.
+    pub(super) async fn connect(
+        &self,
+        from: IpAddr,
+        to: SocketAddr,
+    ) -> io::Result<(Box<dyn Connection>, SocketAddr)> {
+        match self {
+            Self::Simulated(net) => {
+                let (socket, from) = net.connect(from, to).await?;
+                Ok((Box::new(socket), from))
+            }
+            Self::Lab(lab) => {
+                let socket = lab.client_tcp(from).map_err(io::Error::other)?;
+                let stream = TcpSocket::from_std_stream(socket.into()).connect(to).await?;
+                stream.set_nodelay(true)?;
+                let from = stream.local_addr()?;
+                Ok((Box::new(RealConnection(stream)), from))
+            }
+        }
+    }
+}

@@ -1,0 +1,441 @@
+//! A real relay, unmodified, in a lab of namespaces of its own. What is particular to one relay stands in its adapter.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, mpsc};
+use std::time::{Duration, Instant};
+
+use lab_init::{Command, Lab, LabError, Layout, Output, Owner};
+use mock_servers::RunTime;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpSocket;
+
+use super::adapter::{self, Adapter, ConfigureError, Configured, LogSource};
+use super::{BoxFuture, Driver, Fault, Settings, StartError, Unsupported};
+use crate::record::{LogLine, QueueEntry, Role};
+
+/// The present moment of the run.
+pub type Now = Arc<dyn Fn() -> RunTime + Send + Sync>;
+
+/// How long, in real time, a relay may take to start, to answer a command or to stop. These guard, and measure nothing.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Between two looks at something that is waited for.
+const BETWEEN: Duration = Duration::from_millis(2);
+/// How many bytes the relay may write: its spool, logs and all.
+const DISK: u64 = 256 << 20;
+
+/// What the relay itself writes to its standard output and standard error.
+const OUTPUT: &str = "/run/gauntlet/output";
+/// What fills its disk when the scenario has it so.
+const FILLER: &str = "/gauntlet-fills-the-disk";
+
+/// A real relay under test.
+pub struct Process {
+    adapter: Adapter,
+    configured: Configured,
+    lab: Arc<Lab>,
+    /// From where the harness looks whether it answers.
+    caller: IpAddr,
+    /// Where it is to answer.
+    listens: SocketAddr,
+    now: Now,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    is_configured: bool,
+    runs: bool,
+    main: Option<lab_init::Process>,
+    version: String,
+    log: Vec<LogLine>,
+    /// How much of the log's file was read.
+    log_read: usize,
+    queue: Vec<QueueEntry>,
+    trouble: Option<String>,
+}
+
+/// Where a relay's files come from: the root that was prepared for it, or this machine's own.
+///
+/// # Errors
+/// Where there is neither; says what to do.
+pub fn root(adapter: &Adapter) -> Result<PathBuf, String> {
+    let name = &adapter.name;
+    let prepared = roots().map(|roots| roots.join(name));
+    let below = |root: &Path| root.join(adapter.provides.strip_prefix("/").unwrap_or(&adapter.provides));
+    if let Some(root) = prepared.clone().filter(|root| below(root).exists()) {
+        return Ok(root);
+    }
+    if adapter.provides.exists() {
+        return Ok(PathBuf::from("/"));
+    }
+    let prepared = prepared.map_or_else(String::new, |root| format!("no prepared root in {}, and ", root.display()));
+    Err(format!(
+        "there is {prepared}no {} on this machine; `ci/relay-roots.sh {name}` prepares a root, as root",
+        adapter.provides.display()
+    ))
+}
+
+/// Where prepared roots are: `GAUNTLET_ROOTS`, or the user's cache.
+fn roots() -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let cache = || set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
+    set("GAUNTLET_ROOTS").or_else(|| Some(cache()?.join("gauntlet/roots")))
+}
+
+impl Process {
+    /// Makes the lab and its files; the relay does not run yet. `caller` is a client's address on the Internet's side.
+    ///
+    /// # Errors
+    /// When the relay cannot be told what the settings say, is not here, or there can be no lab.
+    pub fn prepare(
+        adapter: &Adapter,
+        settings: &Settings,
+        caller: IpAddr,
+        now: Now,
+    ) -> Result<Arc<Self>, StartError> {
+        let failed = |why: String| StartError::Failed { relay: adapter.name.clone(), why };
+        let configured = adapter.configure(settings).map_err(|error| match error {
+            ConfigureError::Unsupported(reason) => StartError::Unsupported(reason),
+            ConfigureError::Template { place, why } => failed(format!("its adapter, {place}: {why}")),
+        })?;
+        let layout = Layout {
+            root: root(adapter).map_err(failed)?,
+            hostname: settings.hostname.clone(),
+            addresses: settings.addresses.clone(),
+            upper_bytes: DISK,
+        };
+        let lab = Lab::start(&layout).map_err(|error| failed(error.to_string()))?;
+        let process = Self {
+            adapter: adapter.clone(),
+            lab: Arc::new(lab),
+            caller,
+            listens: SocketAddr::new(settings.listen.ip(), configured.ready_port),
+            configured,
+            now,
+            state: Mutex::default(),
+        };
+        process.write_files(settings).map_err(|error| failed(error.to_string()))?;
+        Ok(Arc::new(process))
+    }
+
+    /// The lab that it lives in.
+    pub fn lab(&self) -> Arc<Lab> {
+        self.lab.clone()
+    }
+
+    fn write_files(&self, settings: &Settings) -> Result<(), LabError> {
+        let write = |path: &str, text: &str| self.lab.write_file(path, 0o644, &Owner::Root, text);
+        let own: String =
+            settings.addresses.iter().map(|address| format!("{address} {}\n", settings.hostname)).collect();
+        write("/etc/hosts", &format!("127.0.0.1 localhost\n::1 localhost\n{own}"))?;
+        write("/etc/hostname", &format!("{}\n", settings.hostname))?;
+        write("/etc/mailname", &format!("{}\n", settings.hostname))?;
+        // No search list: a name is what it is.
+        write("/etc/resolv.conf", &format!("nameserver {}\nsearch .\n", settings.resolver.ip()))?;
+        write("/etc/nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\n")?;
+        self.lab.make_directory("/run/gauntlet", 0o755, &Owner::Root)?;
+        if let Some(root) = &settings.tls_root {
+            let mut trusted = self.lab.read_file(adapter::CA_FILE).unwrap_or_default();
+            trusted.extend_from_slice(root.as_bytes());
+            self.lab.write_file(adapter::CA_FILE, 0o644, &Owner::Root, trusted)?;
+        }
+        if let Some(certificate) = &settings.certificate {
+            write(adapter::CERTIFICATE_CHAIN, &certificate.chain)?;
+            write(adapter::CERTIFICATE_KEY, &certificate.key)?;
+        }
+        for file in &self.configured.files {
+            let owner = match file.owner.as_deref().map(|owner| owner.split_once(':').unwrap_or((owner, ""))) {
+                None => Owner::Root,
+                Some((user, "")) => Owner::User(user.to_owned()),
+                Some((user, group)) => Owner::UserGroup(user.to_owned(), group.to_owned()),
+            };
+            self.lab.write_file(&file.path, file.mode, &owner, &file.text)?;
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nobody panics while holding the relay")
+    }
+
+    fn failed(&self, why: impl std::fmt::Display) -> StartError {
+        let mut why = why.to_string();
+        let said = self.lab.read_file(OUTPUT).unwrap_or_default();
+        let log: Vec<String> = self.log().into_iter().map(|line| line.text).collect();
+        for (what, text) in [("it said", String::from_utf8_lossy(&said).into_owned()), ("its log", log.join("\n"))] {
+            if !text.trim().is_empty() {
+                why = format!("{why}\n{what}:\n{}", indented(&text));
+            }
+        }
+        StartError::Failed { relay: self.adapter.name.clone(), why }
+    }
+
+    /// Runs a script to its end; what it printed. Blocks, for moments.
+    fn ask(&self, script: &str) -> Result<String, String> {
+        let mut process = self
+            .lab
+            .spawn(Command::new(["/bin/sh", "-c", script]).output(Output::Split))
+            .map_err(|error| error.to_string())?;
+        let deadline = Instant::now() + PATIENCE;
+        let reading = [process.stdout.take(), process.stderr.take()].map(|pipe| {
+            let (tell, told) = mpsc::channel();
+            std::thread::spawn(move || {
+                let mut bytes = Vec::new();
+                if let Some(mut pipe) = pipe {
+                    // What came before an error is what there is.
+                    let _ = pipe.read_to_end(&mut bytes);
+                }
+                let _ = tell.send(bytes);
+            });
+            told
+        });
+        let status = process.wait(PATIENCE).map_err(|error| {
+            // It is left to the lab's end; nobody waits for it.
+            format!("`{}`: {error}", first_line(script))
+        })?;
+        let [out, complaints] = reading.map(|told| {
+            let left = deadline.saturating_duration_since(Instant::now());
+            String::from_utf8_lossy(&told.recv_timeout(left).unwrap_or_default()).into_owned()
+        });
+        if status.success() {
+            return Ok(out);
+        }
+        Err(format!("`{}` ended with {status}\n{}", first_line(script), indented(&format!("{out}{complaints}"))))
+    }
+
+    /// Runs a script and does not wait for it: what it does is seen.
+    fn begin(&self, script: &str) {
+        let spawned = self.lab.spawn(Command::new(["/bin/sh", "-c", script]).output(Output::Null));
+        if let Err(error) = spawned {
+            self.state().trouble.get_or_insert(error.to_string());
+        }
+    }
+
+    async fn start_it(&self) -> Result<(), StartError> {
+        if !std::mem::replace(&mut self.state().is_configured, true) {
+            if let Some(script) = &self.configured.prepare {
+                self.ask(script).map_err(|why| self.failed(why))?;
+            }
+            let version = self.ask(&self.configured.version).map_err(|why| self.failed(why))?;
+            self.state().version = version.lines().next().unwrap_or_default().trim().to_owned();
+        }
+        let script = format!("exec >>{OUTPUT} 2>&1\n{}", self.configured.start);
+        let command = Command::new(["/bin/sh", "-c", &script]).output(Output::Null);
+        let main = self.lab.spawn(command).map_err(|error| self.failed(error))?;
+        self.state().main = Some(main);
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if self.answers().await {
+                self.state().runs = true;
+                return Ok(());
+            }
+            if let Some(why) = self.has_ended() {
+                return Err(self.failed(format!("it ended before it answered: {why}")));
+            }
+            if Instant::now() > deadline {
+                return Err(self.failed(format!("nothing greeted at {} for {PATIENCE:?}", self.listens)));
+            }
+            tokio::time::sleep(BETWEEN).await;
+        }
+    }
+
+    /// Whether it greets who calls.
+    async fn answers(&self) -> bool {
+        let greeting = async {
+            let socket = self.lab.client_tcp(self.caller).map_err(std::io::Error::other)?;
+            let mut stream = TcpSocket::from_std_stream(socket.into()).connect(self.listens).await?;
+            let mut first = [0];
+            stream.read_exact(&mut first).await?;
+            tokio::io::AsyncWriteExt::write_all(&mut stream, b"QUIT\r\n").await?;
+            // To its end, so that the relay is done with it.
+            let mut rest = Vec::new();
+            let _ = stream.read_to_end(&mut rest).await;
+            std::io::Result::Ok(())
+        };
+        matches!(tokio::time::timeout(PATIENCE, greeting).await, Ok(Ok(())))
+    }
+
+    /// Why nothing of it runs any more, if so. One that forks away has ended well, and lives on.
+    fn has_ended(&self) -> Option<String> {
+        let mut state = self.state();
+        let status = state.main.as_mut()?.try_wait().ok().flatten()?;
+        let gone = self.lab.tasks().is_ok_and(|tasks| tasks.is_empty());
+        (gone || !status.success()).then(|| status.to_string())
+    }
+
+    async fn stop_it(&self) {
+        if let Some(script) = self.configured.stop.as_ref().filter(|_| self.state().runs) {
+            self.begin(script);
+            let deadline = Instant::now() + PATIENCE;
+            while Instant::now() < deadline && self.lab.tasks().is_ok_and(|tasks| !tasks.is_empty()) {
+                tokio::time::sleep(BETWEEN).await;
+            }
+        }
+        self.end();
+    }
+
+    /// Ends whatever still runs.
+    fn end(&self) {
+        self.queue();
+        if let Err(error) = self.lab.kill_everything() {
+            self.state().trouble.get_or_insert(error.to_string());
+        }
+        let mut state = self.state();
+        state.runs = false;
+        state.main = None;
+    }
+
+    fn list(&self) -> Result<Vec<QueueEntry>, String> {
+        let printed = self.ask(&self.configured.list)?;
+        let listed = adapter::read_queue(&printed).map_err(|why| format!("its queue's listing: {why}"))?;
+        let mut entries: Vec<QueueEntry> = Vec::new();
+        for one in listed {
+            if let Some(entry) = entries.iter_mut().find(|entry| entry.id == one.id) {
+                entry.recipients.push(one.to);
+                entry.attempts = entry.attempts.max(one.attempts.unwrap_or_default());
+                entry.reason = entry.reason.take().or(one.reason);
+                entry.held |= one.held;
+                continue;
+            }
+            entries.push(QueueEntry {
+                id: one.id,
+                from: one.from,
+                // Without a clock of the run's own, the run's time says nothing of these.
+                arrived: RunTime::ZERO,
+                recipients: vec![one.to],
+                attempts: one.attempts.unwrap_or_default(),
+                next: None,
+                reason: one.reason,
+                held: one.held,
+            });
+        }
+        for entry in &mut entries {
+            entry.recipients.sort();
+        }
+        Ok(entries)
+    }
+
+    /// Takes up what it has logged since the last time.
+    fn read_log(&self) {
+        let at = (self.now)();
+        let mut state = self.state();
+        match &self.configured.log {
+            LogSource::Syslog => {
+                let mut datagram = vec![0; 16 * 1024];
+                while let Ok(length) = self.lab.syslog().recv(&mut datagram) {
+                    let text = String::from_utf8_lossy(&datagram[..length]).into_owned();
+                    state.log.push(LogLine { at, text: message(&text).to_owned() });
+                }
+            }
+            LogSource::File(_) | LogSource::Stderr => {
+                let path = match &self.configured.log {
+                    LogSource::File(path) => path.as_path(),
+                    _ => Path::new(OUTPUT),
+                };
+                let bytes = self.lab.read_file(path).unwrap_or_default();
+                let new = bytes.get(state.log_read..).unwrap_or_default();
+                let whole = new.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+                state.log_read += whole;
+                let text = String::from_utf8_lossy(&new[..whole]).into_owned();
+                state.log.extend(text.lines().map(|line| LogLine { at, text: line.to_owned() }));
+            }
+        }
+    }
+}
+
+/// A syslog datagram (RFC 3164 section 4.1) without its priority and time.
+fn message(datagram: &str) -> &str {
+    let text = datagram.trim_end_matches(['\0', '\n']);
+    let text = text.split_once('>').filter(|(head, _)| head.starts_with('<')).map_or(text, |(_, rest)| rest);
+    // `Jan  5 12:00:00 `
+    let stamped = text.is_char_boundary(16) && text.as_bytes().get(3) == Some(&b' ') && text.as_bytes().get(15) == Some(&b' ');
+    if stamped { &text[16..] } else { text }
+}
+
+fn indented(text: &str) -> String {
+    text.trim_end().lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+}
+
+fn first_line(script: &str) -> &str {
+    script.trim().lines().next().unwrap_or_default()
+}
+
+impl Driver for Process {
+    fn start(&self) -> BoxFuture<'_, Result<(), StartError>> {
+        Box::pin(self.start_it())
+    }
+
+    fn kill(&self) {
+        self.end();
+    }
+
+    fn stop(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.stop_it())
+    }
+
+    fn queue(&self) -> Vec<QueueEntry> {
+        if self.state().runs {
+            match self.list() {
+                Ok(entries) => self.state().queue = entries,
+                Err(why) => _ = self.state().trouble.get_or_insert(why),
+            }
+        }
+        self.state().queue.clone()
+    }
+
+    fn log(&self) -> Vec<LogLine> {
+        self.read_log();
+        self.state().log.clone()
+    }
+
+    fn force_queue_run(&self) {
+        if let Some(script) = &self.configured.force {
+            self.begin(script);
+        }
+    }
+
+    fn due_queue_run(&self) {
+        if let Some(script) = &self.configured.due {
+            self.begin(script);
+        }
+    }
+
+    fn died(&self) -> Option<String> {
+        if !self.state().runs {
+            return None;
+        }
+        self.has_ended()
+    }
+
+    fn version(&self) -> String {
+        self.state().version.clone()
+    }
+
+    fn fault(&self, fault: Option<Fault>) -> Result<(), Unsupported> {
+        let unsupported = |error: LabError| Unsupported(format!("its disk cannot be filled: {error}"));
+        let mut filler = self.lab.create(FILLER, 0o600, &Owner::Root).map_err(unsupported)?;
+        if fault == Some(Fault::DiskFull) {
+            let zeros = vec![0; 1 << 20];
+            let mut size = zeros.len();
+            // To the last octet.
+            while size > 0 {
+                match filler.write(&zeros[..size]) {
+                    Err(full) if full.kind() == ErrorKind::StorageFull => size /= 2,
+                    Err(error) => return Err(Unsupported(format!("its disk cannot be filled: {error}"))),
+                    Ok(_) => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn trouble(&self) -> Option<std::io::Error> {
+        self.state().trouble.clone().map(std::io::Error::other)
+    }
+
+    fn role(&self) -> Role {
+        self.adapter.role
+    }
+}
