@@ -126,7 +126,8 @@ pub fn choose(name: &str) -> Result<Chosen, ChooseError> {
     if embedded::exists(name) {
         return Ok(Chosen::Embedded);
     }
-    let is_path = name.contains('/') || std::path::Path::new(name).extension().is_some_and(|end| end == "yaml");
+    let is_path =
+        name.contains('/') || std::path::Path::new(name).extension().is_some_and(|end| end == "yaml");
     let adapter = if is_path {
         adapter::Adapter::load(name.as_ref())?
     } else {
@@ -138,7 +139,8 @@ pub fn choose(name: &str) -> Result<Chosen, ChooseError> {
 /// Every relay that can be chosen by name.
 pub fn choices() -> Vec<Choice> {
     let mut choices = embedded::choices();
-    choices.extend(adapter::Adapter::shipped().iter().map(|name| Choice { name, about: "as its adapter says" }));
+    choices
+        .extend(adapter::Adapter::shipped().iter().map(|name| Choice { name, about: "as its adapter says" }));
     choices
 }
 

@@ -21,7 +21,7 @@ impl LabError {
     }
 
     /// A failure that is not the system's.
-    pub(crate) fn told(doing: impl Into<String>, words: impl Into<String>) -> Self {
+    pub fn told(doing: impl Into<String>, words: impl Into<String>) -> Self {
         LabError { doing: doing.into(), words: words.into(), errno: None, help: None }
     }
 

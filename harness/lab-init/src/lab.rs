@@ -5,7 +5,7 @@ use crate::error::{Doing, LabError};
 use crate::layout::{Layout, Owner};
 use crate::process::Process;
 use crate::protocol::{Answer, OUTER, Request, readable_within, receive, send};
-use crate::view::{Connection, Task};
+use crate::view::{Activity, Connection, Task};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::fs::File;
@@ -197,6 +197,14 @@ impl Lab {
     pub fn tasks(&self) -> Result<Vec<Task>, LabError> {
         match self.call(&Request::Tasks)? {
             Answer::Tasks(tasks) => Ok(tasks),
+            answer => Err(unexpected(&answer)),
+        }
+    }
+
+    /// Whether anything happens: what [`Lab::tasks`] and [`Lab::connections`] tell, cheap enough to be asked all the time.
+    pub fn activity(&self) -> Result<Activity, LabError> {
+        match self.call(&Request::Activity)? {
+            Answer::Activity(activity) => Ok(activity),
             answer => Err(unexpected(&answer)),
         }
     }

@@ -3,7 +3,7 @@
 use crate::command::Spec;
 use crate::error::{Doing, LabError};
 use crate::layout::{Layout, Owner};
-use crate::view::{Connection, Task};
+use crate::view::{Activity, Connection, Task};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
@@ -62,6 +62,7 @@ pub(crate) enum Request {
     KillEverything,
     Tasks,
     Connections,
+    Activity,
 }
 
 /// What lab-init answers.
@@ -71,6 +72,7 @@ pub(crate) enum Answer {
     Pid(u32),
     Tasks(Vec<Task>),
     Connections(Vec<Connection>),
+    Activity(Activity),
 }
 
 /// Sends one message.

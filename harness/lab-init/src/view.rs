@@ -40,3 +40,18 @@ pub struct Connection {
     /// Bytes received and not yet read; for a listener, connections not yet accepted.
     pub unread: u32,
 }
+
+/// Whether anything happens in a lab, in few words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Activity {
+    /// Of which threads there are, how often each has left the processor, and which bytes are on the way. Two that are the same
+    /// mean that no thread has run in between.
+    pub mark: u64,
+    /// A thread runs or could run, waits for a disk, or has just ended.
+    pub busy: bool,
+    /// A thread sleeps for a set time (`nanosleep`) in place of waiting for an event. Only told when `mark` is that of the
+    /// look before.
+    pub naps: bool,
+    /// Bytes of some connection are not acknowledged yet, or not even sent.
+    pub in_flight: bool,
+}

@@ -4,68 +4,49 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lab_init::{Connection, Lab, LabError, Task};
+use lab_init::Lab;
 
 use super::sim::Sim;
 
-/// Between two looks.
-const BETWEEN: Duration = Duration::from_millis(1);
-/// So long nothing may have changed before a moment counts as quiet.
-const PAUSE: Duration = Duration::from_millis(4);
-/// So long before it is certain that nothing more happens by itself: some relays wait a tenth of a second for this or that.
+/// Between two looks; where a long time without any activity is waited for, ten times as much.
+const BETWEEN: Duration = Duration::from_millis(2);
+/// So long nothing may have happened before a moment counts as quiet.
+const PAUSE: Duration = Duration::from_millis(6);
+/// So long before it is certain that nothing more happens by itself: some relays wait a tenth of a second for this or that,
+/// and bytes that are not acknowledged are sent again.
 const CERTAIN: Duration = Duration::from_millis(400);
 /// A relay that sleeps in between (`nanosleep`, not the wait for an event) is at work; longer sleeps than this are no work.
 const NAP: Duration = Duration::from_millis(1500);
 
 /// Looks at the lab until it is dropped, and lets the run go on at its quiet moments. Returns when lab-init is gone.
 pub(super) async fn beat(sim: Sim, lab: Arc<Lab>) {
-    let mut last: Option<Look> = None;
+    let mut mark = None;
     let mut since = Instant::now();
-    let mut sure = false;
+    // Something is to be decided that needs certainty.
+    let mut must_be_sure = false;
     loop {
-        tokio::time::sleep(BETWEEN).await;
-        let Ok(look) = Look::at(&lab) else { return };
-        if look.busy || last.as_ref() != Some(&look) {
-            sure &= !look.busy;
-            last = Some(look);
+        let long = since.elapsed() > 2 * PAUSE;
+        tokio::time::sleep(if long { 10 * BETWEEN } else { BETWEEN }).await;
+        let Ok(seen) = lab.activity() else { return };
+        if seen.busy || mark != Some(seen.mark) {
+            mark = Some(seen.mark);
             since = Instant::now();
             continue;
         }
-        let needed = match (sure, look.naps) {
-            (false, false) => PAUSE,
-            (true, false) => CERTAIN,
-            (_, true) => NAP,
+        let sure = must_be_sure || seen.naps || seen.in_flight;
+        let needed = if seen.naps {
+            NAP
+        } else if sure {
+            CERTAIN
+        } else {
+            PAUSE
         };
         if since.elapsed() < needed {
             continue;
         }
-        sure = !sim.step(sure || look.naps);
+        must_be_sure = !sim.step(sure);
         // The listing of the queue, and whatever was woken, is activity of its own: the next look starts afresh.
-        last = None;
+        mark = None;
         since = Instant::now();
-    }
-}
-
-/// What is seen at one moment; two that are equal mean that nothing has run in between.
-#[derive(PartialEq, Eq)]
-struct Look {
-    switches: Vec<(u32, u64)>,
-    connections: Vec<Connection>,
-    busy: bool,
-    naps: bool,
-}
-
-impl Look {
-    fn at(lab: &Lab) -> Result<Self, LabError> {
-        let tasks = lab.tasks()?;
-        let connections = lab.connections()?;
-        let runs = |task: &Task| !matches!(task.state, 'S' | 'I' | 'T' | 't');
-        let naps = |task: &Task| task.waits_in.as_deref().is_some_and(|place| place.contains("nanosleep"));
-        Ok(Self {
-            busy: tasks.iter().any(runs),
-            naps: tasks.iter().any(naps),
-            switches: tasks.iter().map(|task| (task.tid, task.switches)).collect(),
-            connections,
-        })
     }
 }

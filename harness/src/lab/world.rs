@@ -305,7 +305,8 @@ fn surround(
     match kind {
         Kind::Embedded(factory) => {
             let net = Net::new(sim.clone());
-            let network = RelayNet { net: net.clone(), v4: places::RELAY.into(), v6: places::RELAY_V6.into() };
+            let network =
+                RelayNet { net: net.clone(), v4: places::RELAY.into(), v6: places::RELAY_V6.into() };
             let clock = RelayClock { sim: sim.clone(), epoch };
             let relay = factory(name, settings, Arc::new(clock), Arc::new(network), epoch)?;
             Ok((Wires::Simulated(net), relay))

@@ -5,8 +5,8 @@ use mock_servers::dns::DnsQuery;
 use mock_servers::transcript::Session;
 
 use super::{
-    Checkpoint, Clock, End, LogLine, QueueState, Record, RelayIdentity, StepDone, attempts::Attempts, deliveries,
-    order, submissions,
+    Checkpoint, Clock, End, LogLine, QueueState, Record, RelayIdentity, StepDone, attempts::Attempts,
+    deliveries, order, submissions,
 };
 
 /// What the lab saw.

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, mpsc};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use lab_init::{Command, Lab, LabError, Layout, Output, Owner};
 use mock_servers::RunTime;
@@ -70,7 +70,8 @@ pub fn root(adapter: &Adapter) -> Result<PathBuf, String> {
     if adapter.provides.exists() {
         return Ok(PathBuf::from("/"));
     }
-    let prepared = prepared.map_or_else(String::new, |root| format!("no prepared root in {}, and ", root.display()));
+    let prepared =
+        prepared.map_or_else(String::new, |root| format!("no prepared root in {}, and ", root.display()));
     Err(format!(
         "there is {prepared}no {} on this machine; `ci/relay-roots.sh {name}` prepares a root, as root",
         adapter.provides.display()
@@ -134,7 +135,10 @@ impl Process {
         write("/etc/mailname", &format!("{}\n", settings.hostname))?;
         // No search list: a name is what it is.
         write("/etc/resolv.conf", &format!("nameserver {}\nsearch .\n", settings.resolver.ip()))?;
-        write("/etc/nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\n")?;
+        write(
+            "/etc/nsswitch.conf",
+            "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\n",
+        )?;
         self.lab.make_directory("/run/gauntlet", 0o755, &Owner::Root)?;
         if let Some(root) = &settings.tls_root {
             let mut trusted = self.lab.read_file(adapter::CA_FILE).unwrap_or_default();
@@ -145,13 +149,20 @@ impl Process {
             write(adapter::CERTIFICATE_CHAIN, &certificate.chain)?;
             write(adapter::CERTIFICATE_KEY, &certificate.key)?;
         }
+        // Some relays wait for as long as a file may still be changing, by its time.
+        let long_ago = SystemTime::now() - Duration::from_hours(1);
         for file in &self.configured.files {
-            let owner = match file.owner.as_deref().map(|owner| owner.split_once(':').unwrap_or((owner, ""))) {
+            let owner = match file.owner.as_deref().map(|owner| owner.split_once(':').unwrap_or((owner, "")))
+            {
                 None => Owner::Root,
                 Some((user, "")) => Owner::User(user.to_owned()),
                 Some((user, group)) => Owner::UserGroup(user.to_owned(), group.to_owned()),
             };
-            self.lab.write_file(&file.path, file.mode, &owner, &file.text)?;
+            let mut written = self.lab.create(&file.path, file.mode, &owner)?;
+            let done = written.write_all(file.text.as_bytes()).and_then(|()| written.set_modified(long_ago));
+            done.map_err(|error| {
+                LabError::told(format!("writing {} in the lab", file.path.display()), error.to_string())
+            })?;
         }
         Ok(())
     }
@@ -164,7 +175,9 @@ impl Process {
         let mut why = why.to_string();
         let said = self.lab.read_file(OUTPUT).unwrap_or_default();
         let log: Vec<String> = self.log().into_iter().map(|line| line.text).collect();
-        for (what, text) in [("it said", String::from_utf8_lossy(&said).into_owned()), ("its log", log.join("\n"))] {
+        for (what, text) in
+            [("it said", String::from_utf8_lossy(&said).into_owned()), ("its log", log.join("\n"))]
+        {
             if !text.trim().is_empty() {
                 why = format!("{why}\n{what}:\n{}", indented(&text));
             }
@@ -202,7 +215,11 @@ impl Process {
         if status.success() {
             return Ok(out);
         }
-        Err(format!("`{}` ended with {status}\n{}", first_line(script), indented(&format!("{out}{complaints}"))))
+        Err(format!(
+            "`{}` ended with {status}\n{}",
+            first_line(script),
+            indented(&format!("{out}{complaints}"))
+        ))
     }
 
     /// Runs a script and does not wait for it: what it does is seen.
@@ -350,7 +367,9 @@ fn message(datagram: &str) -> &str {
     let text = datagram.trim_end_matches(['\0', '\n']);
     let text = text.split_once('>').filter(|(head, _)| head.starts_with('<')).map_or(text, |(_, rest)| rest);
     // `Jan  5 12:00:00 `
-    let stamped = text.is_char_boundary(16) && text.as_bytes().get(3) == Some(&b' ') && text.as_bytes().get(15) == Some(&b' ');
+    let stamped = text.is_char_boundary(16)
+        && text.as_bytes().get(3) == Some(&b' ')
+        && text.as_bytes().get(15) == Some(&b' ');
     if stamped { &text[16..] } else { text }
 }
 

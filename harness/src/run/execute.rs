@@ -11,9 +11,9 @@ use mock_servers::time::human;
 use mock_servers::transcript::Session;
 use tokio::sync::oneshot;
 
-use super::{Cancel, clock};
 use super::compose::{self, Composed};
 use super::watch::Watch;
+use super::{Cancel, clock};
 use crate::lab::{self, Kind, LabError, Owner, Sim, World};
 use crate::record::{self, End, Ending, Raw, Record, RelayIdentity, Sent, StepDone};
 use crate::relay::embedded::Embedded;
@@ -229,7 +229,8 @@ impl Run<'_> {
         let copy = self.copies.entry(message.name.clone()).and_modify(|n| *n += 1).or_insert(1);
         let copy = *copy;
         let at = self.sim.now();
-        let Composed { token, content } = compose::compose(message, copy, self.world.epoch + at.since_start());
+        let Composed { token, content } =
+            compose::compose(message, copy, self.world.epoch + at.since_start());
         let recipients: Vec<(String, Vec<String>)> =
             message.to.iter().map(|to| (to.clone(), compose::recipient_parameters(message))).collect();
         let submission = Submission {

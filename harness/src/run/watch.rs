@@ -27,11 +27,7 @@ struct State {
 
 impl Watch {
     /// Watches this relay until `limit`, and tells through the channel why the run cannot go on.
-    pub(super) fn new(
-        relay: Relay,
-        limit: RunTime,
-        clock: Clock,
-    ) -> (Self, oneshot::Receiver<Ending>) {
+    pub(super) fn new(relay: Relay, limit: RunTime, clock: Clock) -> (Self, oneshot::Receiver<Ending>) {
         let (tell, told) = oneshot::channel();
         let state = State {
             relay,
@@ -112,7 +108,9 @@ impl Watch {
         }
         if state.clock == Clock::Machine && live > 0 {
             let what = if live == 1 { "an entry of the queue waits" } else { "entries of the queue wait" };
-            return state.end(Ending::NoClock { waits: format!("{what} for a later attempt, or the relay for a reply") });
+            return state.end(Ending::NoClock {
+                waits: format!("{what} for a later attempt, or the relay for a reply"),
+            });
         }
         state.end(Ending::Unsettled { because: format!("{because}; {live} live entries in the queue") })
     }

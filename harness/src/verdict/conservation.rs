@@ -68,7 +68,10 @@ fn notices<'u>(
 
 /// Whether the run went on for as long as anything could still come.
 fn run_is_whole(record: &Record) -> bool {
-    matches!(record.end.how, Ending::Finished | Ending::Unsettled { .. } | Ending::NoClock { .. } | Ending::NeverCame { .. })
+    matches!(
+        record.end.how,
+        Ending::Finished | Ending::Unsettled { .. } | Ending::NoClock { .. } | Ending::NeverCame { .. }
+    )
 }
 
 /// Whether a unit has nothing that ends or keeps it, as far as can be seen.

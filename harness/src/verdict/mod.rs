@@ -191,7 +191,9 @@ fn outcome(
     // without the decisive event, what the scenario asks for was not put to the test; what holds for every run was
     // Nor was what would have come later.
     let no_clock = match &record.end.how {
-        Ending::NoClock { waits } => Some(Outcome::Unsupported { reason: format!("no virtual clock: {waits}") }),
+        Ending::NoClock { waits } => {
+            Some(Outcome::Unsupported { reason: format!("no virtual clock: {waits}") })
+        }
         _ => None,
     };
     let untested = no_clock.is_some() || told.as_ref().is_some_and(|m| m.by_author);

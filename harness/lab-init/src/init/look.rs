@@ -2,8 +2,9 @@
 
 use super::network::Network;
 use crate::error::{Doing, LabError};
-use crate::view::{Connection, Task};
+use crate::view::{Activity, Connection, Task};
 use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
@@ -23,6 +24,44 @@ pub(super) fn tasks() -> Result<Vec<Task>, LabError> {
     Ok(tasks)
 }
 
+/// What happens at this moment; `last` is the mark of the look before.
+pub(super) fn activity(network: &Network, last: Option<u64>) -> Result<Activity, LabError> {
+    let mut hasher = DefaultHasher::new();
+    let mut busy = false;
+    let mut threads = Vec::new();
+    for pid in numbers(Path::new("/proc"))?.into_iter().filter(|pid| *pid != 1) {
+        for tid in numbers(Path::new(&format!("/proc/{pid}/task"))).unwrap_or_default() {
+            let at = format!("/proc/{pid}/task/{tid}");
+            let Ok(status) = fs::read(format!("{at}/status")) else { continue };
+            let status = String::from_utf8_lossy(&status);
+            let state =
+                status.lines().find_map(|line| line.strip_prefix("State:")?.trim_start().chars().next());
+            busy |= !matches!(state, Some('S' | 'I' | 'T' | 't'));
+            (tid, switches(&status)).hash(&mut hasher);
+            threads.push(at);
+        }
+    }
+    let connections = connections(network)?;
+    for one in &connections {
+        (one.of_relay, one.local, one.remote, one.unacknowledged, one.unread).hash(&mut hasher);
+    }
+    let mark = hasher.finish();
+    let sleeps =
+        |at: &String| fs::read_to_string(format!("{at}/wchan")).is_ok_and(|w| w.contains("nanosleep"));
+    Ok(Activity {
+        mark,
+        busy,
+        naps: last == Some(mark) && threads.iter().any(sleeps),
+        in_flight: connections.iter().any(|one| one.unacknowledged > 0),
+    })
+}
+
+/// How often a thread has left the processor, of its own will or not, by its `status` (proc(5)).
+fn switches(status: &str) -> u64 {
+    let lines = status.lines().filter(|line| line.contains("voluntary_ctxt_switches:"));
+    lines.filter_map(|line| line.rsplit_once('\t')?.1.parse::<u64>().ok()).sum()
+}
+
 fn numbers(directory: &Path) -> Result<Vec<u32>, LabError> {
     let entries = fs::read_dir(directory).doing(|| format!("reading the lab's {}", directory.display()))?;
     Ok(entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
@@ -37,11 +76,7 @@ fn task(pid: u32, tid: u32) -> Option<Task> {
     let (comm, rest) = rest.rsplit_once(')')?;
     let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
     let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
-    let switches = status
-        .lines()
-        .filter(|line| line.contains("voluntary_ctxt_switches:"))
-        .filter_map(|line| line.rsplit_once('\t')?.1.parse::<u64>().ok())
-        .sum();
+    let switches = switches(&status);
     // "0" is a thread that runs, or a kernel that keeps it to itself.
     let waits_in =
         fs::read_to_string(format!("{at}/wchan")).ok().filter(|name| name != "0" && !name.is_empty());

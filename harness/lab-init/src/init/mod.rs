@@ -154,6 +154,8 @@ fn signals() -> Result<UnixStream, LabError> {
 struct Served {
     network: Network,
     children: Children,
+    /// See [`Request::Activity`].
+    last_mark: Option<u64>,
 }
 
 impl Served {
@@ -162,6 +164,9 @@ impl Served {
         unshare(UnshareFlags::NEWNS | UnshareFlags::NEWUTS | UnshareFlags::NEWIPC | UnshareFlags::NEWNET)
             .doing(|| "making the lab's namespaces".to_owned())
             .map_err(|e| e.if_forbidden(NAMESPACES))?;
+        // Once more: what the Internet's namespace is to have comes from the one that it is made in.
+        network::small_tables();
+        unshare(UnshareFlags::NEWNET).doing(|| "making the Internet's network namespace".to_owned())?;
         let network = Network::make(layout)?;
         root::make(layout)?;
         close_standard_streams(false)?;
@@ -171,7 +176,7 @@ impl Served {
         let _ = fs::write("/proc/sys/net/unix/max_dgram_qlen", SYSLOG_QUEUE);
         let syslog = UnixDatagram::bind("/dev/log").doing(doing)?;
         fs::set_permissions("/dev/log", Permissions::from_mode(0o666)).doing(doing)?;
-        Ok((Served { network, children: Children::default() }, syslog))
+        Ok((Served { network, children: Children::default(), last_mark: None }, syslog))
     }
 
     fn answer(
@@ -200,6 +205,11 @@ impl Served {
             }
             Request::Signal { pid, signal } => children::signal(pid, signal).map(done),
             Request::KillEverything => self.children.kill_everything().map(done),
+            Request::Activity => {
+                let activity = look::activity(&self.network, self.last_mark)?;
+                self.last_mark = Some(activity.mark);
+                Ok((Answer::Activity(activity), None))
+            }
             Request::Tasks => look::tasks().map(|tasks| (Answer::Tasks(tasks), None)),
             Request::Connections => {
                 look::connections(&self.network).map(|connections| (Answer::Connections(connections), None))

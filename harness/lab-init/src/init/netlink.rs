@@ -57,6 +57,13 @@ impl Message {
         self
     }
 
+    /// `quickack` (ip-route(8)): a lab's peers work in milliseconds, and the 40 of a delayed acknowledgement are nobody's.
+    fn acknowledged_at_once(self) -> Self {
+        const METRICS: u16 = 8;
+        const QUICK_ACK: u16 = 15;
+        self.nest(METRICS, |metrics| metrics.attribute(QUICK_ACK, &1_u32.to_ne_bytes()))
+    }
+
     fn nest(self, kind: u16, inside: impl FnOnce(Message) -> Message) -> Self {
         let inner = inside(Message(Vec::new())).0;
         self.attribute(kind, &inner)
@@ -134,12 +141,14 @@ const SCOPE_HOST: u8 = 254;
 
 /// What goes to `to` leaves by a device.
 pub(super) fn route(to: IpAddr, device: u32) -> Message {
-    Message::new(NEW_ROUTE, CREATE).route(to, whole(to), MAIN, SCOPE_LINK, 1, Some(device))
+    Message::new(NEW_ROUTE, CREATE)
+        .route(to, whole(to), MAIN, SCOPE_LINK, 1, Some(device))
+        .acknowledged_at_once()
 }
 
 /// What goes elsewhere leaves by a device. Only the family of `any` counts.
 pub(super) fn default_route(any: IpAddr, device: u32) -> Message {
-    Message::new(NEW_ROUTE, CREATE).route(any, 0, MAIN, SCOPE_LINK, 1, Some(device))
+    Message::new(NEW_ROUTE, CREATE).route(any, 0, MAIN, SCOPE_LINK, 1, Some(device)).acknowledged_at_once()
 }
 
 /// What goes elsewhere vanishes without a word. Only the family of `any` counts.

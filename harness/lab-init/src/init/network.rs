@@ -12,6 +12,13 @@ use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 
+/// Has network namespaces that are made from this one keep their TCP sockets in a small table of their own (ip-sysctl,
+/// `tcp_child_ehash_entries`, Linux 6.1). Otherwise they share the machine's, and to read it for a lab's few sockets takes
+/// milliseconds. Best effort: an older kernel is slower.
+pub(super) fn small_tables() {
+    let _ = std::fs::write("/proc/sys/net/ipv4/tcp_child_ehash_entries", "256");
+}
+
 /// The Internet's end of the wire, and the relay's.
 const INTERNET_END: u32 = 2;
 const RELAY_END: u32 = 3;
@@ -37,6 +44,7 @@ impl Network {
                 .doing(|| "opening /proc/self/ns/net".to_owned())
                 .map_err(|e| e.with_help("the file system proc must be mounted at /proc"))
         };
+        small_tables();
         let internet = current()?;
         let netlink = Netlink::open()?;
         unshare(UnshareFlags::NEWNET).doing(|| "making the relay's network namespace".to_owned())?;
