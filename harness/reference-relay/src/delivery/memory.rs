@@ -13,7 +13,7 @@ const KEPT: Duration = Duration::from_hours(24);
 /// What a host is better not asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Trouble {
-    /// It closes at EHLO; HELO is said first.
+    /// It refuses EHLO and closes; HELO is said in its place.
     Ehlo,
     /// Replies get lost when commands come in groups.
     Pipelining,

@@ -208,12 +208,9 @@ impl Opening<'_> {
                     outcome => outcome,
                 }
             }
+            // RFC 5321 section 3.2: HELO is for a host that does not recognize EHLO, and one that was cut off has not said so.
             Err(Failure::Lost(problem)) => {
-                if says_ehlo {
-                    memory.note(self.address, Trouble::Ehlo, now);
-                } else {
-                    memory.forget(self.address, Trouble::Ehlo);
-                }
+                memory.forget(self.address, Trouble::Ehlo);
                 Err(Failure::Host(problem))
             }
             outcome => outcome,
