@@ -132,6 +132,11 @@ impl Reply {
         self.code / 100 == 2
     }
 
+    /// 4yz or 5yz: a refusal, for now or for good.
+    pub(crate) fn is_negative(&self) -> bool {
+        matches!(self.code / 100, 4 | 5)
+    }
+
     /// 5yz.
     pub(crate) fn is_permanent(&self) -> bool {
         self.code / 100 == 5

@@ -1,6 +1,7 @@
 //! STARTTLS (RFC 3207): as a client, with three ways of looking at a certificate, and as a server.
 
 mod dane;
+mod words;
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use tokio_rustls::rustls::{
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 pub(crate) use dane::{Association, Dane};
+pub(crate) use words::{of_handshake, of_tls};
 
 use crate::config::Certificate;
 use crate::environment::Clock;

@@ -15,6 +15,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use crate::environment::Stream;
 use crate::relay::Context;
 use crate::reply::{BadReply, Reply, ReplyReader};
+use crate::tls;
 
 /// How much is written under one [`Timeouts::block`](crate::config::Timeouts::block).
 const BLOCK: usize = 16 * 1024;
@@ -42,8 +43,16 @@ pub(super) enum Broken {
     Connect(io::Error),
     #[error("the connection was closed")]
     Closed,
+    #[error("the connection was reset")]
+    Reset,
+    /// What came was not what TLS lets come.
+    #[error("TLS broke: {0}")]
+    Tls(String),
     #[error("there was no answer in time")]
     TimedOut,
+    /// What was said was not taken in time.
+    #[error("nothing more was taken in time")]
+    Stuck,
     /// Which reply is to which command can no longer be told.
     #[error("it said more than it was asked")]
     OutOfStep,
@@ -52,6 +61,17 @@ pub(super) enum Broken {
     Endless,
     #[error("{0}")]
     Garbled(#[from] BadReply),
+}
+
+impl Broken {
+    /// What an error of reading says.
+    fn by(error: &io::Error) -> Self {
+        if let Some(why) = tls::of_tls(error) {
+            return Self::Tls(why);
+        }
+        // TLS without close_notify is an error too: the connection below it was closed.
+        if error.kind() == io::ErrorKind::ConnectionReset { Self::Reset } else { Self::Closed }
+    }
 }
 
 /// A connection.
@@ -65,6 +85,8 @@ pub(super) struct Connection {
     cut_off: bool,
     /// The peer has closed; found while content was written.
     ended: bool,
+    /// How it has, where that was not in order.
+    lost: Option<Broken>,
     pub(super) awaits_content: AwaitsContent,
 }
 
@@ -79,7 +101,8 @@ impl Connection {
 
     fn over(context: Arc<Context>, stream: Box<dyn Stream>) -> Self {
         let (replies, awaits_content) = (ReplyReader::default(), AwaitsContent::No);
-        Self { context, stream, replies, over: false, cut_off: false, ended: false, awaits_content }
+        let (over, cut_off, ended) = (false, false, false);
+        Self { context, stream, replies, over, cut_off, ended, lost: None, awaits_content }
     }
 
     /// Sends a command and reads the reply to it.
@@ -106,7 +129,7 @@ impl Connection {
                 None => {
                     self.cut_off = true;
                     self.over = true;
-                    return Err(Broken::TimedOut);
+                    return Err(Broken::Stuck);
                 }
             }
         }
@@ -189,7 +212,7 @@ impl Connection {
                 None => {
                     self.cut_off = true;
                     self.over = true;
-                    return if self.replies.has_leftovers() { Ok(()) } else { Err(Broken::TimedOut) };
+                    return if self.replies.has_leftovers() { Ok(()) } else { Err(Broken::Stuck) };
                 }
             }
         }
@@ -209,6 +232,7 @@ impl Connection {
                     Poll::Ready(Ok(())) => self.replies.push(buffer.filled()),
                     Poll::Ready(Err(error)) => {
                         self.ended = true;
+                        self.lost = Some(Broken::by(&error));
                         return Poll::Ready(Err(error));
                     }
                 }
@@ -232,10 +256,11 @@ impl Connection {
                 return Ok(reply);
             }
             if self.ended {
-                return Err(Broken::Closed);
+                return Err(self.lost.take().unwrap_or(Broken::Closed));
             }
             match self.stream.read(&mut octets).await {
-                Ok(0) | Err(_) => return Err(Broken::Closed),
+                Ok(0) => return Err(Broken::Closed),
+                Err(error) => return Err(Broken::by(&error)),
                 Ok(read) => self.replies.push(&octets[..read]),
             }
         }
@@ -292,7 +317,7 @@ impl Connection {
             .ok_or_else(|| format!("{name} cannot stand in a certificate"))?;
         match self.context.within(limit, connector.connect(name, self.stream)).await {
             None => Err("the handshake took too long".to_owned()),
-            Some(Err(error)) => Err(error.to_string()),
+            Some(Err(error)) => Err(tls::of_handshake(&error)),
             Some(Ok(stream)) => Ok(Self::over(self.context, Box::new(stream))),
         }
     }

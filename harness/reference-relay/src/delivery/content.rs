@@ -2,7 +2,7 @@
 
 use super::connection::Broken;
 use super::memory::Trouble;
-use super::transaction::{Fate, Transaction, Verdict, fate};
+use super::transaction::{Fate, Transaction, Verdict, fate, what};
 use crate::queue::Outcome;
 use crate::reply::Reply;
 
@@ -89,7 +89,7 @@ impl Transaction<'_> {
                 speaks_dsn: self.session.offer("DSN").is_some(),
             })
         } else {
-            self.refused(reply, "refused the message")
+            self.refused(reply, what(reply, "refused the message", "gave an unexpected reply to the message"))
         };
         (verdict, fate(self.session))
     }
@@ -98,7 +98,8 @@ impl Transaction<'_> {
     fn without_reply(&self, broken: &Broken, is_whole: bool) -> (Verdict, Fate) {
         let sent_whole = is_whole && self.session.connection.has_sent_all();
         let fate = if sent_whole { Fate::InDoubt } else { Fate::Closed };
-        (Verdict::PutOff(self.broken(broken, "after the message")), fate)
+        let when = if sent_whole { "after the message" } else { "during the message" };
+        (Verdict::PutOff(self.broken(broken, when)), fate)
     }
 }
 

@@ -24,15 +24,22 @@ pub(super) fn own(context: &Context, status: &str, explanation: String) -> Probl
 /// class of its code and nothing more: anything more would be guessed.
 pub(super) fn refusal(context: &Context, host: &str, reply: &Reply, what: &str) -> Problem {
     let permanent = reply.is_permanent();
-    let unspecific = if permanent { "5.0.0" } else { "4.0.0" };
-    // 2yz and 3yz where they mean nothing, too, come here; their status would be one of success.
-    let told = reply.status().filter(|_| matches!(reply.code / 100, 4 | 5));
+    // 2yz and 3yz where they mean nothing, too, come here: their status would be one of success, and what is wrong is the
+    // protocol (RFC 3463 section 3.6).
+    let refuses = reply.is_negative();
+    let unspecific = match (refuses, permanent) {
+        (false, _) => "4.5.0",
+        (true, true) => "5.0.0",
+        (true, false) => "4.0.0",
+    };
+    let told = reply.status().filter(|_| refuses);
+    let said = reply.on_one_line();
     Problem {
         permanent,
         status: told.unwrap_or(unspecific).to_owned(),
-        reply: Some(reply.on_one_line()),
         host: Some(host.to_owned()),
-        reason: reply.on_one_line(),
+        reason: if refuses { said.clone() } else { format!("{host} {what}: {said}") },
+        reply: Some(said),
         explanation: format!("{host} {what}."),
         at: context.clock.now(),
     }
@@ -42,12 +49,16 @@ pub(super) fn refusal(context: &Context, host: &str, reply: &Reply, what: &str) 
 pub(super) fn broken(context: &Context, host: &str, broken: &Broken, when: &str) -> Problem {
     let status = match broken {
         Broken::Connect(_) => "4.4.1",
-        Broken::Closed | Broken::TimedOut => "4.4.2",
+        Broken::Closed | Broken::Reset | Broken::TimedOut | Broken::Stuck => "4.4.2",
+        Broken::Tls(_) => "4.7.5",
         Broken::Garbled(_) | Broken::OutOfStep | Broken::Endless => "4.5.0",
     };
     let explanation = match broken {
         Broken::Connect(why) => format!("{host} could not be reached: {why}."),
         Broken::Closed => format!("{host} closed the connection {when}."),
+        Broken::Reset => format!("{host} reset the connection {when}."),
+        Broken::Tls(why) => format!("TLS with {host} broke {when}: {why}."),
+        Broken::Stuck => format!("{host} took nothing more {when}."),
         Broken::TimedOut => format!("{host} did not answer in time {when}."),
         Broken::OutOfStep => format!("{host} said more than it was asked {when}."),
         Broken::Endless => format!("{host} did not stop asking {when}."),

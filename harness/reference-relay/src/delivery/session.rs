@@ -273,7 +273,7 @@ impl Opening<'_> {
         let limit = self.context.config.timeouts.command;
         let helo = match connection.ask(&format!("HELO {}", self.own_name()), limit).await {
             Ok(helo) => helo,
-            Err(broken @ (Broken::Closed | Broken::TimedOut)) => {
+            Err(broken @ (Broken::Closed | Broken::Reset | Broken::TimedOut)) => {
                 let lost = || self.lost(&broken, "after HELO");
                 let said = |ehlo| Failure::Ehlo(Self::not_now(self.refusal(ehlo, "did not accept EHLO")));
                 return Err(refused.map_or_else(lost, said));

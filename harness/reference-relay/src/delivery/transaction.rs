@@ -281,7 +281,10 @@ impl Transaction<'_> {
         let rcpt = self.indexes.iter().map(|&index| self.rcpt_command(index)).collect();
         let outcome = if self.session.pipelines() {
             let outcome = self.pipelined(mail, rcpt, &mut replies).await;
-            if matches!(outcome, Err((Broken::TimedOut | Broken::OutOfStep | Broken::Garbled(_), _))) {
+            if matches!(
+                outcome,
+                Err((Broken::TimedOut | Broken::Stuck | Broken::OutOfStep | Broken::Garbled(_), _))
+            ) {
                 // RFC 2920 section 3.2 asks of a server not to lose what has come. One that does may do better one by one.
                 self.session.note(Trouble::Pipelining);
             }
@@ -378,7 +381,10 @@ impl Transaction<'_> {
             // RFC 3030 section 2 has BDAT where a recipient was accepted; for nobody there is nothing to send.
             None if goes_on && anyone => self.in_chunks(content).await,
             Some(data) if data.code == 354 => self.after_data(content, anyone).await,
-            Some(data) => (self.refused(data, "refused DATA"), fate(self.session)),
+            Some(data) => {
+                let what = what(data, "refused DATA", "gave an unexpected reply to DATA");
+                (self.refused(data, what), fate(self.session))
+            }
             None => (Verdict::PutOff(self.unanswered(&replies)), fate(self.session)),
         };
         // The reply to the content is about every recipient that was accepted (RFC 5321 section 4.2.5).
@@ -394,7 +400,7 @@ impl Transaction<'_> {
         let mut accepted = 0;
         let verdict = |(number, &index): (usize, &usize)| {
             let verdict = match (&replies.mail, replies.rcpt.get(number)) {
-                (Some(mail), _) if !mail.is_positive() => Some(self.refused(mail, "refused the sender")),
+                (Some(mail), _) if !mail.is_positive() => Some(self.refused(mail, at_mail(mail))),
                 (Some(_), Some(rcpt)) if rcpt.is_positive() => {
                     accepted += 1;
                     None
@@ -433,7 +439,7 @@ impl Transaction<'_> {
         let too_many = accepted > 0
             && matches!(reply.code, 452 | 552)
             && reply.status().is_none_or(|status| status.ends_with(".5.3"));
-        match self.refused(reply, "refused the recipient") {
+        match self.refused(reply, what(reply, "refused the recipient", "gave an unexpected reply to RCPT")) {
             Verdict::Settled(Outcome::Failed(problem)) | Verdict::PutOff(problem) if too_many => {
                 let status = "4.5.3".to_owned();
                 Verdict::LeftOver(Problem { permanent: false, status, ..problem })
@@ -498,6 +504,25 @@ impl Transaction<'_> {
             words.extend(original.map(|original| format!("ORCPT={original}")));
         }
         words.join(" ")
+    }
+}
+
+/// What a host has done with a reply that is not the one to go on with: refused, or said what has no meaning there.
+pub(super) fn what(reply: &Reply, refused: &'static str, unexpected: &'static str) -> &'static str {
+    if reply.is_negative() { refused } else { unexpected }
+}
+
+/// What a host has done that did not accept MAIL. Many such replies are not about the sender: a host that is out of room,
+/// closing, or wants a login (RFC 5321 section 4.2.3, RFC 4954 section 6).
+fn at_mail(reply: &Reply) -> &'static str {
+    let of_address = reply.status().is_none_or(|status| {
+        let subject = status.split('.').nth(1);
+        matches!(subject, Some("0" | "1" | "7"))
+    });
+    match reply.code {
+        421 => "ended the session at MAIL",
+        450 | 501 | 550 | 551 | 553 if of_address => "refused the sender",
+        _ => what(reply, "refused MAIL", "gave an unexpected reply to MAIL"),
     }
 }
 
