@@ -66,7 +66,7 @@ pub struct Sent {
 pub fn assemble(raw: Raw) -> Record {
     let at_step = |(step, raw)| Checkpoint { step, record: assemble(raw) };
     let checkpoints = raw.checkpoints.into_iter().map(at_step).collect();
-    let sessions = order::sorted(raw.sessions, &raw.sent, &raw.steps);
+    let sessions = order::sorted(raw.sessions, raw.clock, &raw.sent, &raw.steps);
     let queue = changes(raw.queue);
     let submissions = submissions::of(&sessions, raw.sent);
     let sorted = deliveries::sort(&sessions, &submissions);

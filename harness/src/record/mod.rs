@@ -39,7 +39,8 @@ pub struct Record {
     /// Whose time it ran in.
     #[serde(default)]
     pub clock: Clock,
-    /// Every SMTP session, the mocks' and the clients', by time of opening, then mock, then ordinal.
+    /// Every SMTP session, the mocks' and the clients', in order of opening; those of one moment in the machine's time by mock,
+    /// then ordinal.
     pub sessions: Vec<Session>,
     /// Every DNS query that the relay made, in order.
     pub queries: Vec<DnsQuery>,

@@ -1,17 +1,37 @@
 //! What came before what at one moment of run time.
 //!
-//! Many sessions can begin at the same moment, and in which of them bytes moved first is chance. What is not: a step
-//! begins only after the one before it is done, and after `settle`, `wait` and `check` everything was quiet. So the sessions
-//! before such a step's first one came before it, and within these bounds the order is by name.
+//! Many sessions can begin at the same moment. The transcript gives them in the order in which they were opened, and where
+//! the run's clock is its own that is cause before effect, the same in every run: one thread, one input at a time.
+//!
+//! A relay in a process of its own opens its connections when its system lets it, and all of them at one moment, since the
+//! run's time stands still: in which of them bytes moved first is chance. What is not: a step begins only after the one before
+//! it is done, and after `settle`, `wait` and `check` everything was quiet. So the sessions before such a step's first one
+//! came before it, and within these bounds the order is by name.
 
 use std::collections::BTreeMap;
 
 use mock_servers::transcript::{Session, Side, What};
 
-use super::{Record, Sent, StepDone};
+use super::{Clock, Record, Sent, StepDone};
 
 /// Brings sessions, which come in order of opening, into their order in the record.
-pub(super) fn sorted(sessions: Vec<Session>, sent: &[Sent], steps: &[StepDone]) -> Vec<Session> {
+pub(super) fn sorted(
+    mut sessions: Vec<Session>,
+    clock: Clock,
+    sent: &[Sent],
+    steps: &[StepDone],
+) -> Vec<Session> {
+    match clock {
+        Clock::Run => {
+            sessions.sort_by_key(|session| session.opened);
+            sessions
+        }
+        Clock::Machine => by_name(sessions, sent, steps),
+    }
+}
+
+/// By name between what is quiet: the order where that of opening is chance.
+fn by_name(sessions: Vec<Session>, sent: &[Sent], steps: &[StepDone]) -> Vec<Session> {
     let mut clients: BTreeMap<(&str, u32), usize> = BTreeMap::new();
     for (index, session) in sessions.iter().enumerate().filter(|(_, s)| s.mock_is == Side::Client) {
         clients.entry((session.mock.as_str(), session.ordinal)).or_insert(index);

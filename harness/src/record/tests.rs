@@ -5,7 +5,7 @@ use mock_servers::transcript::{Close, Session, Side};
 use rstest::rstest;
 
 use super::testing::{Run, Talk, content, deferral, delivery, minutes, notice, relayed};
-use super::{Accepted, Ending, QueueState, Record};
+use super::{Accepted, Clock, Ending, QueueState, Record};
 
 const ALICE: &str = "alice@origin.example";
 const BOB: &str = "bob@hub.example";
@@ -15,13 +15,29 @@ fn names(record: &Record) -> Vec<String> {
 }
 
 #[test]
-fn sessions_of_one_moment_are_in_the_order_of_their_names() {
+fn sessions_of_one_moment_are_in_the_order_of_their_opening() {
     let run = Run::new()
+        .sent("note", &[BOB])
+        .delivered("hub", 2, minutes(1), "note-1", &[BOB])
         .delivered("spare", 1, minutes(0), "note-1", &[BOB])
-        .delivered("hub", 2, minutes(0), "note-1", &[BOB])
-        .delivered("hub", 1, minutes(0), "note-1", &[BOB])
-        .sent("note", &[BOB]);
-    assert_eq!(names(&run.record()), ["sender 1", "hub 1", "hub 2", "spare 1"]);
+        .delivered("hub", 1, minutes(0), "note-1", &[BOB]);
+    assert_eq!(names(&run.record()), ["sender 1", "spare 1", "hub 1", "hub 2"]);
+}
+
+#[test]
+fn sessions_of_one_moment_in_the_machines_time_are_in_the_order_of_their_names() {
+    for turned in [false, true] {
+        let mut run = Run::new()
+            .delivered("spare", 1, minutes(0), "note-1", &[BOB])
+            .delivered("hub", 2, minutes(0), "note-1", &[BOB])
+            .delivered("hub", 1, minutes(0), "note-1", &[BOB])
+            .sent("note", &[BOB]);
+        run.raw.clock = Clock::Machine;
+        if turned {
+            run.raw.sessions.reverse();
+        }
+        assert_eq!(names(&run.record()), ["sender 1", "hub 1", "hub 2", "spare 1"]);
+    }
 }
 
 #[test]
@@ -36,9 +52,27 @@ fn what_a_settled_step_saw_comes_before_the_next_step() {
             .sent("note", &[BOB])
             .delivered("hub", 2, minutes(0), "note-2", &[BOB])
     };
-    let record = run().record();
-    assert_eq!(names(&record), ["sender 1", "hub 1", "sender 2", "hub 2"]);
-    assert_eq!(super::steps_among_sessions(&record), [0, 1, 2]);
+    for clock in [Clock::Run, Clock::Machine] {
+        let mut run = run();
+        run.raw.clock = clock;
+        let record = run.record();
+        assert_eq!(names(&record), ["sender 1", "hub 1", "sender 2", "hub 2"]);
+        assert_eq!(super::steps_among_sessions(&record), [0, 1, 2]);
+    }
+}
+
+/// A client has its session to the end before the next step begins.
+#[test]
+fn the_session_of_a_client_comes_after_its_step() {
+    let client = |name: &str| Talk::client(name, 1, minutes(0)).hello(&[]).quit();
+    let run = Run::new()
+        .step("client: second", RunTime::ZERO)
+        .talk(client("second"))
+        .step("client: first", RunTime::ZERO)
+        .talk(client("first"));
+    let record = run.record();
+    assert_eq!(names(&record), ["second 1", "first 1"]);
+    assert_eq!(super::steps_among_sessions(&record), [0, 1]);
 }
 
 fn fate(talk: Talk) -> Accepted {
@@ -215,8 +249,8 @@ fn what_a_server_acknowledged_and_dropped_is_kept_apart() {
 }
 
 #[test]
-fn assembly_is_the_same_whatever_the_order_of_listing() {
-    let run = || Run::new().sent("note", &[BOB]).talk(hub(1, minutes(0))).end(minutes(1), Ending::Finished);
+fn sessions_of_different_moments_may_be_listed_in_any_order() {
+    let run = || Run::new().sent("note", &[BOB]).talk(hub(1, minutes(1))).end(minutes(2), Ending::Finished);
     let mut turned = run();
     turned.raw.sessions.reverse();
     assert_eq!(turned.record(), run().record());
