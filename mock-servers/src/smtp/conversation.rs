@@ -67,6 +67,10 @@ pub trait Conversation: Send {
     fn sent(&mut self, bytes: &[u8], now: RunTime);
     /// All outputs up to the last were carried out: nothing more will be sent or come.
     fn closed(&mut self, _now: RunTime) {}
+    /// The peer said this after the conversation had closed. Whether the conversation has written it down; else it is lines.
+    fn overheard(&mut self, _bytes: &[u8], _now: RunTime) -> bool {
+        false
+    }
     /// Whether it has so much before it that more cannot be taken; then nothing is read for a while.
     fn is_full(&self) -> bool {
         false

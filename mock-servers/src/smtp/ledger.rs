@@ -110,8 +110,9 @@ impl Ledger {
         }
     }
 
-    /// Whatever the client sent and nobody looked at is lines.
+    /// Nobody looks at what is left. It is what the piece before it is, where both came in one read, and else lines.
     pub(super) fn forget_unlabelled(&mut self) {
+        self.write_part(self.unlabelled.front());
         self.unlabelled.clear();
     }
 
@@ -214,6 +215,27 @@ mod tests {
                 text("MAIL\r\nDATA\r\n", Part::Lines),
                 text("x\r\n", Part::Content),
                 text(".\r\n", Part::Content),
+                text("QUIT\r\n", Part::Lines)
+            ]
+        );
+    }
+
+    #[test]
+    fn the_rest_of_a_read_that_nobody_looks_at_is_content_as_its_beginning_is() {
+        let recorder = Recorder::default();
+        let here = "127.0.0.1:1".parse().unwrap();
+        let mut ledger = Ledger::new(recorder.open("m", Side::Server, here, here, RunTime::ZERO));
+        ledger.client_sent(b"DATA\r\nSubject: x\r\nTo: y\r\n", RunTime::ZERO);
+        ledger.client_sent(b"QUIT\r\n", RunTime::ZERO);
+        ledger.lines(6);
+        ledger.content(12, None);
+        ledger.forget_unlabelled();
+        let text = |s: &str, part| (s.to_owned(), part);
+        assert_eq!(
+            pieces(&recorder),
+            [
+                text("DATA\r\n", Part::Lines),
+                text("Subject: x\r\nTo: y\r\n", Part::Content),
                 text("QUIT\r\n", Part::Lines)
             ]
         );

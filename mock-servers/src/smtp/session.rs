@@ -304,6 +304,7 @@ impl ServerSession {
             Action::CloseReset { at_once } => self.close(Output::CloseReset { at_once }, now),
             Action::Stall => {
                 self.flush();
+                self.leave_unread();
                 self.out.push(Output::Stall);
                 self.over = true;
             }
@@ -339,7 +340,7 @@ impl ServerSession {
     /// The session is over, whoever ended it.
     fn end(&mut self, now: RunTime) {
         self.abort_transaction(now);
-        self.ledger.forget_unlabelled();
+        self.leave_unread();
         self.visit.leave();
         self.hold = None;
         self.over = true;
@@ -427,6 +428,13 @@ impl Conversation for ServerSession {
 
     fn sent(&mut self, bytes: &[u8], now: RunTime) {
         self.ledger.server_sent(bytes, now);
+    }
+
+    fn overheard(&mut self, bytes: &[u8], now: RunTime) -> bool {
+        self.ledger.client_sent(bytes, now);
+        self.write_unread(bytes);
+        self.ledger.forget_unlabelled();
+        true
     }
 
     fn is_full(&self) -> bool {

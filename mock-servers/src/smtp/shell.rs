@@ -115,15 +115,15 @@ impl Shell {
                 Some(Output::Read(reading)) => self.read(reading),
                 Some(Output::CloseFin) => {
                     conversation.closed(self.now());
-                    return self.close_in_order(true).await;
+                    return self.close_in_order(true, conversation).await;
                 }
                 Some(Output::CloseWithoutNotify) => {
                     conversation.closed(self.now());
-                    return self.close_in_order(false).await;
+                    return self.close_in_order(false, conversation).await;
                 }
                 Some(Output::CloseReset { at_once }) => {
                     conversation.closed(self.now());
-                    return self.reset(at_once).await;
+                    return self.reset(at_once, conversation).await;
                 }
                 Some(Output::Stall) => {
                     self.read(Reading::Nothing);
@@ -279,7 +279,7 @@ impl Shell {
     }
 
     /// FIN, then what the peer still says for a while. `notifies`: TLS is closed first.
-    async fn close_in_order(mut self, notifies: bool) {
+    async fn close_in_order(mut self, notifies: bool, conversation: &mut dyn Conversation) {
         if self.peer_open
             && !self.wire.is_tls()
             && let Some(how) = self.wire.inflow().ended()
@@ -294,7 +294,7 @@ impl Shell {
         let deadline = self.now() + LINGER;
         while self.peer_open {
             match self.progress(None, &mut 0, true, Some(deadline), None).await {
-                Some(Progress::Read(count)) => self.overheard(count),
+                Some(Progress::Read(count)) => self.overheard(count, conversation),
                 Some(Progress::Broken) => return self.peer_closed(Close::Reset),
                 Some(Progress::Sent | Progress::Woke) | None => return,
             }
@@ -302,19 +302,24 @@ impl Shell {
     }
 
     /// What came, or the peer's end, is written down, and answered by nobody.
-    fn overheard(&mut self, count: usize) {
+    fn overheard(&mut self, count: usize, conversation: &mut dyn Conversation) {
         if count == 0 {
             self.peer_open = false;
             return self.peer_closed(Close::Fin);
         }
-        let bytes = self.buffer.octets()[..count].to_vec();
+        let now = self.clock.now();
+        let bytes = &self.buffer.octets()[..count];
+        if conversation.overheard(bytes, now) {
+            return;
+        }
+        let bytes = bytes.to_vec();
         let (from, tls) = (self.mock_is.other(), self.wire.is_tls());
-        self.record.event(self.now(), What::Bytes { from, bytes, tls, part: Part::Lines });
+        self.record.event(now, What::Bytes { from, bytes, tls, part: Part::Lines });
     }
 
     /// Waits until the peer has taken all that was said. A peer that is still writing takes it only after that: so what it
     /// says meanwhile is read, and written down.
-    async fn acknowledged(&mut self) {
+    async fn acknowledged(&mut self, conversation: &mut dyn Conversation) {
         loop {
             let read = poll_fn(|cx| {
                 if self.wire.inflow().connection().poll_acknowledged(cx).is_ready() {
@@ -326,16 +331,16 @@ impl Shell {
                 poll_bytes(&mut self.wire, cx, self.buffer.octets()).map(Some)
             });
             match read.await {
-                Some(Progress::Read(count)) => self.overheard(count),
+                Some(Progress::Read(count)) => self.overheard(count, conversation),
                 // Acknowledged, or gone.
                 _ => return,
             }
         }
     }
 
-    async fn reset(mut self, at_once: bool) {
+    async fn reset(mut self, at_once: bool, conversation: &mut dyn Conversation) {
         if !at_once {
-            self.acknowledged().await;
+            self.acknowledged(conversation).await;
         }
         // A connection that is already gone cannot be reset, and need not.
         let _ = self.wire.inflow().connection().reset_on_drop();

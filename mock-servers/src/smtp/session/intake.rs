@@ -125,6 +125,42 @@ impl ServerSession {
         }
     }
 
+    /// Writes down what the client has said and nobody answers: the rest of its content, as far as that goes, and lines.
+    pub(super) fn leave_unread(&mut self) {
+        let unread = self.inbox.rest().to_vec();
+        self.inbox.clear();
+        self.write_unread(&unread);
+        self.ledger.forget_unlabelled();
+    }
+
+    /// The same with what comes after that.
+    pub(super) fn write_unread(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        match &mut self.mode {
+            Mode::Command | Mode::Challenge => {}
+            Mode::Content(reader) => {
+                let (mut taken, mut stop) = (0, Stop::Line);
+                while stop == Stop::Line {
+                    let (count, why) = reader.read(&rest[taken..], &mut Vec::new());
+                    taken += count;
+                    stop = why;
+                }
+                if stop == Stop::End {
+                    self.mode = Mode::Command;
+                }
+                self.ledger.content(taken, None);
+                rest = &rest[taken..];
+            }
+            Mode::Chunk { left, .. } => {
+                let here = rest.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left -= here as u64;
+                self.ledger.content(here, None);
+                rest = &rest[here..];
+            }
+        }
+        self.ledger.lines(rest.len());
+    }
+
     fn take_command(&mut self, now: RunTime) -> bool {
         let refused = self.state.greeting == Greeting::Refused;
         let early = self.inbox.front_is_early() && !self.state.may_pipeline && !refused;
