@@ -39,6 +39,11 @@ pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin + 'static {
     fn ended(&self) -> Option<Close> {
         None
     }
+    /// Ready once the peer has let go of the connection, and how, whether or not all that it said was read: nothing is read
+    /// for that. Never ready where that cannot be known.
+    fn poll_gone(&mut self, _cx: &mut Context<'_>) -> Poll<Close> {
+        Poll::Pending
+    }
     /// Whether the peer has let go of the connection, with or without bytes of it that were not read yet. `false` where
     /// that cannot be known without reading them.
     fn peer_is_gone(&self) -> bool {

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use mock_servers::RunTime;
 use mock_servers::environment as mock;
+use mock_servers::transcript::Close;
 use reference_relay::environment as relay;
 
 use super::datagrams::DatagramSocket;
@@ -141,6 +142,10 @@ impl mock::Connection for Socket {
 
     fn set_reading(&mut self, reads: bool) {
         Socket::set_reading(self, reads);
+    }
+
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Close> {
+        Socket::poll_gone(self, cx)
     }
 
     fn peer_is_gone(&self) -> bool {

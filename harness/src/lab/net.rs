@@ -240,6 +240,11 @@ impl Socket {
         self.sim.is_reader_gone(self.outgoing)
     }
 
+    /// Ready once the other end was dropped, and how.
+    pub(super) fn poll_gone(&self, cx: &Context<'_>) -> Poll<Close> {
+        self.sim.poll_gone(self.incoming, self.outgoing, cx).map_or(Poll::Pending, Poll::Ready)
+    }
+
     /// Sends now: the runtime would first wait to hear that a new socket can be written to, and the clock would not know.
     fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match socket2::SockRef::from(&self.stream).send(bytes) {

@@ -364,6 +364,16 @@ impl Sim {
         self.lock().inputs.get(&id).is_none_or(|input| input.reader_gone)
     }
 
+    /// How whoever writes `from` and reads `to` has let go of both; keeps the waker when it has not.
+    pub(super) fn poll_gone(&self, from: InputId, to: InputId, cx: &Context<'_>) -> Option<Close> {
+        let mut state = self.lock();
+        if let Some(input) = state.inputs.get_mut(&to).filter(|input| !input.reader_gone) {
+            input.writers.push(cx.waker().clone());
+            return None;
+        }
+        Some(state.inputs.get(&from).and_then(|input| input.end).unwrap_or(Close::Fin))
+    }
+
     /// The input is no more.
     pub(super) fn remove(&self, id: InputId) {
         self.lock().inputs.remove(&id);

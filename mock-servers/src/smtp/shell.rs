@@ -99,7 +99,7 @@ impl Shell {
         self.wire.inflow().open(reading);
     }
 
-    /// Carries the conversation out to its end. Never ends when the mock stalls.
+    /// Carries the conversation out to its end. Never ends when the mock stalls, which notes only that the peer has gone.
     pub(super) async fn converse(mut self, conversation: &mut dyn Conversation) {
         let mut queue: VecDeque<Output> = conversation.handle(Input::Connected, self.now()).into();
         let mut written = 0;
@@ -127,6 +127,9 @@ impl Shell {
                 }
                 Some(Output::Stall) => {
                     self.read(Reading::Nothing);
+                    let how = poll_fn(|cx| self.wire.inflow().connection().poll_gone(cx)).await;
+                    self.peer_closed(how);
+                    // As long as the run: to a peer that has gone, it is all the same.
                     return std::future::pending().await;
                 }
                 segment => {
