@@ -5,7 +5,7 @@
 //! escape.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream as BlockingTcpStream};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -319,6 +319,20 @@ impl AsyncWrite for Socket {
         let sent = ready!(self.poll_send(cx, &bytes[..room]))?;
         self.sim.was_sent(self.outgoing, sent);
         Poll::Ready(Ok(sent))
+    }
+
+    /// All pieces at once, as the kernel takes them: TLS writes its last words, an alert behind other records, only once.
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let octets: Vec<u8> = pieces.iter().flat_map(|piece| piece.iter().copied()).collect();
+        self.poll_write(cx, &octets)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,10 +1,12 @@
 //! What the simulation promises: order, quiet before the clock moves, and sockets that behave as TCP's do.
 
+use std::io::IoSlice;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mock_servers::RunTime;
+use mock_servers::transcript::Close;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::datagrams::DatagramSocket;
@@ -159,6 +161,41 @@ fn datagrams_arrive_from_the_address_that_the_scenario_gave() {
         let (answer, from) = std::future::poll_fn(|cx| relay.poll_receive(cx)).await.expect("received");
         assert_eq!((answer.as_slice(), from), (b"nobody".as_slice(), at("198.51.100.53:53")));
     });
+}
+
+/// TLS says its last words only once: a record of the handshake, and the alert behind it.
+#[test]
+fn pieces_are_written_at_once() {
+    let (written, heard) = run(|_, net| async move {
+        let mut listener = net.listen(at("198.51.100.10:25")).expect("free");
+        let (mut client, _) = net.connect(here(), at("198.51.100.10:25")).await.expect("someone listens");
+        let (mut server, _) = accept(&mut listener).await;
+        let pieces = [IoSlice::new(b"record"), IoSlice::new(b"alert")];
+        let written = client.write_vectored(&pieces).await.expect("written");
+        drop(client);
+        let mut heard = String::new();
+        server.read_to_string(&mut heard).await.expect("text");
+        (written, heard)
+    });
+    assert_eq!((written, heard.as_str()), (11, "recordalert"));
+}
+
+#[test]
+fn that_the_other_end_has_gone_is_known_without_reading_what_it_said() {
+    let (how, at) = run(|sim, net| async move {
+        let mut listener = net.listen(at("198.51.100.10:25")).expect("free");
+        let (mut client, _) = net.connect(here(), at("198.51.100.10:25")).await.expect("someone listens");
+        let (server, _) = accept(&mut listener).await;
+        let sleeping = sim.clone();
+        tokio::spawn(async move {
+            client.write_all(b"EHLO x\r\n").await.expect("written");
+            sleeping.sleep_until(seconds(300), Owner::Relay).await;
+            drop(client);
+        });
+        let how = std::future::poll_fn(|cx| server.poll_gone(cx)).await;
+        (how, sim.now())
+    });
+    assert_eq!((how, at), (Close::Fin, seconds(300)));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The way in from a connection: how much of what comes is read, and until when it may come.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -192,6 +192,20 @@ impl AsyncWrite for Inflow {
             },
             written => written,
         }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        // What TLS says at its end, an alert behind other records, is in several pieces, and is written once only.
+        let octets: Vec<u8> = pieces.iter().flat_map(|piece| piece.iter().copied()).collect();
+        self.poll_write(cx, &octets)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

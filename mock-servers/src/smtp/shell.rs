@@ -259,18 +259,33 @@ impl Shell {
             }
         };
         let now = self.clock.now();
+        let mut ended = None;
         let (wire, input) = match handshake {
             Handshake::Established { wire, version, server_name } => {
                 (wire, Input::TlsEstablished { version, server_name })
             }
-            Handshake::Failed { wire, why, fault } => {
+            Handshake::Failed { wire, why, fault, closed } => {
+                ended = closed;
                 let stall = fault == Some(TlsFault::Stall);
                 (wire, Input::TlsFailed { why, stall, scripted: fault.is_some() })
             }
         };
         self.wire = wire;
         self.wire.inflow().limit(None);
+        if let Some(how) = ended {
+            self.peer_open = false;
+            self.peer_closed(how);
+        }
+        let failed = matches!(input, Input::TlsFailed { .. });
         let outputs = conversation.handle(input, now);
+        if failed
+            && self.peer_open
+            && let Some(how) = self.gone().await
+        {
+            // With an alert, which was the last thing it said.
+            self.peer_open = false;
+            self.peer_closed(how);
+        }
         if self.wire.is_tls() && !action.clear_after.is_empty() {
             let bytes = action.clear_after.clone();
             // One that cannot be told any more has closed, which is found out by reading.
@@ -279,6 +294,15 @@ impl Shell {
             self.record.event(self.now(), what);
         }
         (self, outputs)
+    }
+
+    /// How the peer has let go of the connection, if it has.
+    async fn gone(&mut self) -> Option<Close> {
+        poll_fn(|cx| {
+            let gone = self.wire.inflow().connection().poll_gone(cx);
+            Poll::Ready(if let Poll::Ready(how) = gone { Some(how) } else { None })
+        })
+        .await
     }
 
     /// FIN, then what the peer still says for a while. `notifies`: TLS is closed first.

@@ -14,6 +14,7 @@ use super::hello::{self, Hello};
 use super::inflow::Inflow;
 use super::tls::{self, TlsMaterial};
 use crate::script::{TlsAction, TlsFault};
+use crate::transcript::Close;
 
 /// A fatal alert, handshake_failure (RFC 5246 section 7.2): record type, version, length, level, description.
 const HANDSHAKE_FAILURE: [u8; 7] = [21, 3, 3, 0, 2, 2, 40];
@@ -29,8 +30,18 @@ pub(super) enum Wire {
 
 /// How a handshake went.
 pub(super) enum Handshake {
-    Established { wire: Wire, version: String, server_name: Option<String> },
-    Failed { wire: Wire, why: String, fault: Option<TlsFault> },
+    Established {
+        wire: Wire,
+        version: String,
+        server_name: Option<String>,
+    },
+    /// `closed`: the peer has ended it by closing the connection, so.
+    Failed {
+        wire: Wire,
+        why: String,
+        fault: Option<TlsFault>,
+        closed: Option<Close>,
+    },
 }
 
 impl Wire {
@@ -65,7 +76,7 @@ impl Wire {
             match offers_resumption(&mut inflow).await {
                 Ok(false) => {}
                 Ok(true) => return refuse_resumption(inflow).await,
-                Err(error) => return failed(Self::Clear(inflow), words(&error)),
+                Err(error) => return failed_by(inflow, &error),
             }
         }
         let certificate = action.certificate.unwrap_or_default();
@@ -80,7 +91,7 @@ impl Wire {
                 let version = version(session);
                 Handshake::Established { wire: Self::Tls(Box::new(stream.into())), version, server_name }
             }
-            Err((error, inflow)) => failed(Self::Clear(inflow), words(&error)),
+            Err((error, inflow)) => failed_by(inflow, &error),
         }
     }
 
@@ -104,7 +115,7 @@ impl Wire {
                     server_name: None,
                 }
             }
-            Err((error, inflow)) => failed(Self::Clear(inflow), words(&error)),
+            Err((error, inflow)) => failed_by(inflow, &error),
         }
     }
 }
@@ -118,14 +129,17 @@ fn version(session: &CommonState) -> String {
 }
 
 fn failed(wire: Wire, why: String) -> Handshake {
-    Handshake::Failed { wire, why, fault: None }
+    Handshake::Failed { wire, why, fault: None, closed: None }
 }
 
-fn words(error: &io::Error) -> String {
-    if error.kind() == io::ErrorKind::TimedOut {
-        return "the handshake took too long".to_owned();
-    }
-    error.to_string()
+fn failed_by(inflow: Inflow, error: &io::Error) -> Handshake {
+    let (why, closed) = match error.kind() {
+        io::ErrorKind::TimedOut => ("the handshake took too long".to_owned(), None),
+        io::ErrorKind::UnexpectedEof => ("closed in the handshake".to_owned(), Some(Close::Fin)),
+        io::ErrorKind::ConnectionReset => ("reset in the handshake".to_owned(), Some(Close::Reset)),
+        _ => (error.to_string(), None),
+    };
+    Handshake::Failed { wire: Wire::Clear(inflow), why, fault: None, closed }
 }
 
 /// Waits for the whole ClientHello, and puts it back.
@@ -148,7 +162,7 @@ async fn offers_resumption(inflow: &mut Inflow) -> io::Result<bool> {
 async fn refuse_resumption(mut inflow: Inflow) -> Handshake {
     let outcome = answer(&mut inflow, &HANDSHAKE_FAILURE).await;
     let why = format!("as scripted: answered an offer to resume with the alert handshake_failure{outcome}");
-    Handshake::Failed { wire: Wire::Clear(inflow), why, fault: Some(TlsFault::Alert) }
+    Handshake::Failed { wire: Wire::Clear(inflow), why, fault: Some(TlsFault::Alert), closed: None }
 }
 
 /// Waits for the ClientHello, and answers it as it should not be.
@@ -157,10 +171,12 @@ async fn break_handshake(mut inflow: Inflow, fault: TlsFault) -> Handshake {
     match inflow.read(&mut hello).await {
         Ok(1..) => {}
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-            return failed(Wire::Clear(inflow), words(&error));
+            return failed_by(inflow, &error);
         }
         Ok(0) | Err(_) => {
-            return failed(Wire::Clear(inflow), "the client closed in place of a ClientHello".to_owned());
+            let why = "closed in place of a ClientHello".to_owned();
+            let closed = Some(Close::Fin);
+            return Handshake::Failed { wire: Wire::Clear(inflow), why, fault: None, closed };
         }
     }
     let bytes: &[u8] = match fault {
@@ -179,6 +195,7 @@ async fn break_handshake(mut inflow: Inflow, fault: TlsFault) -> Handshake {
         wire: Wire::Clear(inflow),
         why: format!("as scripted: {what}{outcome}"),
         fault: Some(fault),
+        closed: None,
     }
 }
 

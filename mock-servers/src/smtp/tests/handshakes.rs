@@ -156,6 +156,33 @@ async fn a_handshake_can_be_left_without_an_answer() {
 }
 
 /// A server with this action on STARTTLS.
+#[tokio::test]
+async fn a_client_that_closes_in_the_handshake_has_closed_first() {
+    for fault in [None, Some(TlsFault::Alert)] {
+        let standing = Standing::new(starttls_with(TlsAction { fault, ..TlsAction::default() })).await;
+        let mut stream = standing.dial().await;
+        hear(&mut stream, 1).await;
+        tell(&mut stream, "EHLO a\r\nSTARTTLS\r\n").await;
+        hear(&mut stream, 2).await;
+        drop(stream);
+        let session = standing.session_when(|session| closes(session).len() == 2).await;
+        let ends =
+            session.events.iter().filter(|e| matches!(e.what, What::Closed { .. } | What::TlsFailed { .. }));
+        let ends: Vec<&What> = ends.map(|event| &event.what).collect();
+        assert!(
+            matches!(
+                ends[..],
+                [
+                    What::Closed { by: Side::Client, .. },
+                    What::TlsFailed { .. },
+                    What::Closed { by: Side::Server, .. }
+                ]
+            ),
+            "{session:?}"
+        );
+    }
+}
+
 fn starttls_with(tls: TlsAction) -> Script {
     let rules = vec![(on(Verb::StartTls), always(vec![Action::Tls(tls)]))];
     Script { rules, ..server(&["STARTTLS"]) }
