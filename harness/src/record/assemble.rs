@@ -70,7 +70,7 @@ pub fn assemble(raw: Raw) -> Record {
     let queue = changes(raw.queue);
     let submissions = submissions::of(&sessions, raw.sent);
     let sorted = deliveries::sort(&sessions, &submissions);
-    let attempts = Attempts::new(&sessions, &queue, &raw.serves);
+    let attempts = Attempts::new(&sessions, &queue, &raw.serves, &raw.steps);
     let (mut deliveries, mut let_go) = (sorted.deliveries, sorted.let_go);
     for delivery in deliveries.iter_mut().chain(&mut let_go) {
         delivery.attempt = attempts.of(&submissions[delivery.submission], delivery);

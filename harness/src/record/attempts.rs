@@ -2,7 +2,8 @@
 //!
 //! An attempt is one try over all hosts of the domain: the next MX, and a reconnect with HELO or in the clear, belong to
 //! it. Between two attempts the mail waits in the queue. Where the relay's listing says when it tries next, that is what
-//! tells them apart; where it does not, more than [`PAUSE`] between two sessions does.
+//! tells them apart; where it does not, more than [`PAUSE`] between two sessions does. A relay that was killed or restarted
+//! between two sessions has begun another attempt.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use mock_servers::RunTime;
 use mock_servers::transcript::{Session, Side, Transaction};
 
 use super::conversation::ended;
-use super::{Delivery, QueueEntry, QueueState, Submission, mail, tokens};
+use super::{Delivery, QueueEntry, QueueState, StepDone, Submission, mail, tokens};
 
 /// Longer than any host of a domain lets the next one wait, connection timeouts apart.
 const PAUSE: Duration = Duration::from_mins(1);
@@ -22,6 +23,8 @@ pub(super) struct Attempts<'a> {
     marks: Vec<Vec<Option<Mark>>>,
     queue: &'a [QueueState],
     serves: &'a [(String, String)],
+    /// When the relay was killed or restarted.
+    interruptions: Vec<RunTime>,
 }
 
 /// What a content says that it is.
@@ -36,13 +39,16 @@ impl<'a> Attempts<'a> {
         sessions: &'a [Session],
         queue: &'a [QueueState],
         serves: &'a [(String, String)],
+        steps: &[StepDone],
     ) -> Self {
         let mark = |transaction: &Transaction| {
             let token = tokens::written_in(&transaction.content)?;
             Some(Mark { token, round: round(&transaction.content) })
         };
         let marks = sessions.iter().map(|session| session.transactions.iter().map(mark).collect());
-        Self { sessions, marks: marks.collect(), queue, serves }
+        let interrupts = |step: &&StepDone| step.step.starts_with("kill") || step.step.starts_with("restart");
+        let interruptions = steps.iter().filter(interrupts).map(|step| step.began).collect();
+        Self { sessions, marks: marks.collect(), queue, serves, interruptions }
     }
 
     /// The attempt's number for the destination of this copy, from 1.
@@ -57,9 +63,14 @@ impl<'a> Attempts<'a> {
         });
         let mut number = 0;
         let mut before: Option<RunTime> = None;
+        let mut opened: Option<RunTime> = None;
         for (session, _) in tries {
             let waited = before.is_none_or(|end| self.waited(submission, end, session.opened));
-            number += u32::from(waited);
+            // A relay that was stopped meanwhile has begun anew, whatever it says and however long a session was open.
+            let anew = opened
+                .is_some_and(|last| self.interruptions.iter().any(|at| last <= *at && *at <= session.opened));
+            number += u32::from(waited || anew);
+            opened = Some(session.opened);
             before = before.max(Some(ended(session)));
         }
         number.max(self.listed_before(submission, delivering.opened) + 1)

@@ -195,6 +195,15 @@ fn a_retry_after_a_wait_is_another_attempt() {
 }
 
 #[test]
+fn a_try_after_a_kill_is_another_attempt() {
+    let cut =
+        Talk::server("hub", 1, minutes(0)).hello(&[]).mail(ALICE, &[], "250 OK").rcpt(BOB, &[], "250 OK");
+    let run = Run::new().step("send: note", RunTime::ZERO).sent("note", &[BOB]).talk(cut);
+    let run = run.queued(minutes(0), &[BOB], 1, None).step("kill: {}", minutes(0));
+    assert_eq!(run.talk(hub(2, minutes(0))).record().deliveries[0].attempt, 2);
+}
+
+#[test]
 fn the_next_mx_and_a_reconnect_belong_to_the_attempt() {
     let mx = deferral("mx1", 1, minutes(0), BOB, "451 later");
     assert_eq!(attempt(vec![mx, hub(1, minutes(0))]), 1);

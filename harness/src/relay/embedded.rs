@@ -87,20 +87,21 @@ impl Embedded {
 
     fn entry(&self, entry: reference_relay::QueueEntry, held: bool) -> QueueEntry {
         let mut next = None;
-        let mut reason = None;
+        let mut reasons = Vec::new();
         for recipient in &entry.recipients {
             match &recipient.state {
                 RecipientState::Active => {}
                 RecipientState::Deferred { next_attempt, reason: why } => {
                     let at = self.run_time(*next_attempt);
                     next = Some(next.map_or(at, |earliest: RunTime| earliest.min(at)));
-                    reason.get_or_insert_with(|| why.clone());
+                    reasons.push((recipient.address.as_str(), why.as_str()));
                 }
                 RecipientState::Failed { reason: why } => {
-                    reason.get_or_insert_with(|| why.clone());
+                    reasons.push((recipient.address.as_str(), why.as_str()));
                 }
             }
         }
+        let reason = told_once(&reasons);
         QueueEntry {
             id: entry.id,
             from: entry.sender,
@@ -125,6 +126,25 @@ impl Embedded {
         slot.log.extend(self.lines(&relay));
         Some(relay)
     }
+}
+
+/// Why recipients wait: one reason as it is; several, each with the recipient, or the first of those, that it is about.
+fn told_once(reasons: &[(&str, &str)]) -> Option<String> {
+    let mut distinct: Vec<(&str, &str, usize)> = Vec::new();
+    for (to, why) in reasons {
+        match distinct.iter_mut().find(|(_, known, _)| known == why) {
+            Some((_, _, times)) => *times += 1,
+            None => distinct.push((to, why, 1)),
+        }
+    }
+    if let [(_, why, _)] = distinct[..] {
+        return Some(why.to_owned());
+    }
+    let told = distinct.iter().map(|(to, why, times)| {
+        let (why, others) = (why.trim_end_matches('.'), times - 1);
+        if others == 0 { format!("{to}: {why}") } else { format!("{to} and {others} more: {why}") }
+    });
+    Some(told.collect::<Vec<_>>().join("; ")).filter(|told| !told.is_empty())
 }
 
 impl Driver for Embedded {
@@ -272,4 +292,17 @@ fn auth(settings: &super::AuthSettings) -> Result<Auth, Unsupported> {
         password: settings.password.clone(),
         mechanisms,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_is_told_once_and_of_whom() {
+        assert_eq!(told_once(&[]), None);
+        assert_eq!(told_once(&[("a@x.example", "451 no"), ("b@x.example", "451 no")]).unwrap(), "451 no");
+        let several = [("a@x.example", "451 no"), ("b@y.example", "452 full"), ("c@x.example", "451 no")];
+        assert_eq!(told_once(&several).unwrap(), "a@x.example and 1 more: 451 no; b@y.example: 452 full");
+    }
 }

@@ -12,13 +12,21 @@ use crate::record::{QueueEntry, Record};
 pub(super) struct Change {
     pub(super) at: RunTime,
     pub(super) text: String,
-    /// `Some`: only another attempt was counted; the entry that was tried again.
-    pub(super) again: Option<String>,
+    /// `Some`: only another attempt was counted.
+    pub(super) again: Option<Again>,
+}
+
+/// An entry that was tried again.
+pub(super) struct Again {
+    pub(super) id: String,
+    /// Since when it had waited: the attempt came later.
+    pub(super) since: RunTime,
 }
 
 /// The changes in order. An entry that is just being worked on is as it was before.
 pub(super) fn changes(record: &Record, names: &Names) -> Vec<Change> {
     let mut told: BTreeMap<&str, &QueueEntry> = BTreeMap::new();
+    let mut rests_since: BTreeMap<&str, RunTime> = BTreeMap::new();
     let mut changes = Vec::new();
     for state in &record.queue {
         for entry in &state.entries {
@@ -28,6 +36,13 @@ pub(super) fn changes(record: &Record, names: &Names) -> Vec<Change> {
                 continue;
             }
             told.insert(&entry.id, entry);
+            // One that is to be tried now may be listed as it was, while the attempt is going on.
+            let rests = entry.next.is_some() || entry.held;
+            let counted = before.is_none_or(|before| before.attempts != entry.attempts);
+            let since = rests_since.get(entry.id.as_str()).copied().unwrap_or(entry.arrived);
+            if rests || counted {
+                rests_since.insert(&entry.id, state.at);
+            }
             let same = |before: &QueueEntry| {
                 (&before.recipients, &before.reason, before.held)
                     == (&entry.recipients, &entry.reason, entry.held)
@@ -36,7 +51,7 @@ pub(super) fn changes(record: &Record, names: &Names) -> Vec<Change> {
             if again && before.is_some_and(|before| before.attempts == entry.attempts) {
                 continue;
             }
-            let again = again.then(|| entry.id.clone());
+            let again = again.then(|| Again { id: entry.id.clone(), since });
             changes.push(Change { at: state.at, text: told_as(entry, names), again });
         }
         let gone: Vec<&str> =

@@ -124,7 +124,7 @@ impl<'a> Story<'a> {
 
     fn queue(&mut self, change: queue::Change) {
         let at = format!("+{}", change.at);
-        let Some(id) = change.again else {
+        let Some(queue::Again { id, since }) = change.again else {
             self.told(format!("\n{at:<9} queue: {}\n", change.text));
             return;
         };
@@ -132,10 +132,8 @@ impl<'a> Story<'a> {
         let of_mail =
             |s: &&Session| s.transactions.is_empty() || s.transactions.iter().any(|t| !t.from.is_empty());
         let sessions = self.record.sessions.iter().filter(|s| s.mock_is == Side::Server).filter(of_mail);
-        let before =
-            self.record.queue.iter().rev().find(|state| state.at < change.at).map_or(RunTime::ZERO, |s| s.at);
         let went_on = |s: &Session| s.events.last().map_or(s.opened, |event| event.at);
-        if !sessions.into_iter().any(|s| s.opened <= change.at && went_on(s) > before) {
+        if !sessions.into_iter().any(|s| s.opened <= change.at && went_on(s) > since) {
             let what = format!("queue: {} tried again, no connection", self.names.queue_id(&id));
             self.again(&format!("queue {id}"), change.at, what);
         }
@@ -164,7 +162,6 @@ impl<'a> Story<'a> {
         }
     }
 
-    /// What the relay logged that is about no mail in its queue, which the sessions tell better.
     /// What went wrong in the DNS, each once: how often a relay asks, and in which order, is its resolver's affair.
     fn dns(&mut self) {
         let fails = |query: &&DnsQuery| !matches!(query.outcome, Outcome::Records(_) | Outcome::NoData(_));
@@ -181,6 +178,7 @@ impl<'a> Story<'a> {
         }
     }
 
+    /// What the relay logged that is about no mail in its queue, which the sessions tell better.
     fn log(&mut self) {
         let mut lines: Vec<(String, usize)> = Vec::new();
         for line in self.record.log.iter().filter(|line| !self.names.holds_queue_id(&line.text)) {

@@ -199,6 +199,15 @@ fn retries_without_a_connection_are_told_from_the_queue() {
 }
 
 #[test]
+fn an_attempt_that_hung_was_a_connection_although_the_queue_was_listed_meanwhile() {
+    let hub = Talk::server("hub", 2, minutes(30)).hello(&[]).mail(ALICE, &[], "250 OK");
+    let run = Run::new().sent("note", &[BOB]).queued(minutes(0), &[BOB], 1, Some(minutes(30)));
+    let run = run.queued(minutes(30), &[BOB], 1, None).talk(hub);
+    let told = story(&run.queued(minutes(40), &[BOB], 2, Some(minutes(70))).record());
+    assert!(!told.contains("no connection"), "{told}");
+}
+
+#[test]
 fn the_log_is_told_where_it_is_about_no_queued_mail() {
     let run = Run::new().sent("note", &[BOB]).log(minutes(0), "Q7F31A: accepted");
     // an id that only the log knows, of a notification that never rested
