@@ -56,15 +56,19 @@ impl Known {
         if record.relay.address.port() != 25 {
             known.add(&record.relay.address.port().to_string(), Kind::Port);
         }
-        // what a server forwarded has the relay's own trace in it
-        let own = record.submissions.iter().filter(|s| s.forwarded.is_none());
-        let own: Vec<&[u8]> = own.map(|s| s.content.as_slice()).collect();
+        // what a server forwarded has the relay's own trace in it, and the server's
+        let (own, forwarded): (Vec<_>, Vec<_>) =
+            record.submissions.iter().partition(|s| s.forwarded.is_none());
+        let own: Vec<&[u8]> = own.into_iter().map(|s| s.content.as_slice()).collect();
         for content in &own {
             known.dates_of_header(record, content);
         }
         let taken = record.deliveries.iter().map(|d| d.place).chain(record.strays.iter().copied());
         for place in taken.chain(record.notifications.iter().map(|n| n.place)) {
             known.in_content(record, content(record, place), &own);
+        }
+        for submission in forwarded {
+            known.in_content(record, &submission.content, &own);
         }
         // mail that no server took names the same things
         for transaction in

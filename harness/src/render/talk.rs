@@ -186,7 +186,7 @@ impl<'a> Telling<'a> {
     fn line(&mut self, at: RunTime, from: Side, line: &[u8]) {
         self.quit |= from == Side::Client && line.to_ascii_uppercase().starts_with(b"QUIT");
         // any other line end is shown
-        let text = shown(line.strip_suffix(b"\r\n").unwrap_or(line));
+        let text = whole(line.strip_suffix(b"\r\n").unwrap_or(line));
         self.lines.push(Line { at, text: format!("{}: {text}", letter(from)).trim_end().to_owned() });
     }
 
@@ -233,7 +233,7 @@ impl<'a> Telling<'a> {
     }
 
     fn content_line(&mut self, at: RunTime, from: Side, line: &[u8]) {
-        let text = shown(line.strip_suffix(b"\r\n").unwrap_or(line));
+        let text = whole(line.strip_suffix(b"\r\n").unwrap_or(line));
         self.lines.push(Line { at, text: format!("{}| {text}", letter(from)).trim_end().to_owned() });
     }
 
@@ -297,6 +297,17 @@ pub(super) fn listed(addresses: &[String]) -> String {
     text
 }
 
+/// A line to its end: a blank that is the last of it is seen, as `·`. What stands before it is as it was, so that it is still
+/// known by its value.
+fn whole(line: &[u8]) -> String {
+    let mut text = shown(line);
+    if line.ends_with(b" ") && text.ends_with(' ') {
+        text.pop();
+        text.push('·');
+    }
+    text
+}
+
 /// Bytes as text: what is valid UTF-8 as it is, anything else and control characters escaped; long lines cut.
 fn shown(line: &[u8]) -> String {
     let mut text = String::new();
@@ -323,8 +334,8 @@ fn escape(text: &mut String, c: char) {
     match c {
         '\r' => text.push_str("\\r"),
         '\n' => text.push_str("\\n"),
-        // folded fields begin with it
-        '\t' => text.push_str("    "),
+        // as wide as the blanks that folded fields begin with
+        '\t' => text.push_str("→   "),
         c if c.is_control() => {
             let _ = write!(text, "\\x{:02X}", u32::from(c));
         }

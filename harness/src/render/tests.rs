@@ -70,7 +70,7 @@ fn what_varies_has_a_name_and_the_same_value_the_same_name() {
     let told = story(&run.notified(1, minutes(15), &notice("note-1", BOB, "relayed", "2.0.0")).record());
     for text in [
         "S: 250 2.0.0 OK id <queue-id 1>",
-        "C|     id <queue-id 1>; <date +0s>",
+        "C| →   id <queue-id 1>; <date +0s>",
         "queue: <queue-id 1> from <alice@origin.example> to bob@hub.example: 1 attempt, next +15m: 451 later",
         "C| Date: <date +15m>",
         "C| Message-ID: <message-id 1>",
@@ -117,6 +117,24 @@ fn long_content_is_cut_and_octets_are_shown() {
         "C| bare\\n\n",
         "C| cr\\rlf\n",
         "C| … 122 more lines\n            C| .\n",
+    ] {
+        assert!(told.contains(text), "no `{text}` in:\n{told}");
+    }
+}
+
+#[test]
+fn blanks_at_the_end_and_tabs_are_seen() {
+    let content =
+        b"Subject: x\r\n\tfolded\r\nDate: Mon, 11 Jun 2001 12:00:00 +0000 \r\n\r\n.. \r\n \r\n\r\nend \t\r\n";
+    let talk = Talk::server("hub", 1, minutes(0)).s("220 ").c("EHLO x").raw(Side::Server, b"250\r\n");
+    let told =
+        story(&Run::new().talk(talk.mail(ALICE, &[], "250 OK").data(content, "250 OK").quit()).record());
+    for text in [
+        "S: 220·\n",
+        "S: 250\n",
+        "C| →   folded\n",
+        "C| Date: <date +0s>·\n",
+        "C|\n            C| ..·\n            C| ·\n            C|\n            C| end →\n",
     ] {
         assert!(told.contains(text), "no `{text}` in:\n{told}");
     }
@@ -225,7 +243,7 @@ fn an_excerpt_names_things_as_the_story_does() {
         .record();
     let whole = excerpt(&record, 1, 0..usize::MAX);
     assert_eq!(whole[0], "+0s  relay → hub (session 1)");
-    assert!(whole.contains(&"C|     id <queue-id 1>; <date +0s>".to_owned()), "{whole:#?}");
+    assert!(whole.contains(&"C| →   id <queue-id 1>; <date +0s>".to_owned()), "{whole:#?}");
     assert_eq!(excerpt(&record, 1, 1..2), ["+0s  relay → hub (session 1)", "C: EHLO relay.origin.example"]);
     assert!(excerpt(&record, 9, 0..1).is_empty());
 }
