@@ -31,3 +31,4 @@ pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod verdict;
+mod yaml;

@@ -4,14 +4,12 @@ use mock_servers::script::{Condition, On, Verb};
 
 use super::context::{Context, Kind, entries, key_span};
 use super::contradictions::inside;
-use super::diagnostic::Diagnostic;
 use super::model::{Check, Decisive, Level, Scenario, Server};
-use super::read::{Mapping, list_of, one_or_more};
 use super::rules::{Placed, event_word, parse_event};
 use super::values::is_everything;
 use super::words;
-use super::yaml::{Node, Value};
 use super::{reach, wire};
+use crate::yaml::{Diagnostic, Mapping, Node, Value, list_of, one_or_more};
 
 /// How many rules an event may have at a server.
 const MOST_RULES: usize = 500;

@@ -4,12 +4,10 @@ use std::io::Read as _;
 use std::path::Path;
 
 use super::context::Context;
-use super::diagnostic::Diagnostic;
 use super::messages::{at_least_one, headers};
 use super::model::{Canonicalization, Content, Inside, Part, Text, TransferEncoding};
-use super::read::Mapping;
-use super::yaml::{Node, Value};
 use super::{replies, values, words};
+use crate::yaml::{Diagnostic, Mapping, Node, Value};
 
 const ENCODINGS: [(&str, TransferEncoding); 5] = [
     ("7bit", TransferEncoding::SevenBit),

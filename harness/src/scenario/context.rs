@@ -4,9 +4,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
-use super::diagnostic::Diagnostic;
-use super::read::{Problems, suggestion};
-use super::yaml::{Node, Span, Value};
+use crate::yaml::{Diagnostic, Node, Problems, Span, Value, suggestion};
 
 /// What can be mentioned by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -6,13 +6,12 @@
 use mock_servers::script::{Action, Glob, Range, Script};
 
 use super::context::{Context, key_span};
-use super::diagnostic::Diagnostic;
 use super::model::{
     Check, Delivered, Expectation, Level, Message, Octets, Of, Refused, Returned, Scenario, Step, Wire,
     WireThing,
 };
 use super::reach;
-use super::yaml::Node;
+use crate::yaml::{Diagnostic, Node};
 
 /// Tells the expectations that contradict one before them.
 pub(super) fn contradictions(list: &[(&Node, Expectation)], scenario: &Scenario, cx: &Context<'_>) {

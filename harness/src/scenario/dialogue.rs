@@ -4,13 +4,11 @@ use mock_servers::script::{Choice, Dialogue, Line, Pattern, Speech};
 use mock_servers::transcript::Side;
 
 use super::context::{Context, Late, entries};
-use super::diagnostic::Diagnostic;
 use super::model::Client;
-use super::read::Mapping;
 use super::replies::bytes;
 use super::tls::tls;
 use super::values;
-use super::yaml::{Node, Value};
+use crate::yaml::{Diagnostic, Mapping, Node, Value};
 
 /// The value of `clients:`.
 pub(super) fn clients(node: &Node, cx: &Context<'_>) -> Vec<Client> {

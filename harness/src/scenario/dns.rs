@@ -6,11 +6,9 @@ use std::time::Duration;
 use mock_servers::dns::canonical_name;
 
 use super::context::{Context, Kind, Late, entries};
-use super::diagnostic::Diagnostic;
 use super::model::{DnsEntry, DnsFault, DnsRecords, DnsTlsa, Server};
-use super::read::{Mapping, one_or_more, suggestion};
-use super::yaml::{Node, Value};
 use super::{values, words};
+use crate::yaml::{Diagnostic, Mapping, Node, Value, one_or_more, suggestion};
 
 const FAULTS: [(&str, DnsFault); 8] = [
     ("nxdomain", DnsFault::NxDomain),
@@ -36,7 +34,7 @@ pub(super) fn dns(node: &Node, servers: &[Server], cx: &Context<'_>) -> Vec<DnsE
         return Vec::new();
     };
     let world = World { all: node, servers, cx };
-    let read = |entry: &super::yaml::Entry| {
+    let read = |entry: &crate::yaml::Entry| {
         if entry.key.parse::<IpAddr>().is_err()
             && let Err(bad) = canonical_name(&entry.key)
         {

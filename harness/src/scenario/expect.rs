@@ -6,12 +6,10 @@ use mock_servers::script::Range;
 
 use super::context::{Context, Kind, Late};
 use super::contradictions::contradictions;
-use super::diagnostic::Diagnostic;
 use super::model::{Check, Delivered, Expectation, Level, Message, Octets, Of, Refused, Returned, Scenario};
-use super::read::{Mapping, list_of, suggestion};
 use super::values;
-use super::yaml::{Node, Span, Value};
 use super::{checks, wire, words};
+use crate::yaml::{Diagnostic, Mapping, Node, Span, Value, list_of, suggestion};
 
 /// The clause of an expectation that names none.
 const OWN: &str = "the scenario's own requirement";
@@ -413,7 +411,7 @@ fn returned(node: &Node, scope: &Scope<'_>, cx: &Context<'_>) -> Option<Check> {
     let (problems, before) = (cx.problems, cx.problems.count());
     let mapping = Mapping::new(node, &words::RETURNED, problems)?;
     let of = of(&mapping, scope, cx);
-    let status = mapping.take("status").map(super::read::one_or_more).unwrap_or_default();
+    let status = mapping.take("status").map(crate::yaml::one_or_more).unwrap_or_default();
     let status =
         status.iter().filter_map(|node| problems.parsed(node, "a status code", values::status)).collect();
     let within = within(&mapping, cx);

@@ -3,11 +3,9 @@
 use mock_servers::script::{Action, HeaderChanges, On};
 
 use super::context::Context;
-use super::diagnostic::Diagnostic;
-use super::read::{Mapping, one_or_more, suggestion};
 use super::rules::Placed;
 use super::words;
-use super::yaml::{Node, Span, Value};
+use crate::yaml::{Diagnostic, Mapping, Node, Span, Value, one_or_more, suggestion};
 
 /// What can be filled into a line that is put in place of a client's.
 const PLACEHOLDERS: [&str; 6] = ["argument", "client", "from", "helo", "host", "to"];

@@ -1,15 +1,23 @@
 //! From a file to the model.
 
 use std::collections::{HashMap, HashSet};
-use std::io::Read as _;
 use std::path::Path;
 
 use super::context::Context;
-use super::diagnostic::{Cases, Diagnostic, Diagnostics};
 use super::model::{HistoricOutcome, Scenario, Step};
-use super::read::{Mapping, Problems, one_or_more};
-use super::yaml::{self, Entry, Node, Value};
 use super::{cases, checks, dialogue, dns, expect, messages, reach, relay, servers, steps, words};
+use crate::yaml::{
+    self, Cases, Diagnostic, Diagnostics, Document, Entry, Mapping, Node, Problems, Value, one_or_more,
+};
+
+/// What is said of a file that is no scenario at all.
+const DOCUMENT: Document = Document {
+    noun: "scenario",
+    one: "a scenario",
+    empty: "a scenario begins with `title:`; scenarios/README.md shows one",
+    large: Some("large content can be made from a line: `content: { text: x, lines: 10000 }`"),
+    octets: "save it as UTF-8; octets in content and replies are written `\\xNN`",
+};
 
 /// Reads the scenarios in `path`: one, or a case each of a template (`for each:`), in its order. The name is the path below
 /// `root` without the ending, followed by the case's. `historic:` may name any relay.
@@ -26,37 +34,7 @@ fn read(path: &Path, root: &Path, relays: Option<&[&str]>) -> Result<Vec<Scenari
     let below = path.strip_prefix(root).ok().filter(|below| below.file_name().is_some());
     let below = below.unwrap_or_else(|| path.file_name().map_or(path, Path::new)).with_extension("");
     let parts: Vec<_> = below.components().map(|part| part.as_os_str().to_string_lossy()).collect();
-    let alone = |text: &str, diagnostic| Diagnostics::new(path, text, vec![diagnostic]);
-    let octets = octets(path)
-        .map_err(|error| alone("", Diagnostic::of_file(format!("the scenario cannot be read: {error}"))))?;
-    if octets.len() > yaml::LARGEST {
-        // A pipe or a device has no size of its own.
-        let size = std::fs::metadata(path).map_or(0, |known| known.len()).max(octets.len() as u64);
-        return Err(alone("", yaml::too_large(size)));
-    }
-    if matches!(octets.as_slice(), [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [_, 0, ..] | [0, _, ..]) {
-        let diagnostic = Diagnostic::of_file("the file is in UTF-16, or is no text")
-            .help("save it as UTF-8; Windows calls UTF-16 \"Unicode\"");
-        return Err(alone("", diagnostic));
-    }
-    match std::str::from_utf8(&octets) {
-        Ok(text) => parse_knowing(text, path, &parts.join("/"), relays),
-        Err(error) => {
-            let text = String::from_utf8_lossy(&octets);
-            let at = error.valid_up_to();
-            let diagnostic = Diagnostic::new(at..at + 3, "the file is not in UTF-8")
-                .because(format!("the octet {:#04X} here begins no character", octets[at]))
-                .help("save it as UTF-8; octets in content and replies are written `\\xNN`");
-            Err(alone(&text, diagnostic))
-        }
-    }
-}
-
-/// What a file holds, as far as it matters: one octet more than the most that is read.
-fn octets(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut octets = Vec::new();
-    std::fs::File::open(path)?.take(yaml::LARGEST as u64 + 1).read_to_end(&mut octets)?;
-    Ok(octets)
+    parse_knowing(&yaml::text_of(path, &DOCUMENT)?, path, &parts.join("/"), relays)
 }
 
 /// Reads scenarios that came from `path`: one, or the cases of a template; never none. All mistakes are told, not the
@@ -73,7 +51,7 @@ fn parse_knowing(
 ) -> Result<Vec<Scenario>, Diagnostics> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut found = Vec::new();
-    let root = yaml::read(text, &mut found);
+    let root = yaml::read(text, &DOCUMENT, &mut found);
     let problems = Problems::from(found);
     let scenarios = match &root {
         None => Vec::new(),

@@ -3,11 +3,9 @@
 use std::path::Path;
 
 use super::context::{Context, entries};
-use super::diagnostic::Diagnostic;
 use super::model::{Bdat, Body, Content, Envelope, Message};
-use super::read::{Mapping, one_or_more};
-use super::yaml::{Node, Value};
 use super::{content, values, words};
+use crate::yaml::{Diagnostic, Mapping, Node, Value, one_or_more};
 
 /// What an added `Received:` field says where the scenario does not.
 const RECEIVED: &str = "from elsewhere.example by before.example with ESMTP; Mon, 1 Jan 2024 00:00:00 +0000";

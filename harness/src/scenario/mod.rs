@@ -4,16 +4,15 @@
 //! - [`model`]: what the rest of the harness works with. It can only hold what makes sense.
 //! - [`Diagnostics`]: the mistakes of one file, all of them, in its order.
 //!
-//! Inside, a file goes through three hands: `yaml` (the only place that knows YAML) makes a tree in which every node
-//! knows its place; `read` takes mappings apart and notes what is unknown, missing or of the wrong kind; one file per
-//! part of the language (`servers`, `rules`, `messages`, …) turns nodes into the model; `checks` looks at the whole.
+//! Inside, a file goes through three hands: the room `yaml` makes a tree in which every node knows its place, and takes
+//! mappings apart; one file per part of the language (`servers`, `rules`, `messages`, …) turns nodes into the model;
+//! `checks` looks at the whole.
 
 mod cases;
 mod checks;
 mod content;
 mod context;
 mod contradictions;
-mod diagnostic;
 mod dialogue;
 mod dns;
 mod expect;
@@ -26,7 +25,6 @@ mod origin;
 pub mod phrases;
 mod profiles;
 mod reach;
-mod read;
 mod relay;
 mod replies;
 mod rules;
@@ -36,9 +34,8 @@ mod tls;
 mod values;
 mod wire;
 mod words;
-mod yaml;
 
-pub use diagnostic::{Cases, Diagnostic, Diagnostics, Place};
+pub use crate::yaml::{Cases, Diagnostic, Diagnostics, Place};
 pub use find::{FindError, find};
 pub use load::{load, load_knowing, parse};
 pub use model::{

@@ -10,10 +10,8 @@ use mock_servers::profiles::ALL;
 use mock_servers::script::{Offers, On, Profile, ReplyText, Rule};
 
 use super::context::Context;
-use super::diagnostic::{Diagnostic, Diagnostics};
-use super::read::{Mapping, Problems, one_or_more};
-use super::yaml::{self, Node};
 use super::{replies, rules, words};
+use crate::yaml::{self, Diagnostic, Diagnostics, Document, Mapping, Node, Problems, one_or_more};
 
 /// The names of all profiles.
 pub fn profile_names() -> impl Iterator<Item = &'static str> {
@@ -30,10 +28,19 @@ pub fn profile(name: &str) -> Option<Result<Profile, Diagnostics>> {
     Some(read.entry(name).or_insert_with(parse).clone())
 }
 
+/// What is said of a file that is no profile at all.
+const DOCUMENT: Document = Document {
+    noun: "profile",
+    one: "a profile",
+    empty: "a profile begins with `profile:`, its name",
+    large: None,
+    octets: "save it as UTF-8",
+};
+
 /// Reads a profile.
 pub(super) fn parse(text: &str, path: &Path, name: &str) -> Result<Profile, Diagnostics> {
     let mut found = Vec::new();
-    let root = yaml::read(text, &mut found);
+    let root = yaml::read(text, &DOCUMENT, &mut found);
     let problems = Problems::from(found);
     let profile = root.as_ref().and_then(|root| read(root, &Context::new(text, root, &problems), name));
     let list = problems.into_list();

@@ -7,9 +7,8 @@ use mock_servers::script::{Action, On, Rule, Script, Verb};
 use mock_servers::time::human;
 
 use super::context::{Context, Late, entries};
-use super::diagnostic::Diagnostic;
 use super::model::{DnsEntry, Scenario, Server, Step};
-use super::yaml::Node;
+use crate::yaml::{Diagnostic, Node};
 
 /// Times that come after the longest run.
 pub(super) fn too_late(scenario: &Scenario, cx: &Context<'_>) {

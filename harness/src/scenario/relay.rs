@@ -1,11 +1,9 @@
 //! `relay:` — what the relay under test is told, in neutral words.
 
 use super::context::{Context, Kind};
-use super::diagnostic::Diagnostic;
 use super::model::{AuthSettings, RelaySettings, Tls};
-use super::read::{Mapping, one_or_more};
-use super::yaml::{Node, Value};
 use super::{values, words};
+use crate::yaml::{Diagnostic, Mapping, Node, Value, one_or_more};
 
 /// The value of `relay:`.
 pub(super) fn relay(node: &Node, cx: &Context<'_>) -> RelaySettings {

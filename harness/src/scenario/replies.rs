@@ -3,10 +3,8 @@
 use mock_servers::script::ReplyText;
 
 use super::context::Context;
-use super::diagnostic::Diagnostic;
-use super::read::one_or_more;
 use super::values;
-use super::yaml::{Node, Style, Value};
+use crate::yaml::{Diagnostic, Node, Style, Value, one_or_more};
 
 /// A reply: `250 2.0.0 OK`, or a list of such lines.
 pub(super) fn reply(node: &Node, cx: &Context<'_>) -> Option<ReplyText> {

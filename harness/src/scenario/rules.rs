@@ -12,13 +12,11 @@ use mock_servers::script::{Action, Condition, MeansFor, On, Rule, Verb};
 use mock_servers::transcript::Side;
 
 use super::context::{Context, Late, entries};
-use super::diagnostic::Diagnostic;
 use super::forwarding;
-use super::read::{Mapping, list_of, suggestion};
 use super::replies::{bytes, reply};
 use super::tls::tls;
-use super::yaml::{Entry, Node, Value};
 use super::{values, words};
+use crate::yaml::{Diagnostic, Entry, Mapping, Node, Value, list_of, suggestion};
 
 /// The events that are not verbs.
 const EVENTS: [(&str, On); 8] = [

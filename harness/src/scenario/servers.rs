@@ -4,11 +4,9 @@ use mock_servers::script::{Offers, Profile, Script};
 use mock_servers::transcript::Side;
 
 use super::context::{Context, entries};
-use super::diagnostic::Diagnostic;
 use super::model::{Address, Reach, Server, Serves};
-use super::read::{Mapping, one_or_more};
-use super::yaml::{Node, Value};
 use super::{dialogue, profiles, replies, rules, tls, values, words};
+use crate::yaml::{Diagnostic, Mapping, Node, Value, one_or_more};
 
 /// The profile of a server that names none.
 const PLAIN: &str = "rfc5321";

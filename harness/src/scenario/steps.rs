@@ -3,13 +3,11 @@
 use mock_servers::script::On;
 
 use super::context::{Context, Kind};
-use super::diagnostic::Diagnostic;
 use super::expect::{self, SoFar};
 use super::model::{RelayFault, Scenario, Step};
-use super::read::{Mapping, list_of, one_or_more, suggestion};
 use super::rules::{event_word, parse_event};
-use super::yaml::{Node, Value};
 use super::{reach, values, words};
+use crate::yaml::{Diagnostic, Mapping, Node, Value, list_of, one_or_more, suggestion};
 
 const WORDS: [&str; 12] = [
     "send",

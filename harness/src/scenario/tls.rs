@@ -4,11 +4,9 @@ use mock_servers::script::{Certificate, TlsAction, TlsFault};
 use mock_servers::transcript::Side;
 
 use super::context::Context;
-use super::diagnostic::Diagnostic;
-use super::read::{Mapping, one_or_more};
 use super::replies::bytes;
-use super::yaml::Node;
 use super::{values, words};
+use crate::yaml::{Diagnostic, Mapping, Node, one_or_more};
 
 /// What only the server's side of a handshake has.
 const OF_SERVERS: [&str; 3] = ["certificate", "fail", "resume"];

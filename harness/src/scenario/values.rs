@@ -4,24 +4,7 @@ use std::time::Duration;
 
 use mock_servers::script::{Glob, Range, Reading, TlsVersion};
 
-/// Why a value does not have its form, and a way out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Wrong {
-    /// The cause.
-    pub(super) why: String,
-    /// The way out.
-    pub(super) help: Option<String>,
-}
-
-/// A cause.
-pub(super) fn wrong(why: impl Into<String>) -> Wrong {
-    Wrong { why: why.into(), help: None }
-}
-
-/// A cause and a way out.
-pub(super) fn wrong_with(why: impl Into<String>, help: impl Into<String>) -> Wrong {
-    Wrong { why: why.into(), help: Some(help.into()) }
-}
+pub(super) use crate::yaml::{Wrong, regular_expression, wrong, wrong_with};
 
 /// The longest duration: about what a queue can live, many times over.
 const LONGEST: u64 = 366 * 86_400 * 1000;
@@ -156,17 +139,6 @@ pub(super) fn is_everything<T: PartialOrd + Default>(range: &Range<T>) -> bool {
 /// A pattern in which `*` stands for any text.
 pub(super) fn glob(text: &str) -> Result<Glob, Wrong> {
     if text.is_empty() { Err(wrong("it is empty, and fits nothing")) } else { Ok(Glob(text.to_owned())) }
-}
-
-/// A regular expression.
-pub(super) fn regular_expression(text: &str) -> Result<String, Wrong> {
-    match regex_lite::RegexBuilder::new(text).size_limit(256 * 1024).build() {
-        Ok(_) => Ok(text.to_owned()),
-        Err(error) => {
-            let error = error.to_string();
-            Err(wrong(error.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()))
-        }
-    }
 }
 
 /// An enhanced status code, `*` for any number: `5.1.1`, `4.4.*`, `5.*`.

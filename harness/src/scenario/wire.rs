@@ -3,12 +3,10 @@
 use mock_servers::script::Verb;
 
 use super::context::{Context, Kind};
-use super::diagnostic::Diagnostic;
 use super::model::{Wire, WireThing};
-use super::read::{Mapping, one_or_more};
 use super::values::{self, is_everything};
 use super::words;
-use super::yaml::Node;
+use crate::yaml::{Diagnostic, Mapping, Node, one_or_more};
 
 const EIGHT_BIT: &str = "8-bit content";
 
@@ -71,7 +69,7 @@ fn command(node: &Node, cx: &Context<'_>) -> Option<String> {
     let known: Vec<&str> = Verb::ALL.map(Verb::name).into_iter().chain([EIGHT_BIT]).collect();
     let mut diagnostic = Diagnostic::new(node.span.clone(), format!("`{text}` cannot be seen on the wire"));
     let near = if text.contains("bit") { EIGHT_BIT } else { verb };
-    diagnostic.help.push(super::read::suggestion(near, &known));
+    diagnostic.help.push(crate::yaml::suggestion(near, &known));
     cx.problems.push(diagnostic);
     None
 }

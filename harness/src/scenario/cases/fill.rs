@@ -4,9 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use super::{EXCEPT, FOR_EACH};
-use crate::scenario::diagnostic::Diagnostic;
-use crate::scenario::read::{Problems, suggestion};
-use crate::scenario::yaml::{DEEPEST, Entry, Node, Style, Value};
+use crate::yaml::{DEEPEST, Diagnostic, Entry, Node, Problems, Style, Value, suggestion};
 
 /// What the cases of one file may come to when they are written out, in octets: as much as 64 files of the largest size.
 const LARGEST: usize = 64 * 1024 * 1024;

@@ -13,9 +13,7 @@ mod fill;
 mod names;
 
 use super::context::entries;
-use super::diagnostic::Diagnostic;
-use super::read::{Problems, list_of, one_or_more, suggestion};
-use super::yaml::{Entry, Node, Value};
+use crate::yaml::{Diagnostic, Entry, Node, Problems, Value, list_of, one_or_more, suggestion};
 use names::MOST;
 
 pub(super) use fill::Budget;

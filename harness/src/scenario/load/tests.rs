@@ -396,7 +396,7 @@ fn refused(text: &str, why: &str) -> String {
     let told = parse(text, Path::new("x.yaml"), "x").expect_err("refused");
     let shown = told.to_string();
     assert!(shown.contains(why), "{}", shown.chars().take(2000).collect::<String>());
-    assert!(told.list().len() <= crate::scenario::read::MOST);
+    assert!(told.list().len() <= crate::yaml::MOST);
     assert!(shown.len() < 200_000, "{} octets are shown", shown.len());
     // A hundredfold of what it takes, for machines with much else to do; only what grows without measure comes near.
     assert!(began.elapsed() < Duration::from_secs(30), "took {:?}", began.elapsed());

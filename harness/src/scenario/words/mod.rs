@@ -1,75 +1,15 @@
-//! The words of the language, once: for each mapping its keys, what each says, and the form of its value. `read::Mapping`
+//! The words of the language, once: for each mapping its keys, what each says, and the form of its value. `yaml::Mapping`
 //! takes what it knows from here, and so does the schema for editors.
 
 mod schema;
 
 pub use schema::schema;
 
+use crate::yaml::{Form, Key, Words, words};
 use Form::{
     Anything, Boolean, Duration, DurationRange, Is, List, Named, Null, OneOf, OneOrMore, Range, Reply, Size,
     SizeRange, Text, Whole, Word,
 };
-
-/// A mapping of the language.
-#[derive(Debug)]
-pub(super) struct Words {
-    /// What it is, for "… has no `key:`": `a server`.
-    pub(super) what: &'static str,
-    /// Its keys, in groups that several mappings may share.
-    groups: &'static [&'static [Key]],
-    /// Keys that must be there.
-    required: &'static [&'static str],
-}
-
-/// A key: its word, what it says in one line, and the form of its value.
-#[derive(Debug)]
-struct Key(&'static str, &'static str, Form);
-
-/// What a value looks like, as far as an editor can tell.
-#[derive(Debug)]
-enum Form {
-    Anything,
-    Null,
-    Text,
-    Boolean,
-    Whole,
-    Duration,
-    Size,
-    Range,
-    DurationRange,
-    SizeRange,
-    Reply,
-    /// One of these.
-    Word(&'static [&'static str]),
-    /// This mapping.
-    Is(&'static Words),
-    /// A mapping from names to values of this form.
-    Named(&'static Form),
-    List(&'static Form),
-    OneOrMore(&'static Form),
-    OneOf(&'static [Form]),
-}
-
-impl Words {
-    /// Whether the mapping has this key.
-    pub(super) fn has(&self, key: &str) -> bool {
-        self.keys().any(|one| one.0 == key)
-    }
-
-    /// All keys, in the table's order.
-    pub(super) fn list(&self) -> impl Iterator<Item = &'static str> {
-        self.keys().map(|key| key.0)
-    }
-
-    fn keys(&self) -> impl Iterator<Item = &'static Key> {
-        self.groups.iter().flat_map(|group| group.iter())
-    }
-}
-
-/// A mapping none of whose keys must be there.
-const fn words(what: &'static str, groups: &'static [&'static [Key]]) -> Words {
-    Words { what, groups, required: &[] }
-}
 
 pub(super) static SCENARIO: Words = Words {
     what: "a scenario",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{Form, Words};
+use crate::yaml::{Form, Words};
 
 /// The schema, made from the tables of words. It knows keys, kinds of values and fixed words; what only the reader can tell
 /// (names, rules that never fire) it lets pass.

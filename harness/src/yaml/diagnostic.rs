@@ -123,7 +123,7 @@ impl fmt::Display for Diagnostics {
 
 impl Diagnostics {
     /// The mistakes of `source`, which came from `path`; put in order here.
-    pub(super) fn new(path: &Path, source: &str, mut list: Vec<Diagnostic>) -> Self {
+    pub(crate) fn new(path: &Path, source: &str, mut list: Vec<Diagnostic>) -> Self {
         list.sort_by_key(|one| one.span.as_ref().map_or(0, |span| span.start));
         for one in &mut list {
             let also = one.also.as_mut().map(|(_, label)| label);

@@ -3,17 +3,33 @@
 
 use std::cell::RefCell;
 
-use super::diagnostic::Diagnostic;
-use super::values::Wrong;
-use super::words::Words;
-use super::yaml::{Entry, Node, Span, Style, Value};
+use super::{Diagnostic, Entry, Node, Span, Style, Value, Words};
+
+/// Why a value does not have its form, and a way out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wrong {
+    /// The cause.
+    pub(crate) why: String,
+    /// The way out.
+    pub(crate) help: Option<String>,
+}
+
+/// A cause.
+pub(crate) fn wrong(why: impl Into<String>) -> Wrong {
+    Wrong { why: why.into(), help: None }
+}
+
+/// A cause and a way out.
+pub(crate) fn wrong_with(why: impl Into<String>, help: impl Into<String>) -> Wrong {
+    Wrong { why: why.into(), help: Some(help.into()) }
+}
 
 /// How many mistakes of a file are kept.
-pub(super) const MOST: usize = 1000;
+pub(crate) const MOST: usize = 1000;
 
 /// The mistakes found so far.
 #[derive(Debug)]
-pub(super) struct Problems {
+pub(crate) struct Problems {
     list: RefCell<Vec<Diagnostic>>,
 }
 
@@ -25,29 +41,29 @@ impl From<Vec<Diagnostic>> for Problems {
 
 impl Problems {
     /// Notes one. Past [`MOST`] nobody reads them, and they are let go.
-    pub(super) fn push(&self, diagnostic: Diagnostic) {
+    pub(crate) fn push(&self, diagnostic: Diagnostic) {
         if !self.is_full() {
             self.list.borrow_mut().push(diagnostic);
         }
     }
 
     /// Whether no further ones are kept.
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.count() >= MOST
     }
 
     /// How many there are.
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.list.borrow().len()
     }
 
     /// All of them.
-    pub(super) fn into_list(self) -> Vec<Diagnostic> {
+    pub(crate) fn into_list(self) -> Vec<Diagnostic> {
         self.list.into_inner()
     }
 
     /// Notes "expected …, found …".
-    pub(super) fn expected(&self, node: &Node, expected: &str) -> Option<()> {
+    pub(crate) fn expected(&self, node: &Node, expected: &str) -> Option<()> {
         let title = format!("expected {expected}, found {}", node.describe());
         let mut diagnostic = Diagnostic::new(node.span.clone(), title).because(match node.value {
             Value::Null => "nothing is written here".to_owned(),
@@ -70,7 +86,7 @@ impl Problems {
     }
 
     /// Notes that a value does not have the form that it should.
-    pub(super) fn wrong(&self, node: &Node, expected: &str, wrong: Wrong) {
+    pub(crate) fn wrong(&self, node: &Node, expected: &str, wrong: Wrong) {
         let title = format!("`{}` is not {expected}", node.written.trim_end_matches('\n'));
         let mut diagnostic = Diagnostic::new(node.span.clone(), title).because(wrong.why);
         diagnostic.help.extend(wrong.help);
@@ -78,12 +94,12 @@ impl Problems {
     }
 
     /// Notes a word that is not one of `known`.
-    pub(super) fn unknown(&self, span: Span, title: String, word: &str, known: &[&str]) {
+    pub(crate) fn unknown(&self, span: Span, title: String, word: &str, known: &[&str]) {
         self.push(Diagnostic::new(span, title).because("unknown").help(suggestion(word, known)));
     }
 
     /// A text. Numbers, truth values and what other readers take for one are mistakes.
-    pub(super) fn text(&self, node: &Node, expected: &str) -> Option<String> {
+    pub(crate) fn text(&self, node: &Node, expected: &str) -> Option<String> {
         let text = match &node.value {
             Value::Text(text) => text,
             Value::Bool(_) | Value::Integer(_) | Value::Number => {
@@ -117,7 +133,7 @@ impl Problems {
     }
 
     /// A text that is not empty.
-    pub(super) fn some_text(&self, node: &Node, expected: &str) -> Option<String> {
+    pub(crate) fn some_text(&self, node: &Node, expected: &str) -> Option<String> {
         let text = self.text(node, expected)?;
         if text.trim().is_empty() {
             self.push(Diagnostic::new(
@@ -130,7 +146,7 @@ impl Problems {
     }
 
     /// `true` or `false`.
-    pub(super) fn boolean(&self, node: &Node) -> Option<bool> {
+    pub(crate) fn boolean(&self, node: &Node) -> Option<bool> {
         match &node.value {
             Value::Bool(value) => Some(*value),
             Value::Text(text) if is_yes_or_no(text) => {
@@ -153,7 +169,7 @@ impl Problems {
     }
 
     /// A scalar with a form of its own: a duration, a size, a range, a pattern.
-    pub(super) fn parsed<T>(
+    pub(crate) fn parsed<T>(
         &self,
         node: &Node,
         expected: &str,
@@ -171,7 +187,7 @@ impl Problems {
     }
 
     /// One of a fixed set of words.
-    pub(super) fn word<T: Clone>(&self, node: &Node, expected: &str, words: &[(&str, T)]) -> Option<T> {
+    pub(crate) fn word<T: Clone>(&self, node: &Node, expected: &str, words: &[(&str, T)]) -> Option<T> {
         let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         let listed = list_of(&known);
         let Value::Text(text) = &node.value else {
@@ -186,7 +202,7 @@ impl Problems {
     }
 
     /// A whole number.
-    pub(super) fn integer(&self, node: &Node, expected: &str) -> Option<u64> {
+    pub(crate) fn integer(&self, node: &Node, expected: &str) -> Option<u64> {
         if let Value::Integer(value) = node.value {
             return Some(value);
         }
@@ -195,8 +211,19 @@ impl Problems {
     }
 }
 
+/// A regular expression.
+pub(crate) fn regular_expression(text: &str) -> Result<String, Wrong> {
+    match regex_lite::RegexBuilder::new(text).size_limit(256 * 1024).build() {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => {
+            let error = error.to_string();
+            Err(wrong(error.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()))
+        }
+    }
+}
+
 /// One node or a list of them.
-pub(super) fn one_or_more(node: &Node) -> &[Node] {
+pub(crate) fn one_or_more(node: &Node) -> &[Node] {
     match &node.value {
         Value::List(items) => items,
         _ => std::slice::from_ref(node),
@@ -209,7 +236,7 @@ fn is_yes_or_no(text: &str) -> bool {
 }
 
 /// "did you mean …", or the list of what is known.
-pub(super) fn suggestion(word: &str, known: &[&str]) -> String {
+pub(crate) fn suggestion(word: &str, known: &[&str]) -> String {
     // A scenario may have thousands of names.
     const COMPARED: usize = 500;
     const LISTED: usize = 60;
@@ -237,7 +264,7 @@ fn distance(word: &str, known: &str) -> Option<usize> {
 }
 
 /// `` `a`, `b` or `c` ``
-pub(super) fn list_of(words: &[&str]) -> String {
+pub(crate) fn list_of(words: &[&str]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
     match quoted.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
@@ -247,7 +274,7 @@ pub(super) fn list_of(words: &[&str]) -> String {
 
 /// A mapping whose keys are words of the language. Ends with [`Mapping::finish`], which tells the unknown ones.
 #[derive(Debug)]
-pub(super) struct Mapping<'a> {
+pub(crate) struct Mapping<'a> {
     words: &'static Words,
     span: Span,
     entries: &'a [Entry],
@@ -257,7 +284,7 @@ pub(super) struct Mapping<'a> {
 
 impl<'a> Mapping<'a> {
     /// The mapping in `node`, which has these words. Nothing at all is an empty mapping where `empty_is_fine`.
-    pub(super) fn new(node: &'a Node, words: &'static Words, problems: &'a Problems) -> Option<Self> {
+    pub(crate) fn new(node: &'a Node, words: &'static Words, problems: &'a Problems) -> Option<Self> {
         let what = words.what;
         let entries: &[Entry] = match &node.value {
             Value::Mapping(entries) => entries,
@@ -271,19 +298,19 @@ impl<'a> Mapping<'a> {
     }
 
     /// The value of `key`, which is known from now on.
-    pub(super) fn take(&self, key: &'static str) -> Option<&'a Node> {
-        debug_assert!(self.words.has(key), "{} has no word `{key}` in scenario/words", self.words.what);
+    pub(crate) fn take(&self, key: &'static str) -> Option<&'a Node> {
+        debug_assert!(self.words.has(key), "{} has no word `{key}` in its table", self.words.what);
         self.known.borrow_mut().push(key);
         self.entry(key).map(|entry| &entry.value)
     }
 
     /// The entry of `key`.
-    pub(super) fn entry(&self, key: &str) -> Option<&'a Entry> {
+    pub(crate) fn entry(&self, key: &str) -> Option<&'a Entry> {
         self.entries.iter().find(|entry| entry.key == key)
     }
 
     /// The value of `key`, whose absence is a mistake.
-    pub(super) fn require(&self, key: &'static str) -> Option<&'a Node> {
+    pub(crate) fn require(&self, key: &'static str) -> Option<&'a Node> {
         let node = self.take(key);
         // A misspelt key is told as that, once.
         let misspelt =
@@ -299,22 +326,22 @@ impl<'a> Mapping<'a> {
     }
 
     /// Whether there is nothing in it.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
     /// Where it stands.
-    pub(super) fn span(&self) -> Span {
+    pub(crate) fn span(&self) -> Span {
         self.span.clone()
     }
 
     /// The keys in the file's order.
-    pub(super) fn keys(&self) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &'a str> {
         self.entries.iter().map(|entry| entry.key.as_str())
     }
 
     /// Notes keys that nobody asked for.
-    pub(super) fn finish(self) {
+    pub(crate) fn finish(self) {
         let known = self.known.borrow();
         let words: Vec<&str> = self.words.list().collect();
         for entry in self.entries {

@@ -4,11 +4,11 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::scenario::diagnostic::Diagnostic;
+use super::Diagnostic;
 
 /// A document's values in its order. Unlike `serde_yaml::Value` it keeps both of two equal keys.
 #[derive(Debug)]
-pub(super) enum Tree {
+pub(crate) enum Tree {
     Null,
     Bool(bool),
     Integer(u64),
@@ -19,12 +19,12 @@ pub(super) enum Tree {
 }
 
 /// Reads the values of a text.
-pub(super) fn tree(text: &str) -> Result<Tree, serde_yaml::Error> {
+pub(crate) fn tree(text: &str) -> Result<Tree, serde_yaml::Error> {
     serde_yaml::from_str(text)
 }
 
 /// What `serde_yaml` found wrong that the other reader let pass.
-pub(super) fn diagnostic(text: &str, error: &serde_yaml::Error) -> Diagnostic {
+pub(crate) fn diagnostic(text: &str, error: &serde_yaml::Error) -> Diagnostic {
     let at = error.location().map_or(0, |place| place.index().min(text.len()));
     let message = error.to_string();
     let message = message.split(" at line ").next().unwrap_or_default();

@@ -4,20 +4,18 @@ use std::collections::HashMap;
 
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, StructureStyle};
 
-use super::{DEEPEST, Span, Style};
-use crate::scenario::diagnostic::Diagnostic;
-use crate::scenario::read::MOST;
+use super::{DEEPEST, Diagnostic, Document, MOST, Span, Style};
 
 /// A part of the document, with its place.
 #[derive(Debug)]
-pub(super) struct Shape {
-    pub(super) span: Span,
-    pub(super) kind: ShapeKind,
+pub(crate) struct Shape {
+    pub(crate) span: Span,
+    pub(crate) kind: ShapeKind,
 }
 
 /// What kind of part it is.
 #[derive(Debug)]
-pub(super) enum ShapeKind {
+pub(crate) enum ShapeKind {
     Scalar { text: String, style: Style },
     List(Vec<Shape>),
     Mapping(Vec<(Shape, Shape)>),
@@ -27,14 +25,14 @@ pub(super) enum ShapeKind {
 const DUPLICATE: &str = "the key is there twice";
 
 /// Whether reading can go on with these problems.
-pub(super) fn only_duplicate_keys(problems: &[Diagnostic]) -> bool {
+pub(crate) fn only_duplicate_keys(problems: &[Diagnostic]) -> bool {
     problems.iter().all(|one| one.title.starts_with(DUPLICATE))
 }
 
 /// The shape of the only document in `text`.
-pub(super) fn shape(text: &str, problems: &mut Vec<Diagnostic>) -> Option<Shape> {
+pub(crate) fn shape(text: &str, document: &Document, problems: &mut Vec<Diagnostic>) -> Option<Shape> {
     let options = granit_parser::options! { emit_unresolved_aliases: true, emit_comments: false };
-    let mut builder = Builder { text, problems, open: Vec::new(), root: None };
+    let mut builder = Builder { text, document, problems, open: Vec::new(), root: None };
     for event in Parser::new_from_str_with_options(text, options) {
         match event {
             Ok((event, span)) => {
@@ -42,7 +40,7 @@ pub(super) fn shape(text: &str, problems: &mut Vec<Diagnostic>) -> Option<Shape>
                 builder.event(event, span)?;
             }
             Err(error) => {
-                let diagnostic = scan_error(text, &error);
+                let diagnostic = scan_error(text, document, &error);
                 builder.problems.push(diagnostic);
                 return None;
             }
@@ -50,16 +48,14 @@ pub(super) fn shape(text: &str, problems: &mut Vec<Diagnostic>) -> Option<Shape>
     }
     let root = builder.root;
     if root.is_none() {
-        problems.push(
-            Diagnostic::of_file("the file is empty")
-                .help("a scenario begins with `title:`; scenarios/README.md shows one"),
-        );
+        problems.push(Diagnostic::of_file("the file is empty").help(document.empty));
     }
     root
 }
 
 struct Builder<'a> {
     text: &'a str,
+    document: &'a Document,
     problems: &'a mut Vec<Diagnostic>,
     open: Vec<Open>,
     root: Option<Shape>,
@@ -81,7 +77,7 @@ impl Builder<'_> {
                 self.problems.push(
                     Diagnostic::new(span, "the file holds more than one document")
                         .because("a second one begins here")
-                        .help("put each scenario into a file of its own"),
+                        .help(format!("put each {} into a file of its own", self.document.noun)),
                 );
                 return None;
             }
@@ -114,7 +110,7 @@ impl Builder<'_> {
 
     fn begin(&mut self, span: &Span, flow: bool, mapping: bool) -> Option<()> {
         if self.open.len() == DEEPEST {
-            self.problems.push(too_deep(span.clone()));
+            self.problems.push(too_deep(span.clone(), self.document));
             return None;
         }
         self.open.push(Open { start: span.start, flow, mapping, items: Vec::new() });
@@ -214,13 +210,13 @@ impl Builder<'_> {
     }
 }
 
-fn too_deep(span: Span) -> Diagnostic {
+fn too_deep(span: Span, document: &Document) -> Diagnostic {
     Diagnostic::new(span, format!("nested more than {DEEPEST} deep"))
-        .because("no part of a scenario is as deep as that")
+        .because(format!("no part of {} is as deep as that", document.one))
 }
 
 /// What stopped the reader, in words for the author.
-fn scan_error(text: &str, error: &ScanError) -> Diagnostic {
+fn scan_error(text: &str, document: &Document, error: &ScanError) -> Diagnostic {
     let at = error.marker().byte_offset().unwrap_or(0).min(text.len());
     let line_start = text[..floor(text, at)].rfind('\n').map_or(0, |at| at + 1);
     if let Some(tab) = tab_in_indentation(text, line_start) {
@@ -230,7 +226,7 @@ fn scan_error(text: &str, error: &ScanError) -> Diagnostic {
     }
     let info = error.info();
     if info.contains("recursion limit") {
-        return too_deep(at..at + 1);
+        return too_deep(at..at + 1, document);
     }
     let here = &text[floor(text, at)..];
     if let Some(sign @ ('@' | '`' | '%')) = here.chars().next() {

@@ -1,42 +1,71 @@
-//! The only place that reads YAML. `serde_yaml` reads the values, `granit-parser` says where each stands; here the two
-//! are joined, and what YAML allows but a scenario does not need (anchors, tags, several documents) is refused.
+//! The only place that reads YAML, whatever it is about: scenarios, profiles of servers, adapters of relays. `serde_yaml`
+//! reads the values, `granit-parser` says where each stands; here the two are joined, and what YAML allows but nobody needs
+//! (anchors, tags, several documents) is refused.
+//!
+//! `read` takes mappings apart and notes what is unknown, missing or of the wrong kind; `words` is what it knows of them;
+//! `diagnostic` shows mistakes, with the place of each.
 
+mod diagnostic;
 mod events;
+mod file;
+mod read;
 mod values;
+mod words;
 
 use std::ops::Range;
 
-use super::diagnostic::Diagnostic;
 use events::{Shape, ShapeKind};
 use values::Tree;
 
+pub use diagnostic::{Cases, Diagnostic, Diagnostics, Place};
+pub(crate) use file::text_of;
+pub(crate) use read::{
+    MOST, Mapping, Problems, Wrong, list_of, one_or_more, regular_expression, suggestion, wrong, wrong_with,
+};
+pub(crate) use words::{Form, Key, Words, words};
+
+/// What a kind of file is called, and what is said of one that cannot be read at all.
+#[derive(Debug)]
+pub(crate) struct Document {
+    /// In one word: `scenario`.
+    pub(crate) noun: &'static str,
+    /// The same with its article.
+    pub(crate) one: &'static str,
+    /// The way out of an empty file.
+    pub(crate) empty: &'static str,
+    /// The way out of a file that is too large, if there is one.
+    pub(crate) large: Option<&'static str>,
+    /// The way out of a file that is not in UTF-8.
+    pub(crate) octets: &'static str,
+}
+
 /// The largest file that is read, in octets.
-pub(super) const LARGEST: usize = 1024 * 1024;
+pub(crate) const LARGEST: usize = 1024 * 1024;
 
 /// The deepest nesting that is read.
-pub(super) const DEEPEST: usize = 64;
+pub(crate) const DEEPEST: usize = 64;
 
 /// A place in the text, in octets.
-pub(super) type Span = Range<usize>;
+pub(crate) type Span = Range<usize>;
 
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Node {
+pub(crate) struct Node {
     /// Where it stands: a scalar with its quotes, a flow collection with its brackets.
-    pub(super) span: Span,
+    pub(crate) span: Span,
     /// What it is.
-    pub(super) value: Value,
+    pub(crate) value: Value,
     /// A scalar's text before YAML made a number or a truth value of it.
-    pub(super) written: String,
+    pub(crate) written: String,
     /// How a scalar is written.
-    pub(super) style: Style,
+    pub(crate) style: Style,
     /// Where the values stand that a template has put into this text; empty where it is as written.
-    pub(super) sources: Vec<Span>,
+    pub(crate) sources: Vec<Span>,
 }
 
 /// What a node is.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     /// Nothing, `~` or `null`.
     Null,
     /// `true` or `false`.
@@ -55,18 +84,18 @@ pub(super) enum Value {
 
 /// A key and its value.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// The key's text.
-    pub(super) key: String,
+    pub(crate) key: String,
     /// Where the key stands.
-    pub(super) key_span: Span,
+    pub(crate) key_span: Span,
     /// The value.
-    pub(super) value: Node,
+    pub(crate) value: Node,
 }
 
 /// How a scalar is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Style {
+pub(crate) enum Style {
     /// Without quotes. Collections have this too.
     Plain,
     /// `'…'`: no escapes.
@@ -78,13 +107,13 @@ pub(super) enum Style {
 }
 
 /// Reads a text. What is wrong with it as YAML goes to `problems`; `None`: there is no tree to go on with.
-pub(super) fn read(text: &str, problems: &mut Vec<Diagnostic>) -> Option<Node> {
+pub(crate) fn read(text: &str, document: &Document, problems: &mut Vec<Diagnostic>) -> Option<Node> {
     if text.len() > LARGEST {
-        problems.push(too_large(text.len() as u64));
+        problems.push(too_large(text.len() as u64, document));
         return None;
     }
     let before = problems.len();
-    let shape = events::shape(text, problems)?;
+    let shape = events::shape(text, document, problems)?;
     if problems.len() > before && !events::only_duplicate_keys(&problems[before..]) {
         return None;
     }
@@ -107,9 +136,9 @@ pub(super) fn read(text: &str, problems: &mut Vec<Diagnostic>) -> Option<Node> {
 }
 
 /// What is said of a file of so many octets.
-pub(super) fn too_large(octets: u64) -> Diagnostic {
-    Diagnostic::of_file(format!("the file has {octets} octets; at most {LARGEST} are read"))
-        .help("large content can be made from a line: `content: { text: x, lines: 10000 }`")
+fn too_large(octets: u64, document: &Document) -> Diagnostic {
+    let diagnostic = Diagnostic::of_file(format!("the file has {octets} octets; at most {LARGEST} are read"));
+    document.large.into_iter().fold(diagnostic, Diagnostic::help)
 }
 
 /// Joins places and values; the place where they do not fit together otherwise.
@@ -150,7 +179,7 @@ fn join(shape: Shape, tree: Tree) -> Result<Node, Span> {
 
 impl Node {
     /// What the node is, for "expected …, found …".
-    pub(super) fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         match &self.value {
             Value::Null if self.written.is_empty() => "nothing".to_owned(),
             Value::Null => format!("`{}`, which is nothing", self.written),
