@@ -21,7 +21,7 @@ pub struct Settings {
     pub hostname: String,
     /// Where it accepts mail.
     pub listen: SocketAddr,
-    /// Its own addresses.
+    /// Its own addresses: that of `listen`, and others at which it accepts mail on the same port.
     pub addresses: Vec<IpAddr>,
     /// Its DNS server.
     pub resolver: SocketAddr,

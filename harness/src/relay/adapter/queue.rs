@@ -1,0 +1,81 @@
+//! The queue, as an adapter's listing command prints it: a line for each message and recipient, of `key=value` between tabs.
+
+/// One recipient of one message in a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The relay's name for the message.
+    pub id: String,
+    /// The reverse-path; empty is `<>`.
+    pub from: String,
+    /// The recipient.
+    pub to: String,
+    /// When the message came, in seconds since 1970.
+    pub arrived: u64,
+    /// When it is tried next, likewise.
+    pub next: Option<u64>,
+    /// How many attempts there were.
+    pub attempts: Option<u32>,
+    /// Why it is still there, in the relay's words.
+    pub reason: Option<String>,
+    /// Nothing will be tried by itself: it is frozen, quarantined or on hold.
+    pub held: bool,
+}
+
+/// What the listing command printed. Lines of white space alone are nothing.
+///
+/// # Errors
+/// The first line that is not in the form, and why.
+pub fn read_queue(text: &str) -> Result<Vec<Listed>, String> {
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    lines
+        .map(|(at, line)| {
+            read_line(line).map_err(|why| {
+                let shown: String = line.chars().take(200).collect();
+                format!("line {}: {why}: {shown:?}", at + 1)
+            })
+        })
+        .collect()
+}
+
+const KEYS: [&str; 8] = ["id", "from", "to", "arrived", "next", "attempts", "reason", "held"];
+
+fn read_line(line: &str) -> Result<Listed, String> {
+    let mut values: [Option<&str>; KEYS.len()] = [None; KEYS.len()];
+    for part in line.split('\t').filter(|part| !part.is_empty()) {
+        let (key, value) = part.split_once('=').ok_or_else(|| format!("{part:?} is not `key=value`"))?;
+        let Some(place) = KEYS.iter().position(|known| *known == key) else {
+            return Err(format!("there is no key {key:?}; known are {}", KEYS.join(", ")));
+        };
+        if values[place].replace(value).is_some() {
+            return Err(format!("`{key}=` is there twice"));
+        }
+    }
+    let [id, from, to, arrived, next, attempts, reason, held] = values;
+    let needed = |key: &str, value: Option<&str>| match value {
+        None => Err(format!("there is no `{key}=`")),
+        Some(value) => Ok(value.to_owned()),
+    };
+    let filled = |key: &str, value| match needed(key, value)? {
+        value if value.trim().is_empty() => Err(format!("`{key}=` is empty")),
+        value => Ok(value),
+    };
+    let arrived = filled("arrived", arrived)?;
+    Ok(Listed {
+        id: filled("id", id)?,
+        from: needed("from", from)?,
+        to: filled("to", to)?,
+        arrived: number("arrived", &arrived)?,
+        next: next.map(|next| number("next", next)).transpose()?,
+        attempts: attempts.map(|attempts| number("attempts", attempts)).transpose()?,
+        reason: reason.map(str::to_owned).filter(|reason| !reason.is_empty()),
+        held: match held {
+            None | Some("no") => false,
+            Some("yes") => true,
+            Some(other) => return Err(format!("`held=` is `yes` or `no`, not {other:?}")),
+        },
+    })
+}
+
+fn number<T: std::str::FromStr>(key: &str, value: &str) -> Result<T, String> {
+    value.parse().map_err(|_| format!("`{key}=` needs a whole number, not {value:?}"))
+}

@@ -1,0 +1,81 @@
+//! The words of an adapter: for each mapping its keys.
+
+use crate::yaml::Form::{Anything, Boolean, Is, Named, OneOf, OneOrMore, Text, Whole, Word};
+use crate::yaml::{Key, Words, words};
+
+pub(super) static ADAPTER: Words = Words {
+    required: &["about", "provides", "version", "start", "queue"],
+    ..words(
+        "an adapter",
+        &[&[
+            Key("about", "One line.", Text),
+            Key("install", "What a prepared root is made from.", Is(&INSTALL)),
+            Key("provides", "A file that shows that the relay is there.", Text),
+            Key("role", "The part that it plays towards submitting clients.", Word(&["relay", "submission"])),
+            Key("version", "Prints the version.", Text),
+            Key("cannot", "Settings that it cannot be told, and why.", Is(&CANNOT)),
+            Key("files", "Files of its configuration, by path.", Named(&OneOf(&[Text, Is(&FILE)]))),
+            Key("prepare", "Done once, after the files are written.", Text),
+            Key("start", "Starts it.", Text),
+            Key("ready", "What shows that it has started.", Is(&READY)),
+            Key("stop", "Ends it in order.", Text),
+            Key("queue run", "Has its queue tried.", Is(&QUEUE_RUN)),
+            Key("queue", "How its queue is listed.", Is(&QUEUE)),
+            Key("log", "`syslog`, `stderr` or a file.", Text),
+            Key("varies", "What varies from run to run.", Named(&OneOf(&[OneOrMore(&Text), Boolean]))),
+        ]],
+    )
+};
+
+pub(super) static INSTALL: Words =
+    words("`install`", &[&[Key("debian", "Debian's packages.", OneOrMore(&Text))]]);
+
+pub(super) static CANNOT: Words = words(
+    "`cannot`",
+    &[&[
+        Key("smarthost", "All mail goes through one host.", Text),
+        Key("auth", "Credentials for next hops.", Text),
+        Key("auth mechanisms", "The mechanisms, in order.", Text),
+        Key("tls", "STARTTLS towards next hops.", Text),
+        Key("certificate", "STARTTLS is offered to clients.", Text),
+        Key("retry first", "The first wait between attempts.", Text),
+        Key("retry at most", "The longest wait between attempts.", Text),
+        Key("warn", "After how long the sender is warned.", Text),
+        Key("lifetime", "After how long mail is returned.", Text),
+        Key("size limit", "The largest message.", Text),
+        Key("reuse", "Several messages over one session, or not.", Text),
+        Key("greeting timeout", "How long the greeting may take.", Text),
+        Key("command timeout", "How long the reply to a command may take.", Text),
+        Key("end of data timeout", "How long the reply to the final dot may take.", Text),
+    ]],
+);
+
+pub(super) static FILE: Words = Words {
+    required: &["text"],
+    ..words(
+        "a file",
+        &[&[
+            Key("mode", "Permission bits, `\"0644\"` if not given.", OneOf(&[Text, Whole])),
+            Key("owner", "`user` or `user:group`; root if not given.", Text),
+            Key("text", "What it holds.", Text),
+        ]],
+    )
+};
+
+pub(super) static READY: Words = Words {
+    required: &["port"],
+    ..words("`ready`", &[&[Key("port", "The port whose greeting shows it; 25 if not given.", Whole)]])
+};
+
+pub(super) static QUEUE_RUN: Words = words(
+    "`queue run`",
+    &[&[
+        Key("force", "Has everything tried.", Text),
+        Key("due", "Has tried what is due by its own schedule.", Text),
+    ]],
+);
+
+pub(super) static QUEUE: Words = Words {
+    required: &["list"],
+    ..words("`queue`", &[&[Key("list", "Prints a line for each message and recipient.", Anything)]])
+};
