@@ -1,1 +1,411 @@
+//! Reading adapters, filling settings in, and reading queues.
 
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::relay::{AuthSettings, Certificate, Tls};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// What each run says.
+fn bare() -> Settings {
+    Settings {
+        hostname: "relay.origin.example".into(),
+        listen: "203.0.113.25:25".parse().unwrap(),
+        addresses: vec!["203.0.113.25".parse().unwrap(), "2001:db8:113::25".parse().unwrap()],
+        resolver: "198.51.100.3:53".parse().unwrap(),
+        trusted: vec!["203.0.113.10".parse().unwrap(), "2001:db8:100::20".parse().unwrap()],
+        directory: "/nowhere".into(),
+        smarthost: None,
+        routes: vec![("origin.example".into(), "mx.origin.example".into())],
+        auth: None,
+        tls: Tls::Opportunistic,
+        tls_root: None,
+        certificate: None,
+        retry_first: None,
+        retry_at_most: None,
+        warn: None,
+        lifetime: None,
+        size_limit: None,
+        reuse: None,
+        greeting_timeout: None,
+        command_timeout: None,
+        end_of_data_timeout: None,
+    }
+}
+
+fn auth(mechanisms: &[&str], smarthost_only: bool) -> Option<AuthSettings> {
+    Some(AuthSettings {
+        smarthost_only,
+        user: "user".into(),
+        password: "secret".into(),
+        mechanisms: mechanisms.iter().map(ToString::to_string).collect(),
+    })
+}
+
+/// Each setting by itself, in each way that makes a difference.
+const CHANGES: [(&str, fn(&mut Settings)); 23] = [
+    ("smarthost", |it| it.smarthost = Some("hub.example".into())),
+    ("no route", |it| it.routes.clear()),
+    ("auth", |it| it.auth = auth(&[], false)),
+    ("auth of the smart host", |it| {
+        it.smarthost = Some("hub.example".into());
+        it.auth = auth(&[], true);
+    }),
+    ("auth mechanisms", |it| it.auth = auth(&["CRAM-MD5"], false)),
+    ("auth inside TLS", |it| {
+        it.smarthost = Some("hub.example".into());
+        it.auth = auth(&["PLAIN", "LOGIN"], true);
+        it.tls = Tls::Required;
+    }),
+    ("tls off", |it| it.tls = Tls::Off),
+    ("tls off, smart host", |it| {
+        it.smarthost = Some("hub.example".into());
+        it.tls = Tls::Off;
+    }),
+    ("tls required", |it| {
+        it.tls = Tls::Required;
+        it.tls_root = Some("PEM".into());
+    }),
+    ("tls dane", |it| it.tls = Tls::Dane),
+    ("certificate", |it| {
+        it.certificate = Some(Certificate { chain: "PEM".into(), key: "PEM".into() });
+    }),
+    ("retry first", |it| it.retry_first = Some(60 * SECOND)),
+    ("retry first, long", |it| it.retry_first = Some(7200 * SECOND)),
+    ("retry at most", |it| it.retry_at_most = Some(600 * SECOND)),
+    ("warn", |it| it.warn = Some(Duration::from_millis(1500))),
+    ("lifetime", |it| it.lifetime = Some(3600 * SECOND)),
+    ("lifetime, long", |it| it.lifetime = Some(864_000 * SECOND)),
+    ("size limit", |it| it.size_limit = Some(1_000_000)),
+    ("reuse", |it| it.reuse = Some(true)),
+    ("no reuse", |it| it.reuse = Some(false)),
+    ("greeting timeout", |it| it.greeting_timeout = Some(20 * SECOND)),
+    ("command timeout", |it| it.command_timeout = Some(30 * SECOND)),
+    ("end of data timeout", |it| it.end_of_data_timeout = Some(40 * SECOND)),
+];
+
+fn shipped(name: &str) -> Adapter {
+    Adapter::named(name).expect("it is there").unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn every_file_beside_the_harness_is_shipped() {
+    let mut names: Vec<_> = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/harness/relays"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "yaml"))
+        .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    assert_eq!(names, Adapter::shipped());
+    for name in Adapter::shipped() {
+        let adapter = shipped(name);
+        assert_eq!(adapter.name, *name);
+        assert!(!adapter.packages.is_empty() && adapter.provides.is_absolute(), "{name}");
+    }
+    assert!(Adapter::named("qmail").is_none());
+}
+
+#[test]
+fn a_file_of_ones_own_is_named_by_its_stem() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("our-relay.yaml");
+    std::fs::write(&path, MINIMAL).unwrap();
+    assert_eq!(Adapter::load(&path).unwrap().name, "our-relay");
+    let missing = Adapter::load(&folder.path().join("other.yaml")).unwrap_err().to_string();
+    assert!(missing.contains("the adapter cannot be read"), "{missing}");
+}
+
+/// Alone, with each other one, and all but one: no shipped adapter has a template that fails.
+#[test]
+fn shipped_adapters_can_be_filled_in_with_any_settings() {
+    for name in Adapter::shipped() {
+        let adapter = shipped(name);
+        let check = |label: &str, settings: &Settings| match adapter.configure(settings) {
+            Ok(configured) => {
+                let texts = configured.files.iter().map(|file| &file.text);
+                for text in texts.chain([&configured.start]).chain(&configured.prepare) {
+                    assert!(!text.contains("{{") && !text.contains("{%"), "{name}, {label}: {text}");
+                    assert!(
+                        !text
+                            .lines()
+                            .any(|line| line.contains("none") && !line.contains("tls_security_level = none")),
+                        "{name}, {label}: {text}"
+                    );
+                }
+            }
+            Err(ConfigureError::Unsupported(why)) => {
+                assert!(why.0.starts_with(&format!("{name} cannot be told `")), "{label}: {why}");
+            }
+            Err(error @ ConfigureError::Template { .. }) => panic!("{name}, {label}: {error}"),
+        };
+        check("nothing", &bare());
+        for (first, change) in CHANGES {
+            let mut settings = bare();
+            change(&mut settings);
+            check(first, &settings);
+            for (second, change) in CHANGES {
+                let mut settings = settings.clone();
+                change(&mut settings);
+                check(&format!("{first} and {second}"), &settings);
+            }
+        }
+        for left_out in 0..CHANGES.len() {
+            let mut settings = bare();
+            for (_, change) in CHANGES.iter().enumerate().filter(|(at, _)| *at != left_out).map(|(_, it)| it)
+            {
+                change(&mut settings);
+            }
+            check(&format!("all but {}", CHANGES[left_out].0), &settings);
+        }
+    }
+}
+
+/// As many settings at once as the relay can be told.
+fn full(adapter: &Adapter) -> Settings {
+    let mut settings = bare();
+    for (_, change) in CHANGES.iter().filter(|(label, _)| !["no route", "tls dane"].contains(label)) {
+        let mut next = settings.clone();
+        change(&mut next);
+        if adapter.configure(&next).is_ok() {
+            settings = next;
+        }
+    }
+    settings
+}
+
+fn shown(configured: &Configured) -> String {
+    let mut shown = String::new();
+    for file in &configured.files {
+        let owner = file.owner.as_deref().unwrap_or("root");
+        writeln!(shown, "=== {} {:04o} {owner}\n{}", file.path.display(), file.mode, file.text).unwrap();
+    }
+    let commands = [
+        ("prepare", &configured.prepare),
+        ("start", &Some(configured.start.clone())),
+        ("stop", &configured.stop),
+        ("force", &configured.force),
+        ("due", &configured.due),
+    ];
+    for (what, command) in commands {
+        writeln!(shown, "=== {what}\n{}", command.as_deref().unwrap_or("(none)")).unwrap();
+    }
+    writeln!(shown, "=== port {}, log {:?}", configured.ready_port, configured.log).unwrap();
+    for (what, regex) in &configured.varies {
+        writeln!(shown, "{what}: {regex}").unwrap();
+    }
+    writeln!(shown, "recipient order varies: {}", configured.recipient_order_varies).unwrap();
+    shown
+}
+
+fn snapshots() -> insta::Settings {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("snapshots/adapters"));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings
+}
+
+#[test]
+fn shipped_adapters_with_many_settings() {
+    for name in Adapter::shipped() {
+        let adapter = shipped(name);
+        let configured = adapter.configure(&full(&adapter)).unwrap();
+        snapshots().bind(|| insta::assert_snapshot!(*name, shown(&configured)));
+    }
+}
+
+#[test]
+fn what_cannot_be_told_is_unsupported_with_the_reason() {
+    let opensmtpd = shipped("opensmtpd");
+    let why = |change: fn(&mut Settings)| {
+        let mut settings = bare();
+        change(&mut settings);
+        opensmtpd.configure(&settings).map(drop).unwrap_err().to_string()
+    };
+    assert_eq!(
+        why(|it| it.tls = Tls::Dane),
+        "opensmtpd cannot be told `tls: dane`: TLSA records are not looked up: smtpd.conf(5) has no word for them"
+    );
+    assert_eq!(
+        why(|it| it.reuse = Some(false)),
+        "opensmtpd cannot be told `reuse: false`: sessions to next hops are kept open for a while and used again; \
+         smtpd.conf(5) has no word for it"
+    );
+    assert!(
+        why(|it| it.retry_first = Some(SECOND)).starts_with("opensmtpd cannot be told `retry first`: the")
+    );
+    // `reuse: true` is what it does anyway.
+    assert!(opensmtpd.configure(&Settings { reuse: Some(true), ..bare() }).is_ok());
+}
+
+const MINIMAL: &str = "\
+about: A relay
+provides: /usr/sbin/relay
+version: relay --version
+start: exec relay
+queue: { list: relay queue }
+";
+
+#[test]
+fn what_is_not_said_has_a_default() {
+    let adapter = Adapter::parse("ours", "ours.yaml", MINIMAL).unwrap();
+    assert_eq!((adapter.role, adapter.packages.len()), (Role::Relay, 0));
+    let configured = adapter.configure(&bare()).unwrap();
+    assert_eq!((configured.ready_port, configured.log), (25, LogSource::Syslog));
+    assert_eq!((configured.stop, configured.force, configured.due), (None, None, None));
+    assert!(
+        configured.files.is_empty() && configured.varies.is_empty() && !configured.recipient_order_varies
+    );
+}
+
+#[test]
+fn commands_that_are_no_templates_keep_their_braces() {
+    let text = MINIMAL.replace("relay queue", "\"awk '{{print}} {% x'\"").replace("--version", "${#x}");
+    let configured = Adapter::parse("ours", "ours.yaml", &text).unwrap().configure(&bare()).unwrap();
+    assert_eq!(
+        (configured.list.as_str(), configured.version.as_str()),
+        ("awk '{{print}} {% x'", "relay ${#x}")
+    );
+}
+
+#[test]
+fn files_keep_their_last_line_end_mode_and_owner() {
+    let text = format!(
+        "{MINIMAL}files:\n  /a: |\n    name={{{{ hostname }}}} {{{{ warn is none }}}}\n  /b: {{ mode: \"0600\", owner: root:mail, text: x }}\n"
+    );
+    let files = Adapter::parse("ours", "ours.yaml", &text).unwrap().configure(&bare()).unwrap().files;
+    assert_eq!((files[0].text.as_str(), files[0].mode), ("name=relay.origin.example True\n", 0o644));
+    assert_eq!((files[1].owner.as_deref(), files[1].mode), (Some("root:mail"), 0o600));
+}
+
+/// What only a run's settings show.
+#[test]
+fn a_template_that_fails_with_a_runs_settings_says_where() {
+    let text = MINIMAL.replace("exec relay", "|\n  set -e\n  exec relay {{ auth.user }}");
+    let adapter = Adapter::parse("ours", "ours.yaml", &text).unwrap();
+    let error = adapter.configure(&bare()).map(drop).unwrap_err();
+    let ConfigureError::Template { place, why } = &error else { panic!("{error}") };
+    assert_eq!(place, "ours.yaml, `start`, line 2");
+    assert!(why.contains("undefined"), "{why}");
+}
+
+/// Each mistake: what is put in the place of what, in the minimal adapter.
+const MISTAKES: [(&str, &str, &str); 27] = [
+    ("unknown key", "about:", "role: relay\nabuot:"),
+    ("missing key", "start: exec relay\n", ""),
+    ("duplicate key", "start:", "start: a\nstart:"),
+    ("not a text", "exec relay", "[exec, relay]"),
+    ("number for a text", "A relay", "4"),
+    ("empty text", "A relay", "''"),
+    ("not a mapping", "{ list: relay queue }", "relay queue"),
+    ("unknown key inside", "list:", "lists:"),
+    ("relative path", "/usr/sbin", "sbin"),
+    ("role", "queue:", "role: relays\nqueue:"),
+    ("log", "queue:", "log: sylog\nqueue:"),
+    ("port", "queue:", "ready: { port: 70000 }\nqueue:"),
+    ("port in words", "queue:", "ready: { port: smtp }\nqueue:"),
+    ("setting", "queue:", "cannot: { retry frist: no word for it }\nqueue:"),
+    ("mode", "queue:", "files: { /etc/a: { mode: rw, text: a } }\nqueue:"),
+    ("file without text", "queue:", "files: { /etc/a: { mode: \"0644\" } }\nqueue:"),
+    ("owner", "queue:", "files: { /etc/a: { owner: 'a b', text: a } }\nqueue:"),
+    ("path of a file", "queue:", "files: { etc/a: a }\nqueue:"),
+    ("package", "queue:", "install: { debian: [Post fix] }\nqueue:"),
+    ("no regular expression", "queue:", "varies: { queue id: 'id=(' }\nqueue:"),
+    ("no group", "queue:", "varies: { queue id: 'id=\\S+' }\nqueue:"),
+    ("two groups", "queue:", "varies: { queue id: ['id=(\\S+)', '(a|b) (\\S+)'] }\nqueue:"),
+    ("truth value", "queue:", "varies: { recipients order: true }\nqueue:"),
+    ("block not closed", "exec relay", "|\n  # start\n  exec relay {% if tls %}-t\n  # end"),
+    ("expression", "exec relay", "|\n  # start\n  exec relay {{ tls + }} -x"),
+    ("folded template", "exec relay", ">-\n  exec relay\n  {{ domain }}\n\n  {{ smarthots }} -x"),
+    ("unknown setting", "exec relay", "|\n  # retry_frist\n  exec relay -q {{ [retry_frist, 4] | min }}"),
+];
+
+#[test]
+fn each_mistake_is_told_with_its_place() {
+    let mut told = String::new();
+    for (what, from, to) in MISTAKES {
+        let text = MINIMAL.replacen(from, to, 1);
+        assert_ne!(text, MINIMAL, "{what}");
+        let error = Adapter::parse("ours", "ours.yaml", &text).map(drop).expect_err(what);
+        writeln!(told, "=== {what}\n{error}").unwrap();
+    }
+    snapshots().bind(|| insta::assert_snapshot!("mistakes", told));
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let text = MINIMAL.replace("about:", "abuot:").replace("list:", "lists:").replace("/usr", "usr");
+    let error = Adapter::parse("ours", "ours.yaml", &text).map(drop).unwrap_err();
+    assert_eq!(error.0.list().len(), 3, "{error}");
+}
+
+#[test]
+fn a_queue_is_read() {
+    let text = "id=A1\tfrom=\tto=b@c.example\tarrived=17\n\
+                \n\
+                id=A1\tfrom=a@b\tto=\"x y\"@c\tarrived=17\tnext=20\tattempts=3\treason=a=b: c\theld=yes\n";
+    let listed = read_queue(text).unwrap();
+    assert_eq!(
+        listed[0],
+        Listed {
+            id: "A1".into(),
+            from: String::new(),
+            to: "b@c.example".into(),
+            arrived: 17,
+            next: None,
+            attempts: None,
+            reason: None,
+            held: false
+        }
+    );
+    assert_eq!(
+        (listed[1].next, listed[1].attempts, listed[1].reason.as_deref(), listed[1].held),
+        (Some(20), Some(3), Some("a=b: c"), true)
+    );
+    assert_eq!(read_queue(" \n\n"), Ok(Vec::new()));
+}
+
+#[test]
+fn a_line_that_is_none_of_a_queue_is_told() {
+    let good = "id=A\tfrom=a\tto=b\tarrived=1";
+    let told = |line: &str| read_queue(&format!("{good}\n{line}\n")).unwrap_err();
+    assert_eq!(
+        told("mail queue is empty"),
+        "line 2 of the queue's listing: \"mail queue is empty\" is not `key=value`: \"mail queue is empty\""
+    );
+    for (line, why) in [
+        ("from=a\tto=b\tarrived=1", "there is no `id=`"),
+        ("id=A\tto=b\tarrived=1", "there is no `from=`"),
+        ("id=A\tfrom=a\tto=\tarrived=1", "`to=` is empty"),
+        ("id=A\tfrom=a\tto=b\tarrived=now", "`arrived=` needs a whole number, not \"now\""),
+        ("id=A\tid=B\tfrom=a\tto=b\tarrived=1", "`id=` is there twice"),
+        ("id=A\tfrom=a\tto=b\tarrived=1\tsize=3", "there is no key \"size\""),
+        ("id=A\tfrom=a\tto=b\tarrived=1\theld=maybe", "`held=` is `yes` or `no`, not \"maybe\""),
+    ] {
+        assert!(told(line).contains(why), "{line}: {}", told(line));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+
+    #[test]
+    fn no_listing_makes_it_panic(text in "(\\PC|[\t\n\r=]|id=|arrived=|[0-9]){0,80}") {
+        let _ = read_queue(&text);
+    }
+
+    #[test]
+    fn no_adapter_makes_it_panic(text in "(\\PC|[\n: |>'{}%#-]|start|\\{\\{|\\{%|%\\}|\\}\\}){0,60}") {
+        let adapter = format!("{MINIMAL}stop: |\n  {}\nprepare: >\n  é {}\n", text.replace('\n', "\n  "), text.replace('\n', "\n  "));
+        for text in [text.as_str(), adapter.as_str()] {
+            if let Err(error) = Adapter::parse("any", "any.yaml", text) {
+                prop_assert!(!error.to_string().is_empty());
+            }
+        }
+    }
+}
