@@ -107,7 +107,7 @@ pub struct Configured {
     pub start: String,
     /// The port whose greeting shows that it has started.
     pub ready_port: u16,
-    /// Ends it in order; `None`: SIGTERM does.
+    /// Ends it in order; `None`: it can only be killed.
     pub stop: Option<String>,
     /// Has the whole queue tried.
     pub force: Option<String>,

@@ -250,14 +250,13 @@ impl Reader<'_> {
     fn place(&self, node: &Node, text: &str, at: usize, length: usize) -> yaml::Span {
         let (written, mut start) = (&self.text[node.span.clone()], node.span.start);
         let written = match node.style {
-            Style::Plain => written,
             Style::SingleQuoted | Style::DoubleQuoted => return node.span.clone(),
             Style::Block if written.starts_with(['|', '>']) => {
                 let header = written.find('\n').map_or(written.len(), |end| end + 1);
                 start += header;
                 &written[header..]
             }
-            Style::Block => written,
+            Style::Plain | Style::Block => written,
         };
         let before = text.get(..at).unwrap_or(text).chars().filter(|c| !c.is_whitespace()).count();
         let found = written.char_indices().filter(|(_, c)| !c.is_whitespace()).nth(before);

@@ -376,7 +376,7 @@ fn a_line_that_is_none_of_a_queue_is_told() {
     let told = |line: &str| read_queue(&format!("{good}\n{line}\n")).unwrap_err();
     assert_eq!(
         told("mail queue is empty"),
-        "line 2 of the queue's listing: \"mail queue is empty\" is not `key=value`: \"mail queue is empty\""
+        "line 2: \"mail queue is empty\" is not `key=value`: \"mail queue is empty\""
     );
     for (line, why) in [
         ("from=a\tto=b\tarrived=1", "there is no `id=`"),
@@ -389,6 +389,32 @@ fn a_line_that_is_none_of_a_queue_is_told() {
     ] {
         assert!(told(line).contains(why), "{line}: {}", told(line));
     }
+}
+
+const GUIDE: &str = include_str!("../../../relays/README.md");
+
+/// The first block of the guide is an adapter; the others are parts of one.
+#[test]
+fn the_guide_is_right() {
+    let blocks: Vec<&str> =
+        GUIDE.split("```yaml\n").skip(1).filter_map(|rest| Some(rest.split_once("```")?.0)).collect();
+    let parse =
+        |text: &str| Adapter::parse("guide", "README.md", text).unwrap_or_else(|error| panic!("{error}"));
+    let whole = parse(blocks[0]);
+    for (_, change) in CHANGES {
+        let mut settings = bare();
+        change(&mut settings);
+        whole.configure(&settings).map(drop).unwrap();
+    }
+    assert!(blocks.len() > 3, "{blocks:?}");
+    for block in &blocks[1..] {
+        parse(&format!("{MINIMAL}{block}"));
+    }
+    for word in words::ADAPTER.list().chain(words::CANNOT.list()).chain(template::VARIABLES) {
+        assert!(word == "range" || GUIDE.contains(&format!("`{word}`")), "nothing is said of `{word}`");
+    }
+    let line = GUIDE.lines().find(|line| line.starts_with("id=")).unwrap();
+    assert_eq!(read_queue(&line.replace("    ", "\t")).unwrap()[0].attempts, Some(2));
 }
 
 proptest! {
