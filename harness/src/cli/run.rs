@@ -26,7 +26,8 @@ pub(super) fn run(arguments: &RunArguments) -> Exit {
                 return Exit::Usage;
             }
             Err(ChooseError::Adapter(mistakes)) => {
-                complain(&mistakes);
+                let _ = writeln!(std::io::stderr(), "{mistakes}");
+                complain(&format!("the adapter {name} cannot be read as it stands"));
                 return Exit::Usage;
             }
         }
