@@ -37,28 +37,31 @@ fn bare() -> Settings {
     }
 }
 
-fn auth(mechanisms: &[&str], smarthost_only: bool) -> Option<AuthSettings> {
-    Some(AuthSettings {
+fn auth(mechanisms: &[&str], smarthost_only: bool) -> AuthSettings {
+    AuthSettings {
         smarthost_only,
         user: "user".into(),
         password: "secret".into(),
         mechanisms: mechanisms.iter().map(ToString::to_string).collect(),
-    })
+    }
 }
 
+/// A change, and what it is called.
+type Change = (&'static str, fn(&mut Settings));
+
 /// Each setting by itself, in each way that makes a difference.
-const CHANGES: [(&str, fn(&mut Settings)); 23] = [
+const CHANGES: [Change; 23] = [
     ("smarthost", |it| it.smarthost = Some("hub.example".into())),
     ("no route", |it| it.routes.clear()),
-    ("auth", |it| it.auth = auth(&[], false)),
+    ("auth", |it| it.auth = Some(auth(&[], false))),
     ("auth of the smart host", |it| {
         it.smarthost = Some("hub.example".into());
-        it.auth = auth(&[], true);
+        it.auth = Some(auth(&[], true));
     }),
-    ("auth mechanisms", |it| it.auth = auth(&["CRAM-MD5"], false)),
+    ("auth mechanisms", |it| it.auth = Some(auth(&["CRAM-MD5"], false))),
     ("auth inside TLS", |it| {
         it.smarthost = Some("hub.example".into());
-        it.auth = auth(&["PLAIN", "LOGIN"], true);
+        it.auth = Some(auth(&["PLAIN", "LOGIN"], true));
         it.tls = Tls::Required;
     }),
     ("tls off", |it| it.tls = Tls::Off),
@@ -154,13 +157,12 @@ fn shipped_adapters_can_be_filled_in_with_any_settings() {
                 check(&format!("{first} and {second}"), &settings);
             }
         }
-        for left_out in 0..CHANGES.len() {
+        for (left_out, _) in CHANGES {
             let mut settings = bare();
-            for (_, change) in CHANGES.iter().enumerate().filter(|(at, _)| *at != left_out).map(|(_, it)| it)
-            {
+            for (_, change) in CHANGES.iter().filter(|(label, _)| *label != left_out) {
                 change(&mut settings);
             }
-            check(&format!("all but {}", CHANGES[left_out].0), &settings);
+            check(&format!("all but {left_out}"), &settings);
         }
     }
 }
