@@ -197,7 +197,7 @@ impl Drop for Accepting {
 }
 
 /// One end of a connection.
-pub struct Socket {
+pub(super) struct Socket {
     sim: Sim,
     stream: TcpStream,
     incoming: InputId,
@@ -224,19 +224,19 @@ impl Socket {
     }
 
     /// From now on a drop resets.
-    pub fn reset_on_drop(&mut self) {
+    pub(super) fn reset_on_drop(&mut self) {
         self.reset = true;
     }
 
     /// What comes is left unread for now: the clock need not wait for it. Reading again asks for a turn of its own accord.
-    pub fn set_reading(&mut self, reads: bool) {
+    pub(super) fn set_reading(&mut self, reads: bool) {
         if !reads {
             self.sim.stops_reading(self.incoming);
         }
     }
 
     /// Whether the other end was dropped.
-    pub fn peer_is_gone(&self) -> bool {
+    pub(super) fn peer_is_gone(&self) -> bool {
         self.sim.is_reader_gone(self.outgoing)
     }
 
@@ -261,7 +261,7 @@ impl Socket {
     }
 
     /// Ready once the other end has read all that was written.
-    pub fn poll_all_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_all_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.sim.all_read(self.outgoing, cx) { Poll::Ready(()) } else { Poll::Pending }
     }
 }

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::execute::run_with;
 use super::{Cancel, RunError, RunOptions, run};
-use crate::lab::Factory;
+use crate::lab::{Factory, Kind};
 use crate::record::turns::acknowledged;
 use crate::record::{Accepted, Ending, LogLine, QueueEntry, Record, Role, dkim, mail};
 use crate::relay::{BoxFuture, Clock, Driver, Fault, Network, Settings, StartError, Unsupported};
@@ -77,14 +77,15 @@ fn odd(habit: Habit, options: &RunOptions) -> Record {
         Habit::Silent => |_, s, c, n, _| Ok(Odd::boxed(Habit::Silent, s, c, n)),
         Habit::Plain => PLAIN,
     };
-    run_with(&scenario(ONE_NOTE), "odd", factory, options).expect("there is a record")
+    run_with(&scenario(ONE_NOTE), "odd", Kind::Embedded(factory), options).expect("there is a record")
 }
 
 #[test]
 fn parameters_that_the_relay_does_not_offer_are_left_out_and_remembered() {
     let asks =
         ONE_NOTE.replace("to: b@hub.example", "to: b@hub.example, envelope: { ret: hdrs, body: 8bitmime }");
-    let record = run_with(&scenario(&asks), "odd", PLAIN, &RunOptions::default()).expect("there is a record");
+    let record = run_with(&scenario(&asks), "odd", Kind::Embedded(PLAIN), &RunOptions::default())
+        .expect("there is a record");
     assert_eq!(record.submissions[0].left_out, ["BODY=8BITMIME", "RET=HDRS"]);
 }
 
@@ -380,13 +381,13 @@ fn what_the_relay_does_not_offer_and_cannot_be_left_out_is_unsupported() {
     ] {
         let more = format!("b@hub.example, envelope: {{ {envelope} }}, content: {{ text: {text} }} }}");
         let yaml = ONE_NOTE.replace("b@hub.example }", &more);
-        let outcome = run_with(&scenario(&yaml), "odd", PLAIN, &RunOptions::default());
+        let outcome = run_with(&scenario(&yaml), "odd", Kind::Embedded(PLAIN), &RunOptions::default());
         let Err(RunError::Unsupported(why)) = outcome else { panic!("it ran") };
         assert_eq!(why.0, format!("the relay does not offer {keyword}, which `note` needs"));
     }
     // all of it is ASCII, whatever it is called
     let yaml = ONE_NOTE.replace("b@hub.example }", "b@hub.example, envelope: { body: 8bitmime } }");
-    assert!(run_with(&scenario(&yaml), "odd", PLAIN, &RunOptions::default()).is_ok());
+    assert!(run_with(&scenario(&yaml), "odd", Kind::Embedded(PLAIN), &RunOptions::default()).is_ok());
 }
 
 #[test]
