@@ -128,9 +128,10 @@ impl Process {
 
     fn write_files(&self, settings: &Settings) -> Result<(), LabError> {
         let write = |path: &str, text: &str| self.lab.write_file(path, 0o644, &Owner::Root, text);
-        let own: String =
-            settings.addresses.iter().map(|address| format!("{address} {}\n", settings.hostname)).collect();
-        write("/etc/hosts", &format!("127.0.0.1 localhost\n::1 localhost\n{own}"))?;
+        let own: Vec<String> =
+            settings.addresses.iter().map(|address| format!("{address} {}", settings.hostname)).collect();
+        let own = own.join("\n");
+        write("/etc/hosts", &format!("127.0.0.1 localhost\n::1 localhost\n{own}\n"))?;
         write("/etc/hostname", &format!("{}\n", settings.hostname))?;
         write("/etc/mailname", &format!("{}\n", settings.hostname))?;
         // No search list: a name is what it is.
@@ -236,7 +237,8 @@ impl Process {
                 self.ask(script).map_err(|why| self.failed(why))?;
             }
             let version = self.ask(&self.configured.version).map_err(|why| self.failed(why))?;
-            self.state().version = version.lines().next().unwrap_or_default().trim().to_owned();
+            let version = version.lines().next().unwrap_or_default().trim();
+            version.clone_into(&mut self.state().version);
         }
         let script = format!("exec >>{OUTPUT} 2>&1\n{}", self.configured.start);
         let command = Command::new(["/bin/sh", "-c", &script]).output(Output::Null);

@@ -167,7 +167,8 @@ pub fn judge(scenario: &Scenario, record: &Record) -> Verdict {
     invariants.extend(notices::judge(record, &ledger));
     invariants.extend(wire::judge(scenario, record));
     let outcome = outcome(scenario, record, &ledger, &results, &expected, &invariants);
-    let mut findings = expected;
+    // What was expected would have come later; what holds for every run was seen.
+    let mut findings = if matches!(record.end.how, Ending::NoClock { .. }) { Vec::new() } else { expected };
     findings.extend(invariants);
     findings.sort_by_key(|finding| finding.severity);
     Verdict { outcome, findings, results, observed }

@@ -160,6 +160,8 @@ async fn offers_resumption(inflow: &mut Inflow) -> io::Result<bool> {
 }
 
 async fn refuse_resumption(mut inflow: Inflow) -> Handshake {
+    // The ClientHello is answered with this, and is no line of a client's.
+    inflow.put_back(Vec::new());
     let outcome = answer(&mut inflow, &HANDSHAKE_FAILURE).await;
     let why = format!("as scripted: answered an offer to resume with the alert handshake_failure{outcome}");
     Handshake::Failed { wire: Wire::Clear(inflow), why, fault: Some(TlsFault::Alert), closed: None }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mock_servers::RunTime;
-use mock_servers::transcript::{Side, What};
+use mock_servers::transcript::{Part, Side, What};
 
 use super::{Breach, Of};
 use crate::record::Ending;
@@ -30,7 +30,16 @@ pub(super) fn judge(of: &Of<'_>, breaches: &mut Vec<Breach>) {
     let before = |e: &Exchange| relay == Side::Client || e.event < index;
     let said = |words: &str| of.talk.exchanges.iter().any(|e| e.verb() == words && before(e));
     let last = index.saturating_sub(1)..index + 1;
-    if said("QUIT") {
+    // In place of the answer to a challenge it is not heard as the command that it is.
+    let in_between = || {
+        of.session.events[..index].iter().any(|event| match &event.what {
+            What::Bytes { from, bytes, part: Part::Lines, .. } if *from == relay => {
+                bytes.split(|&b| b == b'\n').any(|line| line.trim_ascii().eq_ignore_ascii_case(b"QUIT"))
+            }
+            _ => false,
+        })
+    };
+    if said("QUIT") || in_between() {
         return;
     }
     match relay {
