@@ -1,0 +1,120 @@
+//! The relays that carry the world's mail, each from its own distribution package, in labs of their own: what they do in a
+//! few scenarios, and that they do the same each time.
+//!
+//! Needs root, and the roots that `ci/relay-roots.sh` prepares. Where either is missing a test says so and is skipped; with
+//! `GAUNTLET_REQUIRE_RELAYS=1` it fails.
+
+use std::path::Path;
+
+use gauntlet::relay::{self, Chosen};
+use gauntlet::run::{self, RunError, RunOptions};
+use gauntlet::scenario::{self, Scenario};
+use gauntlet::verdict::Outcome;
+use gauntlet::{render, verdict};
+use rstest::rstest;
+
+/// Why the relay cannot be run here.
+fn missing(name: &str) -> Option<String> {
+    let why = match relay::choose(name).expect("it comes with the harness") {
+        Chosen::Embedded => panic!("{name} is to be a real one"),
+        Chosen::Process(adapter) => relay::process::root(&adapter)
+            .err()
+            .or_else(|| lab_init::check().err().map(|error| error.to_string()))?,
+    };
+    let required = std::env::var_os("GAUNTLET_REQUIRE_RELAYS").is_some_and(|value| value == "1");
+    assert!(!required, "{name} is required, but {why}");
+    eprintln!("skipped: {name}: {why}");
+    Some(why)
+}
+
+fn load(name: &str) -> Scenario {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let mut scenarios = scenario::load(&root.join(format!("{name}.yaml")), &root)
+        .unwrap_or_else(|mistakes| panic!("{name} cannot be read:\n{mistakes}"));
+    scenarios.remove(0)
+}
+
+/// What comes of it, in a word or with its reason, and the story.
+fn run_on(scenario: &Scenario, relay: &str) -> (String, String) {
+    match run::run(scenario, relay, &RunOptions::default()) {
+        Ok(record) => {
+            let outcome = match verdict::judge(scenario, &record).outcome {
+                Outcome::Pass => "passes".to_owned(),
+                Outcome::Deviates => "deviates".to_owned(),
+                Outcome::Violates => "violates".to_owned(),
+                Outcome::Unsupported { reason } => format!("unsupported: {reason}"),
+                other => format!("{other:?}"),
+            };
+            let story = render::story(&record);
+            // The log's order among a relay's processes, and their numbers, are the system's.
+            let told = story.split("\n== log").next().unwrap_or_default().to_owned();
+            (outcome, told)
+        }
+        Err(RunError::Unsupported(reason)) => (format!("unsupported: {reason}"), String::new()),
+        Err(error) => panic!("{} on {relay}: {error}", scenario.name),
+    }
+}
+
+/// By the manuals: Postfix and Sendmail convert 8-bit content for a server that does not offer 8BITMIME; Exim's
+/// `accept_8bitmime` says that it does not, and OpenSMTPD has no conversion.
+#[rstest]
+#[case("postfix", "passes")]
+#[case("sendmail", "passes")]
+#[case("exim", "violates")]
+#[case("opensmtpd", "violates")]
+fn a_server_without_8bitmime(#[case] relay: &str, #[case] expected: &str) {
+    if missing(relay).is_some() {
+        return;
+    }
+    let scenario = load("seeds/domino-8bitmime");
+    let (outcome, story) = run_on(&scenario, relay);
+    assert_eq!(outcome, expected, "{story}");
+    for _ in 0..3 {
+        assert_eq!(
+            run_on(&scenario, relay),
+            (outcome.clone(), story.clone()),
+            "{relay} is to do the same again"
+        );
+    }
+}
+
+/// Mail that waits for its next attempt ends such a run, and says why.
+#[rstest]
+#[case("postfix")]
+#[case("sendmail")]
+#[case("exim")]
+fn what_needs_a_clock_is_unsupported(#[case] relay: &str) {
+    if missing(relay).is_some() {
+        return;
+    }
+    let (outcome, story) = run_on(&load("seeds/ehlo-refused-421"), relay);
+    assert!(outcome.starts_with("unsupported: no virtual clock"), "{outcome}\n{story}");
+}
+
+/// What a relay cannot be told is a reason, in its manual's words.
+#[test]
+fn what_a_relay_cannot_be_told_is_unsupported() {
+    if missing("opensmtpd").is_some() {
+        return;
+    }
+    let (outcome, _) = run_on(&load("seeds/auth-rejected-smarthost"), "opensmtpd");
+    assert!(outcome.starts_with("unsupported: opensmtpd cannot be told"), "{outcome}");
+}
+
+/// Many labs at a time have the same addresses and do not meet.
+#[test]
+fn labs_run_side_by_side() {
+    if missing("postfix").is_some() || missing("sendmail").is_some() {
+        return;
+    }
+    let scenario = load("seeds/domino-8bitmime");
+    std::thread::scope(|scope| {
+        let runs: Vec<_> = ["postfix", "sendmail", "postfix", "sendmail"]
+            .map(|relay| scope.spawn(|| run_on(&load(&scenario.name), relay).0))
+            .into_iter()
+            .collect();
+        for run in runs {
+            assert_eq!(run.join().expect("no panic"), "passes");
+        }
+    });
+}
