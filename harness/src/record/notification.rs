@@ -101,13 +101,30 @@ fn recipient(fields: Vec<(String, String)>) -> NotifiedRecipient {
     NotifiedRecipient {
         to: field("Final-Recipient").map(address).unwrap_or_default(),
         original: field("Original-Recipient").map(address),
-        action: field("Action").unwrap_or_default().trim().to_ascii_lowercase(),
+        action: without_comments(&field("Action").unwrap_or_default()).to_ascii_lowercase(),
         // RFC 3464 section 2.3.4: a comment may follow
         status: field("Status")
             .and_then(|s| s.split([' ', '\t', '(']).next().map(str::to_owned))
             .unwrap_or_default(),
         fields,
     }
+}
+
+/// A field's value without its comments, which may stand in any (RFC 3464 section 2.1.2): `relayed (to non-DSN-aware mailer)`.
+fn without_comments(value: &str) -> String {
+    let (mut depth, mut escaped) = (0_u32, false);
+    let kept = value.chars().filter(|&c| {
+        let before = depth;
+        match c {
+            _ if escaped => {}
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        escaped = c == '\\' && !escaped && depth > 0;
+        before == 0 && depth == 0
+    });
+    kept.collect::<String>().trim().to_owned()
 }
 
 /// An address of the type `utf-8` with its `\x{…}` undone; what is none stays.
@@ -197,6 +214,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::testing::{Run, mime_like, minutes};
+    use super::without_comments;
+
+    #[test]
+    fn comments_are_no_part_of_a_value() {
+        let cases = [
+            ("relayed (to (non-DSN-aware) mailer)", "relayed"),
+            ("(x)failed (a \\) b)", "failed"),
+            ("delayed", "delayed"),
+        ];
+        for (written, value) in cases {
+            assert_eq!(without_comments(written), value);
+        }
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(300))]
