@@ -8,7 +8,7 @@ count=${1:-20}
 cargo build --quiet --locked
 gauntlet=target/debug/gauntlet
 [ -n "${CARGO_TARGET_DIR:-}" ] && gauntlet=$CARGO_TARGET_DIR/debug/gauntlet
-relays=$("$gauntlet" relays | awk '{printf "%s--relay %s", sep, $1; sep=" "}')
+relays=$("$gauntlet" relays --embedded | awk '{printf "%s--relay %s", sep, $1; sep=" "}')
 out=$(mktemp -d)
 load=
 trap 'rm -rf "$out"; [ -z "$load" ] || kill "$load" 2>/dev/null || true' EXIT

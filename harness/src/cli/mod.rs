@@ -71,7 +71,11 @@ enum Command {
         paths: Vec<PathBuf>,
     },
     /// List the relays that can be chosen by name.
-    Relays,
+    Relays {
+        /// Only those that are built in, and run anywhere.
+        #[arg(long)]
+        embedded: bool,
+    },
     /// Print the JSON Schema of the scenario language, for editors; it is committed as scenarios/schema.json.
     Schema,
 }
@@ -116,9 +120,11 @@ pub fn main() -> ExitCode {
             output.line(&serde_json::to_string_pretty(&schema).expect("texts and numbers alone"));
             output.end(Exit::Ok)
         }
-        Command::Relays => {
+        Command::Relays { embedded } => {
             let output = output::Output::default();
-            for relay in crate::relay::choices() {
+            let choices =
+                if embedded { crate::relay::embedded::choices() } else { crate::relay::choices() };
+            for relay in choices {
                 output.line(&format!("{:<20} {}", relay.name, relay.about));
             }
             output.end(Exit::Ok)
