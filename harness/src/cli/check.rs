@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::output::Output;
 use super::{Exit, complain, json};
-use crate::relay::embedded;
-use crate::scenario::{self, Diagnostic, Diagnostics, FindError, Scenario};
+use crate::relay::{self, embedded};
+use crate::scenario::{self, Diagnostic, Diagnostics, FindError, KNOWN_FAILURES, Scenario};
+use crate::verdict::KnownFailures;
 
 /// How mistakes are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -22,7 +23,7 @@ pub(super) fn check(paths: &[PathBuf], format: Format) -> Exit {
     let output = Output::default();
     match (format, read(paths)) {
         (Format::Text, found) => match tell(found) {
-            Ok(scenarios) => {
+            Ok((scenarios, _)) => {
                 let s = if scenarios.len() == 1 { "" } else { "s" };
                 output.line(&format!("{} scenario{s}, no mistakes", scenarios.len()));
                 output.end(Exit::Ok)
@@ -41,8 +42,8 @@ pub(super) fn check(paths: &[PathBuf], format: Format) -> Exit {
     }
 }
 
-/// Finds and loads scenarios; tells all that is wrong with them.
-pub(super) fn load_all(paths: &[PathBuf]) -> Result<Vec<Scenario>, Exit> {
+/// Finds and loads scenarios, and what is known to fail in them; tells all that is wrong with either.
+pub(super) fn load_all(paths: &[PathBuf]) -> Result<(Vec<Scenario>, KnownFailures), Exit> {
     tell(read(paths))
 }
 
@@ -50,23 +51,29 @@ pub(super) fn load_all(paths: &[PathBuf]) -> Result<Vec<Scenario>, Exit> {
 struct Found {
     files: usize,
     scenarios: Vec<Scenario>,
+    known: KnownFailures,
     wrong: Vec<Diagnostics>,
 }
 
 fn read(paths: &[PathBuf]) -> Result<Found, FindError> {
     let files = scenario::find(paths)?;
     let relays: Vec<&str> = embedded::choices().iter().map(|choice| choice.name).collect();
-    let mut found = Found { files: files.len(), scenarios: Vec::new(), wrong: Vec::new() };
-    for file in &files {
+    let all: Vec<&str> = relay::choices().iter().map(|choice| choice.name).collect();
+    let (known, wrong_lists) = KnownFailures::above(&files, &all);
+    let scenario_files: Vec<&PathBuf> = files.iter().filter(|file| !file.ends_with(KNOWN_FAILURES)).collect();
+    let mut found = Found { files: scenario_files.len(), scenarios: Vec::new(), known, wrong: Vec::new() };
+    for file in scenario_files {
         match scenario::load_knowing(file, root(file, paths), &relays) {
             Ok(mut scenarios) => found.scenarios.append(&mut scenarios),
             Err(diagnostics) => found.wrong.push(diagnostics),
         }
     }
+    found.files += wrong_lists.len();
+    found.wrong.extend(wrong_lists);
     Ok(found)
 }
 
-fn tell(found: Result<Found, FindError>) -> Result<Vec<Scenario>, Exit> {
+fn tell(found: Result<Found, FindError>) -> Result<(Vec<Scenario>, KnownFailures), Exit> {
     let found = found.map_err(|error| {
         complain(&error);
         Exit::Usage
@@ -75,11 +82,13 @@ fn tell(found: Result<Found, FindError>) -> Result<Vec<Scenario>, Exit> {
         let _ = writeln!(std::io::stderr(), "{diagnostics}");
     }
     if found.wrong.is_empty() {
-        return Ok(found.scenarios);
+        return Ok((found.scenarios, found.known));
     }
     let mut wrong: Vec<&Path> = found.wrong.iter().map(Diagnostics::path).collect();
     wrong.dedup();
-    complain(&format!("{} of {} scenario files cannot be read as they stand", wrong.len(), found.files));
+    let what =
+        if wrong.iter().any(|path| path.ends_with(KNOWN_FAILURES)) { "files" } else { "scenario files" };
+    complain(&format!("{} of {} {what} cannot be read as they stand", wrong.len(), found.files));
     Err(Exit::Usage)
 }
 

@@ -8,8 +8,8 @@ use crate::explain;
 
 /// Tells each scenario, one after the other.
 pub(super) fn explain(paths: &[PathBuf]) -> Exit {
-    let scenarios = match check::load_all(paths) {
-        Ok(scenarios) => scenarios,
+    let (scenarios, _) = match check::load_all(paths) {
+        Ok(found) => found,
         Err(exit) => return exit,
     };
     let told: Vec<String> = scenarios.iter().map(explain::explain).collect();

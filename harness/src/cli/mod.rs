@@ -19,7 +19,7 @@ use clap::{Parser, Subcommand};
 pub enum Exit {
     /// Nothing is held against any relay.
     Ok = 0,
-    /// A relay violates; with `--strict`, or deviates.
+    /// A relay violates; with `--strict`, or deviates; or a known failure passes.
     Breach = 1,
     /// The command line or a scenario is wrong.
     Usage = 2,
@@ -38,7 +38,7 @@ impl From<Exit> for ExitCode {
 const EXIT_CODES: &str = "\
 Exit codes:
     0  nothing is held against any relay
-    1  a relay violates a requirement (with --strict: or deviates from one)
+    1  a relay violates a requirement (with --strict: or deviates from one), or a known failure passes
     2  the command line or a scenario is wrong
     3  something could not be judged or told: a relay or the lab did not start, a guard passed, the disk is full
   130  interrupted; nothing is left behind";

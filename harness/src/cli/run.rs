@@ -32,8 +32,8 @@ pub(super) fn run(arguments: &RunArguments) -> Exit {
             }
         }
     }
-    let scenarios = match check::load_all(&arguments.paths) {
-        Ok(scenarios) => scenarios,
+    let (scenarios, known) = match check::load_all(&arguments.paths) {
+        Ok(found) => found,
         Err(exit) => return exit,
     };
     let scenarios = match of_cases(scenarios, &arguments.cases) {
@@ -64,7 +64,8 @@ pub(super) fn run(arguments: &RunArguments) -> Exit {
             relay: relay.to_owned(),
             result: match outcome {
                 Ok(record) => {
-                    let verdict = verdict::judge(scenario, &record);
+                    let mut verdict = verdict::judge(scenario, &record);
+                    known.apply(scenario, &record.relay.name, &mut verdict);
                     Ok((record, verdict))
                 }
                 Err(RunError::Unsupported(reason)) => Err(NotJudged::Unsupported(reason.to_string())),
@@ -139,7 +140,7 @@ fn chosen(asked: &[String]) -> Vec<String> {
 
 fn exit(judged: &[Judged], strict: bool) -> Exit {
     let any = |kind| judged.iter().any(|judged| judged.kind() == kind);
-    if any(Kind::Violates) || strict && any(Kind::Deviates) {
+    if any(Kind::Violates) || any(Kind::PassesNow) || strict && any(Kind::Deviates) {
         Exit::Breach
     } else if any(Kind::Inconclusive) {
         Exit::Unjudged

@@ -40,6 +40,8 @@ pub enum Kind {
     Pass,
     /// A failure that is known, with its reason.
     Known,
+    /// A failure that is known and is none any more.
+    PassesNow,
     /// The relay cannot do it, or the scenario showed nothing.
     Unsupported,
     /// It broke a SHOULD or a field source.
@@ -52,14 +54,22 @@ pub enum Kind {
 
 impl Kind {
     /// Each kind, in the order in which summaries count them.
-    pub const ALL: [Self; 6] =
-        [Self::Pass, Self::Deviates, Self::Violates, Self::Known, Self::Unsupported, Self::Inconclusive];
+    pub const ALL: [Self; 7] = [
+        Self::Pass,
+        Self::Deviates,
+        Self::Violates,
+        Self::PassesNow,
+        Self::Known,
+        Self::Unsupported,
+        Self::Inconclusive,
+    ];
 
     /// The word for it.
     pub fn word(self) -> &'static str {
         match self {
             Self::Pass => "pass",
             Self::Known => "known failure",
+            Self::PassesNow => "PASSES NOW",
             Self::Unsupported => "unsupported",
             Self::Deviates => "deviates",
             Self::Violates => "VIOLATES",
@@ -80,6 +90,7 @@ impl Judged {
                 Outcome::Violates => Kind::Violates,
                 Outcome::Unsupported { .. } => Kind::Unsupported,
                 Outcome::KnownFailure { .. } => Kind::Known,
+                Outcome::KnownFailurePasses { .. } => Kind::PassesNow,
                 Outcome::Inconclusive { .. } => Kind::Inconclusive,
             },
         }
@@ -92,6 +103,7 @@ impl Judged {
             Ok((_, verdict)) => match &verdict.outcome {
                 Outcome::Unsupported { reason }
                 | Outcome::KnownFailure { reason }
+                | Outcome::KnownFailurePasses { reason }
                 | Outcome::Inconclusive { reason } => Some(reason),
                 Outcome::Pass | Outcome::Deviates | Outcome::Violates => None,
             },

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// The file that lists what is known to fail; it lies among the scenarios and is none.
-const KNOWN_FAILURES: &str = "known-failures.yaml";
+pub const KNOWN_FAILURES: &str = "known-failures.yaml";
 
 /// Why there is nothing to run.
 #[derive(Debug, thiserror::Error)]

@@ -36,7 +36,7 @@ mod wire;
 mod words;
 
 pub use crate::yaml::{Cases, Diagnostic, Diagnostics, Place};
-pub use find::{FindError, find};
+pub use find::{FindError, KNOWN_FAILURES, find};
 pub use load::{load, load_knowing, parse};
 pub use model::{
     Address, AuthSettings, Bdat, Body, Canonicalization, Check, Client, Content, Decisive, Delivered,

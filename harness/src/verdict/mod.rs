@@ -21,6 +21,7 @@ mod expect;
 mod expect_tests;
 #[cfg(test)]
 mod innocent_tests;
+mod known_failures;
 mod ledger;
 mod notices;
 #[cfg(test)]
@@ -36,6 +37,7 @@ use serde::{Deserialize, Serialize};
 use crate::record::{Ending, Place, Record, turns};
 use crate::scenario::{Level, Scenario};
 use expect::Required;
+pub use known_failures::{KnownFailure, KnownFailures};
 use ledger::Ledger;
 
 /// The judgement of one run.
@@ -65,9 +67,14 @@ pub enum Outcome {
         /// Why.
         reason: String,
     },
-    /// It fails as it is known to. Never given here: who knows the failures says so.
+    /// It fails as it is known to. Never given by [`judge`]: [`KnownFailures::apply`] says so, here and below.
     KnownFailure {
         /// Why.
+        reason: String,
+    },
+    /// It does not fail any more as it is known to: the list of known failures is out of date.
+    KnownFailurePasses {
+        /// Which entry.
         reason: String,
     },
     /// The run was cut short.

@@ -16,6 +16,7 @@ pub(crate) fn told(verdict: &Verdict) -> String {
         Outcome::Violates => "violates".to_owned(),
         Outcome::Unsupported { reason } => format!("unsupported: {reason}"),
         Outcome::KnownFailure { reason } => format!("known failure: {reason}"),
+        Outcome::KnownFailurePasses { reason } => reason.clone(),
         Outcome::Inconclusive { reason } => format!("inconclusive: {reason}"),
     };
     let mut told = format!("verdict: {word}");
