@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 use rstest::rstest;
 use tempfile::TempDir;
 
+/// The clause that iis-5 breaks in the Domino scenario.
+const DOMINO: &str = "Microsoft KB Q295734";
+
 fn gauntlet(arguments: &[&str]) -> Output {
     command(arguments).output().expect("the command starts")
 }
@@ -72,6 +75,79 @@ fn a_deviation_alone_ends_with_0_and_with_1_when_strict() {
     assert!(stdout(&output).contains("1 deviates"), "{}", stdout(&output));
     let strict = gauntlet(&[&arguments[..], &["--strict"]].concat());
     assert_eq!(code(&strict), Some(1), "{}", stdout(&strict));
+}
+
+/// A folder with the Domino scenario and, with this clause, what iis-5 is known to fail there.
+fn with_known_failure(clause: &str) -> (TempDir, String) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let seed = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/seeds/domino-8bitmime.yaml");
+    std::fs::copy(seed, directory.path().join("domino.yaml")).expect("copied");
+    let list = format!(
+        "- relay: iis-5\n  scenario: domino\n  clause: {clause}\n  reason: it sends 8 bits or nothing\n  seen: [\"5.0\"]\n"
+    );
+    std::fs::write(directory.path().join("known-failures.yaml"), list).expect("written");
+    let path = directory.path().join("domino.yaml").to_string_lossy().into_owned();
+    (directory, path)
+}
+
+#[test]
+fn a_known_failure_is_told_apart_with_its_reason_and_ends_with_0() {
+    let (_directory, path) = with_known_failure(DOMINO);
+    let output = gauntlet(&["run", "--strict", "--relay", "reference,iis-5", &path]);
+    let printed = stdout(&output);
+    assert_eq!(code(&output), Some(0), "{printed}{}", stderr(&output));
+    let line = "known failure  domino  iis-5               it sends 8 bits or nothing";
+    assert!(printed.contains(line), "{printed}");
+    let row = printed.lines().find(|line| line.starts_with("domino")).unwrap_or_default();
+    assert_eq!(row, "domino  pass           known failure", "{printed}");
+    assert!(printed.contains("2 runs: 1 pass, 1 known failure ("), "{printed}");
+    assert!(!printed.contains("again:"), "{printed}");
+    let story = stdout(&gauntlet(&["run", "--story", "--relay", "iis-5", &path]));
+    assert!(story.contains("EHLO relay.origin.example") && story.contains("broken: should"), "{story}");
+}
+
+#[test]
+fn what_is_not_known_is_still_held_against_the_relay() {
+    let (_directory, path) = with_known_failure("RFC 5321 section 2.1");
+    let output = gauntlet(&["run", "--strict", "--relay", "iis-5", &path]);
+    assert_eq!(code(&output), Some(1), "{}", stdout(&output));
+    assert!(stdout(&output).contains("1 run: 1 deviates ("), "{}", stdout(&output));
+}
+
+#[test]
+fn a_known_failure_that_passes_is_an_error_and_ends_with_1() {
+    let (directory, path) = with_known_failure(DOMINO);
+    let list = directory.path().join("known-failures.yaml");
+    let other = std::fs::read_to_string(&list).expect("read").replace("iis-5", "exchange-5.5");
+    std::fs::write(&list, other).expect("written");
+    let output = gauntlet(&["run", "--relay", "exchange-5.5", &path]);
+    let printed = stdout(&output);
+    assert_eq!(code(&output), Some(1), "{printed}{}", stderr(&output));
+    for shown in [
+        "PASSES NOW  domino  a known failure passes: remove it (",
+        "known-failures.yaml:1)",
+        "PASSES NOW domino on exchange-5.5: ",
+        "1 run: 1 PASSES NOW (",
+    ] {
+        assert!(printed.contains(shown), "{shown:?} is missing in\n{printed}");
+    }
+}
+
+#[test]
+fn a_mistake_in_what_is_known_ends_with_2_and_says_where() {
+    let (directory, path) = with_known_failure(DOMINO);
+    let list = directory.path().join("known-failures.yaml");
+    let wrong = std::fs::read_to_string(&list).expect("read").replace("domino", "domina");
+    std::fs::write(&list, wrong).expect("written");
+    let list = list.to_string_lossy().into_owned();
+    for arguments in [["run", path.as_str()], ["check", path.as_str()], ["check", list.as_str()]] {
+        let output = gauntlet(&arguments);
+        assert_eq!(code(&output), Some(2), "{}", stdout(&output));
+        let told = stderr(&output);
+        for shown in ["known-failures.yaml:2:13", "there is no scenario `domina`", "did you mean `domino`?"] {
+            assert!(told.contains(shown), "{shown:?} is missing in\n{told}");
+        }
+    }
 }
 
 #[test]

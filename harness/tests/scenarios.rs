@@ -3,39 +3,134 @@
 //!
 //! A new file below `scenarios/` becomes a test by being there: the build script lists them. Its snapshot is reviewed with
 //! `cargo insta review`.
+//!
+//! `GAUNTLET_RELAY=postfix,exim` runs the same on real relays. What a relay cannot do is told on standard error and passes; what
+//! it is known to fail (`scenarios/known-failures.yaml`) passes as long as it fails.
 
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-use gauntlet::scenario::{self, HistoricOutcome, Scenario};
-use gauntlet::verdict::{Outcome, Verdict};
+use gauntlet::record::Record;
+use gauntlet::relay::adapter::Adapter;
+use gauntlet::relay::{self, Chosen, process};
+use gauntlet::run::RunError;
+use gauntlet::scenario::{self, HistoricOutcome, KNOWN_FAILURES, Scenario};
+use gauntlet::verdict::{KnownFailures, Outcome, Verdict};
 use gauntlet::{render, run, verdict};
+use insta::internals::Content;
 use rstest::rstest;
 
-/// The relays that `cargo test` runs everything on: `GAUNTLET_RELAY=iis-5,mcis`; without it the reference relay.
+/// The relays that `cargo test` runs everything on: `GAUNTLET_RELAY=iis-5,postfix`; without it the reference relay.
 fn relays() -> Vec<String> {
-    let chosen = std::env::var("GAUNTLET_RELAY").unwrap_or_else(|_| "reference".to_owned());
-    chosen.split(',').map(|name| name.trim().to_owned()).collect()
+    let chosen = std::env::var("GAUNTLET_RELAY").unwrap_or_default();
+    let names = chosen.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let names: Vec<String> = names.map(str::to_owned).collect();
+    if names.is_empty() { vec!["reference".to_owned()] } else { names }
 }
 
 /// The relay under test passes; and the scenario proves that it can tell: on the relays of the past that had the defect
-/// (`historic:`) it comes out as the file says.
+/// (`historic:`) it comes out as the file says. Where only real relays are asked for, that is not proved again.
 fn judge(path: &str, case: Option<&str>) {
     let scenarios = load(path);
     let scenario = scenarios.into_iter().find(|scenario| scenario.case.as_deref() == case);
     let scenario = scenario.unwrap_or_else(|| panic!("{path} has no case {case:?}"));
-    let past = scenario.historic.iter().map(|(relay, _)| relay.clone());
-    let mut chosen = relays();
-    chosen.extend(past.filter(|relay| !chosen.contains(relay)).collect::<Vec<_>>());
-    for relay in chosen {
-        let (story, verdict) = run_on(&scenario, &relay);
-        snapshot(&scenario, &relay, &story, &verdict);
-        let historic = scenario.historic.iter().find(|(name, _)| *name == relay).map(|(_, outcome)| *outcome);
-        assert_comes_out(&scenario, &relay, historic.unwrap_or(HistoricOutcome::Passes), &verdict);
+    let (mut embedded, mut real) = (Vec::new(), Vec::new());
+    for name in relays() {
+        match relay::choose(&name) {
+            Ok(Chosen::Embedded) => embedded.push(name),
+            Ok(Chosen::Process(adapter)) => real.push((name, adapter)),
+            Err(error) => panic!("GAUNTLET_RELAY: {error}"),
+        }
     }
+    if !embedded.is_empty() {
+        let past = scenario.historic.iter().map(|(relay, _)| relay.clone());
+        embedded.extend(past.filter(|relay| !embedded.contains(relay)).collect::<Vec<_>>());
+    }
+    for relay in embedded {
+        judge_embedded(&scenario, &relay);
+    }
+    for (name, adapter) in real {
+        match can_run(&adapter) {
+            Ok(()) => judge_real(&scenario, &name, &adapter),
+            Err(why) => tell(&format!("skipped: {} on {name}: {why}", scenario.name)),
+        }
+    }
+}
+
+fn judge_embedded(scenario: &Scenario, relay: &str) {
+    let record = run::run(scenario, relay, &run::RunOptions::default())
+        .unwrap_or_else(|error| panic!("{} on {relay}: {error}", scenario.name));
+    let verdict = verdict::judge(scenario, &record);
+    snapshot(scenario, relay, &record, &verdict, None);
+    let historic = scenario.historic.iter().find(|(name, _)| *name == relay).map(|(_, outcome)| *outcome);
+    assert_comes_out(scenario, relay, historic.unwrap_or(HistoricOutcome::Passes), &verdict);
+}
+
+/// A real relay passes, cannot do it, or fails as it is known to. Only what was judged has a snapshot.
+fn judge_real(scenario: &Scenario, name: &str, adapter: &Adapter) {
+    let relay = &adapter.name;
+    let unsupported = |why: &str| tell(&format!("unsupported: {} on {relay}: {why}", scenario.name));
+    let record = match run::run(scenario, name, &run::RunOptions::default()) {
+        Ok(record) => record,
+        Err(RunError::Unsupported(reason)) => return unsupported(&reason.to_string()),
+        Err(error) => panic!("{} on {relay}: {error}", scenario.name),
+    };
+    let mut verdict = verdict::judge(scenario, &record);
+    known_failures().apply(scenario, relay, &mut verdict);
+    match &verdict.outcome {
+        Outcome::Unsupported { reason } => return unsupported(reason),
+        Outcome::Inconclusive { reason } => panic!("{} on {relay} is inconclusive: {reason}", scenario.name),
+        Outcome::KnownFailurePasses { reason } => panic!("{} on {relay}: {reason}", scenario.name),
+        Outcome::Pass | Outcome::KnownFailure { .. } | Outcome::Deviates | Outcome::Violates => {}
+    }
+    snapshot(scenario, relay, &record, &verdict, Some(&record.relay.version));
+    assert!(
+        matches!(verdict.outcome, Outcome::Pass | Outcome::KnownFailure { .. }),
+        "{}\n{KNOWN_FAILURES} has no entry for this",
+        common::findings(scenario, relay, &verdict)
+    );
+}
+
+/// Tells why a test shows nothing. The test runner keeps what the macros print of a test that passes; this it cannot keep.
+fn tell(line: &str) {
+    // Where stderr is gone there is nobody left to tell.
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+}
+
+/// Whether a real relay can be run here, and if not, why. `GAUNTLET_REQUIRE_LABS=1` makes that a failure.
+fn can_run(adapter: &Adapter) -> Result<(), String> {
+    static LABS: OnceLock<Result<(), String>> = OnceLock::new();
+    let labs = LABS.get_or_init(|| match lab_init::check() {
+        Err(error) if error.is_missing_right() => Err(error.to_string()),
+        other => {
+            other.unwrap_or_else(|error| panic!("a lab cannot be made: {error}"));
+            Ok(())
+        }
+    });
+    let found = labs.clone().and_then(|()| process::root(adapter).map(|_| ()));
+    if std::env::var_os("GAUNTLET_REQUIRE_LABS").is_some() {
+        found.as_ref().unwrap_or_else(|why| panic!("GAUNTLET_REQUIRE_LABS is set, and {why}"));
+    }
+    found
+}
+
+/// What real relays are known to fail.
+fn known_failures() -> &'static KnownFailures {
+    static KNOWN: OnceLock<KnownFailures> = OnceLock::new();
+    KNOWN.get_or_init(|| {
+        let relays: Vec<&str> = relay::choices().iter().map(|choice| choice.name).collect();
+        let (known, wrong) = KnownFailures::above(&[scenarios_folder().join(KNOWN_FAILURES)], &relays);
+        assert!(wrong.is_empty(), "{}", wrong[0]);
+        known
+    })
+}
+
+fn scenarios_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")
 }
 
 fn assert_comes_out(scenario: &Scenario, relay: &str, expected: HistoricOutcome, verdict: &Verdict) {
@@ -86,13 +181,8 @@ fn load(path: &str) -> Vec<Scenario> {
     read.entry(path.to_owned()).or_insert_with(load).clone()
 }
 
-fn run_on(scenario: &Scenario, relay: &str) -> (String, Verdict) {
-    let record = run::run(scenario, relay, &run::RunOptions::default())
-        .unwrap_or_else(|error| panic!("{} on {relay}: {error}", scenario.name));
-    (render::story(&record), verdict::judge(scenario, &record))
-}
-
-fn snapshot(scenario: &Scenario, relay: &str, story: &str, verdict: &Verdict) {
+/// Compares with the snapshot. A real relay's version stands in its header, where a newer one is no difference.
+fn snapshot(scenario: &Scenario, relay: &str, record: &Record, verdict: &Verdict, version: Option<&str>) {
     let (family, name) = scenario.name.rsplit_once('/').unwrap_or(("", &scenario.name));
     let mut settings = insta::Settings::clone_current();
     settings
@@ -100,6 +190,11 @@ fn snapshot(scenario: &Scenario, relay: &str, story: &str, verdict: &Verdict) {
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.set_description(&scenario.title);
+    if let Some(version) = version {
+        let version = (Content::from("version"), Content::from(version));
+        settings.set_raw_info(&Content::Map(vec![version]));
+    }
+    let story = render::story(record);
     settings.bind(|| {
         insta::assert_snapshot!(name, format!("{}\n\n{}", story.trim_end(), common::told(verdict)));
     });
