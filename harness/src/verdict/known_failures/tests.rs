@@ -213,3 +213,15 @@ fn a_mistake_is_told_where_it_is(#[case] list: &str, #[case] told: &[&str]) {
 fn a_list_without_entries_is_no_mistake() {
     assert_eq!(mistakes("# Nothing is known.\n[]\n"), "");
 }
+
+/// What the reference of the language shows is what is read.
+#[test]
+fn the_example_of_the_reference_is_a_list() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios").canonicalize().unwrap();
+    let page = std::fs::read_to_string(folder.join("README.md")).unwrap();
+    let (_, section) = page.split_once("\n## Known failures\n").unwrap();
+    let block = section.split("```").nth(1).unwrap().trim_start_matches("text");
+    let entries = read::parse(block, Path::new("README.md"), &folder, &["opensmtpd"]);
+    let entries = entries.unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    assert_eq!((entries.len(), entries[0].clauses.len()), (1, 2));
+}
