@@ -101,9 +101,12 @@ fn tell(line: &str) {
     let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
-/// Whether a real relay can be run here, and if not, why. `GAUNTLET_REQUIRE_LABS=1` makes that a failure.
+/// Whether a real relay can be run here, and if not, why. `GAUNTLET_REQUIRE_RELAYS=1` makes that a failure, and
+/// `GAUNTLET_REQUIRE_LABS=1` where it is for want of a lab.
 fn can_run(adapter: &Adapter) -> Result<(), String> {
     static LABS: OnceLock<Result<(), String>> = OnceLock::new();
+    let required = |what: &str| std::env::var_os(what).is_some_and(|value| value == "1");
+    let relays = required("GAUNTLET_REQUIRE_RELAYS");
     let labs = LABS.get_or_init(|| match lab_init::check() {
         Err(error) if error.is_missing_right() => Err(error.to_string()),
         other => {
@@ -111,11 +114,15 @@ fn can_run(adapter: &Adapter) -> Result<(), String> {
             Ok(())
         }
     });
-    let found = labs.clone().and_then(|()| process::root(adapter).map(|_| ()));
-    if std::env::var_os("GAUNTLET_REQUIRE_LABS").is_some() {
-        found.as_ref().unwrap_or_else(|why| panic!("GAUNTLET_REQUIRE_LABS is set, and {why}"));
+    if let Err(why) = labs {
+        assert!(!relays && !required("GAUNTLET_REQUIRE_LABS"), "a lab is required, but {why}");
+        return Err(why.clone());
     }
-    found
+    let root = process::root(adapter).map(|_| ());
+    if let Err(why) = &root {
+        assert!(!relays, "{} is required, but {why}", adapter.name);
+    }
+    root
 }
 
 /// What real relays are known to fail.
