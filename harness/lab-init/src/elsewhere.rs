@@ -116,6 +116,10 @@ impl Lab {
         match self.0 {}
     }
 
+    pub fn listeners(&self) -> Result<Vec<SocketAddr>, LabError> {
+        match self.0 {}
+    }
+
     pub fn connections(&self) -> Result<Vec<Connection>, LabError> {
         match self.0 {}
     }

@@ -217,6 +217,14 @@ impl Lab {
         }
     }
 
+    /// Where the relay's side listens on TCP.
+    pub fn listeners(&self) -> Result<Vec<SocketAddr>, LabError> {
+        match self.call(&Request::Listeners)? {
+            Answer::Listeners(listeners) => Ok(listeners),
+            answer => Err(unexpected(&answer)),
+        }
+    }
+
     fn call(&self, request: &Request) -> Result<Answer, LabError> {
         call(&self.control, request, &[]).map(|(answer, _)| answer)
     }

@@ -14,7 +14,8 @@ pub struct Layout {
     pub hostname: String,
     /// The relay's own addresses. Everything else is on the Internet's side.
     pub addresses: Vec<IpAddr>,
-    /// How many bytes the relay may write below its root, `/tmp`, `/run` and `/dev` apart, before its disk is full.
+    /// How many bytes the relay may write below its root before its disk is full; as many below each of `/tmp`, `/run` and
+    /// `/dev`.
     pub upper_bytes: u64,
 }
 

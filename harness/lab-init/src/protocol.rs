@@ -62,6 +62,7 @@ pub(crate) enum Request {
     KillEverything,
     Tasks,
     Connections,
+    Listeners,
     Activity,
 }
 
@@ -72,6 +73,7 @@ pub(crate) enum Answer {
     Pid(u32),
     Tasks(Vec<Task>),
     Connections(Vec<Connection>),
+    Listeners(Vec<SocketAddr>),
     Activity(Activity),
 }
 

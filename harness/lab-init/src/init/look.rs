@@ -99,17 +99,37 @@ pub(super) fn connections(network: &Network) -> Result<Vec<Connection>, LabError
     Ok(found)
 }
 
-fn of_namespace(of_relay: bool) -> Result<Vec<Connection>, LabError> {
-    let mut found = Vec::new();
+/// Where somebody in the relay's namespace listens.
+pub(super) fn listeners(network: &Network) -> Result<Vec<SocketAddr>, LabError> {
+    let lines = network.in_relay(tables)??;
+    let mut found: Vec<SocketAddr> = lines.iter().filter_map(|line| listener(line)).collect();
+    found.sort();
+    Ok(found)
+}
+
+/// Of a line as below, the address, if it is a listener's.
+fn listener(line: &str) -> Option<SocketAddr> {
+    let mut fields = line.split_ascii_whitespace().skip(1);
+    let local = address(fields.next()?)?;
+    (fields.nth(1)? == "0A").then_some(local)
+}
+
+/// The lines of this thread's namespace's tables of TCP sockets.
+fn tables() -> Result<Vec<String>, LabError> {
+    let mut lines = Vec::new();
     for file in ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"] {
         let table = match fs::read_to_string(file) {
             // A kernel without IPv6.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
             table => table.doing(|| format!("reading the lab's {file}"))?,
         };
-        found.extend(table.lines().skip(1).filter_map(|line| connection(line, of_relay)));
+        lines.extend(table.lines().skip(1).map(str::to_owned));
     }
-    Ok(found)
+    Ok(lines)
+}
+
+fn of_namespace(of_relay: bool) -> Result<Vec<Connection>, LabError> {
+    Ok(tables()?.iter().filter_map(|line| connection(line, of_relay)).collect())
 }
 
 /// A line of `/proc/net/tcp`: "number: local remote state sending:receiving ...", all hexadecimal.
@@ -156,6 +176,7 @@ mod tests {
             assert_eq!(found.local.to_string(), "198.51.113.10:25");
             assert_eq!(found.remote.to_string(), "203.0.113.25:50000");
         }
+        assert_eq!(listener(line), None);
         assert_eq!((found.state, found.unacknowledged, found.unread), (1, 5, 7));
         let idle = line.replace("00000005:00000007", "00000000:00000000");
         assert_eq!(connection(&idle, true), None);

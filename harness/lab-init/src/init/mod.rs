@@ -211,6 +211,9 @@ impl Served {
                 Ok((Answer::Activity(activity), None))
             }
             Request::Tasks => look::tasks().map(|tasks| (Answer::Tasks(tasks), None)),
+            Request::Listeners => {
+                look::listeners(&self.network).map(|listeners| (Answer::Listeners(listeners), None))
+            }
             Request::Connections => {
                 look::connections(&self.network).map(|connections| (Answer::Connections(connections), None))
             }

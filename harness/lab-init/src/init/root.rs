@@ -37,7 +37,9 @@ pub(super) fn make(layout: &Layout) -> Result<(), LabError> {
     let opened = File::open(&layout.root).doing(|| format!("opening the root {}", layout.root.display()))?;
     let lower = PathBuf::from(format!("/proc/self/fd/{}", opened.as_raw_fd()));
     let stage = Path::new(STAGE);
-    tmpfs(stage, MountFlags::empty(), &format!("mode=755,size={}", layout.upper_bytes.max(4096)))?;
+    // Each of them: otherwise a relay that writes without end takes half of the machine's memory.
+    let size = format!("size={}", layout.upper_bytes.max(4096));
+    tmpfs(stage, MountFlags::empty(), &format!("mode=755,{size}"))?;
     for name in ["upper", "work", "root"] {
         directory(&stage.join(name), 0o755)?;
     }
@@ -47,10 +49,10 @@ pub(super) fn make(layout: &Layout) -> Result<(), LabError> {
         Some(19) => e.with_help("the kernel needs the module overlay: modprobe overlay"),
         _ => e,
     })?;
-    run(&lower.join("run"), &root.join("run"))?;
-    tmpfs(&root.join("tmp"), MountFlags::NOSUID | MountFlags::NODEV, "mode=1777")?;
+    run(&lower.join("run"), &root.join("run"), &size)?;
+    tmpfs(&root.join("tmp"), MountFlags::NOSUID | MountFlags::NODEV, &format!("mode=1777,{size}"))?;
     processes(&root.join("proc"))?;
-    devices(&root.join("dev"))?;
+    devices(&root.join("dev"), &size)?;
     drop(opened);
     enter(&root)?;
     umask(Mode::from_raw_mode(0o022));
@@ -78,8 +80,8 @@ fn processes(at: &Path) -> Result<(), LabError> {
     mount_fs("proc", at, flags, "").map_err(|e| e.if_forbidden(SYS_ADMIN))
 }
 
-fn devices(dev: &Path) -> Result<(), LabError> {
-    tmpfs(dev, MountFlags::NOSUID, "mode=755")?;
+fn devices(dev: &Path, size: &str) -> Result<(), LabError> {
+    tmpfs(dev, MountFlags::NOSUID, &format!("mode=755,{size}"))?;
     for (name, major, minor) in DEVICES {
         let at = dev.join(name);
         let doing = || format!("making the device {}", at.display());
@@ -112,8 +114,8 @@ fn devices(dev: &Path) -> Result<(), LabError> {
 }
 
 /// A fresh `/run` with the directories of the one below: daemons expect `/run/<name>` to be there, and to be theirs.
-fn run(lower: &Path, at: &Path) -> Result<(), LabError> {
-    tmpfs(at, MountFlags::NOSUID | MountFlags::NODEV, "mode=755")?;
+fn run(lower: &Path, at: &Path, size: &str) -> Result<(), LabError> {
+    tmpfs(at, MountFlags::NOSUID | MountFlags::NODEV, &format!("mode=755,{size}"))?;
     let mut left = RUN_DIRECTORIES;
     match fs::metadata(lower) {
         Ok(top) if top.is_dir() => skeleton(lower, at, top.dev(), RUN_DEPTH, &mut left),
