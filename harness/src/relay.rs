@@ -160,6 +160,15 @@ pub enum Fault {
     DiskFull,
 }
 
+/// Something around a relay that the harness needs and could not do: what the relay does then says nothing about it.
+#[derive(Debug)]
+pub struct Trouble {
+    /// What was being done: `list the queue of our-relay`.
+    pub doing: String,
+    /// The words of the system, or of the command that failed.
+    pub why: std::io::Error,
+}
+
 /// What a relay cannot be told or made to do.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
 #[error("{0}")]
@@ -197,9 +206,15 @@ pub trait Driver: Send + Sync {
     /// What it has logged in this run.
     fn log(&self) -> Vec<LogLine>;
     /// Has everything in its queue tried now.
-    fn force_queue_run(&self);
+    ///
+    /// # Errors
+    /// When this relay cannot be made to. Nothing has changed then.
+    fn force_queue_run(&self) -> Result<(), Unsupported>;
     /// Has it try what is due by its own schedule now, and nothing else: for a relay whose queue is run from outside.
-    fn due_queue_run(&self);
+    ///
+    /// # Errors
+    /// As above.
+    fn due_queue_run(&self) -> Result<(), Unsupported>;
     /// Why it ended by itself, if it did.
     fn died(&self) -> Option<String>;
     /// Its version.
@@ -210,8 +225,9 @@ pub trait Driver: Send + Sync {
     /// # Errors
     /// When this relay's surroundings cannot be spoilt in that way. Nothing has changed then.
     fn fault(&self, fault: Option<Fault>) -> Result<(), Unsupported>;
-    /// What went wrong with the machine under it that no [`Driver::fault`] made, as far as it can be known: the first.
-    fn trouble(&self) -> Option<std::io::Error> {
+    /// What went wrong in the harness's hands or with the machine under it that no [`Driver::fault`] made, as far as it can
+    /// be known: the first.
+    fn trouble(&self) -> Option<Trouble> {
         None
     }
     /// The part that it plays towards submitting clients.

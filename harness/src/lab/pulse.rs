@@ -28,7 +28,7 @@ pub(super) async fn beat(sim: Sim, lab: Arc<Lab>) {
         let long = since.elapsed() > 2 * PAUSE;
         tokio::time::sleep(if long { 10 * BETWEEN } else { BETWEEN }).await;
         let Ok(seen) = lab.activity() else { return };
-        if seen.busy || mark != Some(seen.mark) {
+        if sim.is_held() || seen.busy || mark != Some(seen.mark) {
             mark = Some(seen.mark);
             since = Instant::now();
             continue;

@@ -236,6 +236,11 @@ impl Sim {
         Hold(self.clone())
     }
 
+    /// Whether something holds it.
+    pub(super) fn is_held(&self) -> bool {
+        self.lock().holds > 0
+    }
+
     pub(super) fn new_input(&self) -> InputId {
         let mut state = self.lock();
         state.serial += 1;

@@ -27,7 +27,7 @@ use super::zone::{serves_origin, zone};
 use super::{forwarding, pulse};
 use crate::relay::adapter::Adapter;
 use crate::relay::process::Process;
-use crate::relay::{self, Driver, Settings, StartError};
+use crate::relay::{self, Driver, Settings, StartError, Trouble};
 use crate::scenario::{Reach, Scenario};
 
 /// The relay under test, shared by those who look at it.
@@ -47,8 +47,14 @@ pub type Factory = fn(
 pub enum Kind {
     /// A relay in the run's own thread and time, made by this.
     Embedded(Factory),
-    /// A real one, in a lab of namespaces, as its adapter says.
-    Process(Arc<Adapter>),
+    /// A real one, in a lab of namespaces, as its adapter says. `patience` is how long, in real time, it may take to start,
+    /// to answer one of the adapter's commands, or to stop.
+    Process {
+        /// How it is handled.
+        adapter: Arc<Adapter>,
+        /// Guards, and measures nothing.
+        patience: Duration,
+    },
 }
 
 /// Seconds from 1970 to the date at which a run around an embedded relay begins: Monday, 5 January 2026.
@@ -97,7 +103,7 @@ pub struct World {
     servers: BTreeMap<String, Standing>,
     tasks: JoinSet<()>,
     /// Dropped last: the relay's files.
-    directory: Scratch,
+    _directory: Scratch,
 }
 
 /// A mock server that listens, or could.
@@ -114,7 +120,7 @@ impl World {
         let epoch = match kind {
             Kind::Embedded(_) => SystemTime::UNIX_EPOCH + Duration::from_secs(EPOCH.unsigned_abs()),
             // Its clock is that of the machine, as long as none is put in its place.
-            Kind::Process(_) => whole_second(SystemTime::now()),
+            Kind::Process { .. } => whole_second(SystemTime::now()),
         };
         let (forwarder, mail) = forwarding::channel();
         let environment = Environment {
@@ -140,7 +146,7 @@ impl World {
             environment,
             servers: BTreeMap::new(),
             tasks,
-            directory,
+            _directory: directory,
         };
         let zone = zone(scenario, &places, &hostname, &world.environment.tls).map_err(LabError::Dns)?;
         world.start_dns(Arc::new(zone), &clock)?;
@@ -192,11 +198,18 @@ impl World {
         }
     }
 
-    /// Tells what went wrong with the machine under the relay without any step's doing, if something did: what the relay
-    /// then did says nothing about it.
+    /// Stops the relay in order and starts it again.
+    pub async fn restart_relay(&self) -> Result<(), LabError> {
+        // A real relay may be quiet for as long as it likes meanwhile: that is not the end of the run.
+        let _hold = matches!(self.wires, Wires::Lab(_)).then(|| self.sim.hold());
+        self.relay.stop().await;
+        Ok(self.relay.start().await?)
+    }
+
+    /// Tells what went wrong around the relay without any step's doing, if something did: what the relay then did says
+    /// nothing about it.
     pub fn check_machine(&self) -> Result<(), LabError> {
-        let Some(why) = self.relay.trouble() else { return Ok(()) };
-        let doing = format!("keep the relay's files in {}", self.directory.path().display());
+        let Some(Trouble { doing, why }) = self.relay.trouble() else { return Ok(()) };
         Err(LabError::System { doing, why })
     }
 
@@ -311,10 +324,10 @@ fn surround(
             let relay = factory(name, settings, Arc::new(clock), Arc::new(network), epoch)?;
             Ok((Wires::Simulated(net), relay))
         }
-        Kind::Process(adapter) => {
+        Kind::Process { adapter, patience } => {
             let now = sim.clone();
             let now: relay::process::Now = Arc::new(move || now.now());
-            let relay = Process::prepare(adapter, settings, places::TRUSTED.into(), now)?;
+            let relay = Process::prepare(adapter, settings, places::TRUSTED.into(), now, *patience)?;
             let lab = relay.lab();
             tasks.spawn(pulse::beat(sim.clone(), lab.clone()));
             Ok((Wires::Lab(lab), relay))

@@ -12,7 +12,7 @@ use reference_relay::environment::{Clock, Disk, Network};
 use reference_relay::vintage::{VINTAGES, vintage};
 use reference_relay::{RecipientState, Relay};
 
-use super::{BoxFuture, Choice, Driver, Fault, Settings, StartError, Tls, Unsupported};
+use super::{BoxFuture, Choice, Driver, Fault, Settings, StartError, Tls, Trouble, Unsupported};
 use crate::record::{LogLine, QueueEntry, Role};
 
 /// The name of the relay that is no vintage.
@@ -186,16 +186,18 @@ impl Driver for Embedded {
         log
     }
 
-    fn force_queue_run(&self) {
+    fn force_queue_run(&self) -> Result<(), Unsupported> {
         if let Some(relay) = &self.slot().running {
             relay.run_queue();
         }
+        Ok(())
     }
 
-    fn due_queue_run(&self) {
+    fn due_queue_run(&self) -> Result<(), Unsupported> {
         if let Some(relay) = &self.slot().running {
             relay.run_due();
         }
+        Ok(())
     }
 
     fn died(&self) -> Option<String> {
@@ -211,8 +213,9 @@ impl Driver for Embedded {
         Ok(())
     }
 
-    fn trouble(&self) -> Option<std::io::Error> {
-        self.config.disk.trouble()
+    fn trouble(&self) -> Option<Trouble> {
+        let doing = || format!("keep the relay's files in {}", self.config.spool.display());
+        self.config.disk.trouble().map(|why| Trouble { doing: doing(), why })
     }
 
     fn role(&self) -> Role {

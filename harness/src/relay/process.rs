@@ -3,23 +3,22 @@
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use std::time::{Duration, Instant, SystemTime};
 
 use lab_init::{Command, Lab, LabError, Layout, Output, Owner};
 use mock_servers::RunTime;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
 
 use super::adapter::{self, Adapter, ConfigureError, Configured, LogSource};
-use super::{BoxFuture, Driver, Fault, Settings, StartError, Unsupported};
+use super::{BoxFuture, Driver, Fault, Settings, StartError, Trouble, Unsupported};
 use crate::record::{LogLine, QueueEntry, Role};
 
 /// The present moment of the run.
 pub type Now = Arc<dyn Fn() -> RunTime + Send + Sync>;
 
-/// How long, in real time, a relay may take to start, to answer a command or to stop. These guard, and measure nothing.
-const PATIENCE: Duration = Duration::from_secs(20);
 /// Between two looks at something that is waited for.
 const BETWEEN: Duration = Duration::from_millis(2);
 /// How many bytes the relay may write: its spool, logs and all.
@@ -40,6 +39,8 @@ pub struct Process {
     /// Where it is to answer.
     listens: SocketAddr,
     now: Now,
+    /// How long, in real time, it may take to start, to answer a command or to stop. Guards, and measures nothing.
+    patience: Duration,
     state: Mutex<State>,
 }
 
@@ -47,13 +48,16 @@ pub struct Process {
 struct State {
     is_configured: bool,
     runs: bool,
+    /// Its disk was filled, and is not mended yet.
+    disk_is_full: bool,
     main: Option<lab_init::Process>,
     version: String,
     log: Vec<LogLine>,
     /// How much of the log's file was read.
     log_read: usize,
     queue: Vec<QueueEntry>,
-    trouble: Option<String>,
+    /// What was being done, and what came of it.
+    trouble: Option<(String, String)>,
 }
 
 /// Where a relay's files come from: the root that was prepared for it, or this machine's own.
@@ -72,10 +76,13 @@ pub fn root(adapter: &Adapter) -> Result<PathBuf, String> {
     }
     let prepared =
         prepared.map_or_else(String::new, |root| format!("no prepared root in {}, and ", root.display()));
-    Err(format!(
-        "there is {prepared}no {} on this machine; `ci/relay-roots.sh {name}` prepares a root, as root",
-        adapter.provides.display()
-    ))
+    let way_out = if adapter.packages.is_empty() {
+        "install it, or have its adapter name its packages (`install:`)".to_owned()
+    } else {
+        let asked = adapter.path.as_ref().map_or_else(|| name.clone(), |path| path.display().to_string());
+        format!("`ci/relay-roots.sh {asked}` prepares a root, as root")
+    };
+    Err(format!("there is {prepared}no {} on this machine; {way_out}", adapter.provides.display()))
 }
 
 /// Where prepared roots are: `GAUNTLET_ROOTS`, or the user's cache.
@@ -86,7 +93,8 @@ fn roots() -> Option<PathBuf> {
 }
 
 impl Process {
-    /// Makes the lab and its files; the relay does not run yet. `caller` is a client's address on the Internet's side.
+    /// Makes the lab and its files; the relay does not run yet. `caller` is a client's address on the Internet's side;
+    /// `patience` is how long, in real time, it may take to start, to answer a command or to stop.
     ///
     /// # Errors
     /// When the relay cannot be told what the settings say, is not here, or there can be no lab.
@@ -95,6 +103,7 @@ impl Process {
         settings: &Settings,
         caller: IpAddr,
         now: Now,
+        patience: Duration,
     ) -> Result<Arc<Self>, StartError> {
         let failed = |why: String| StartError::Failed { relay: adapter.name.clone(), why };
         let configured = adapter.configure(settings).map_err(|error| match error {
@@ -115,6 +124,7 @@ impl Process {
             listens: SocketAddr::new(settings.listen.ip(), configured.ready_port),
             configured,
             now,
+            patience,
             state: Mutex::default(),
         };
         process.write_files(settings).map_err(|error| failed(error.to_string()))?;
@@ -176,9 +186,9 @@ impl Process {
         let mut why = why.to_string();
         let said = self.lab.read_file(OUTPUT).unwrap_or_default();
         let log: Vec<String> = self.log().into_iter().map(|line| line.text).collect();
-        for (what, text) in
-            [("it said", String::from_utf8_lossy(&said).into_owned()), ("its log", log.join("\n"))]
-        {
+        // One that logs to its standard error has said it all there.
+        let log = if self.configured.log == LogSource::Stderr { String::new() } else { log.join("\n") };
+        for (what, text) in [("it said", String::from_utf8_lossy(&said).into_owned()), ("its log", log)] {
             if !text.trim().is_empty() {
                 why = format!("{why}\n{what}:\n{}", indented(&text));
             }
@@ -188,11 +198,31 @@ impl Process {
 
     /// Runs a script to its end; what it printed. Blocks, for moments.
     fn ask(&self, script: &str) -> Result<String, String> {
+        let mut asked = self.begin_asking(script)?;
+        // What runs on is left to the lab's end; nobody waits for it.
+        let ended = asked.process.wait(self.patience);
+        asked.answer(ended.map_err(|error| error.to_string()))
+    }
+
+    /// The same for a script that may take long; the run can be cancelled meanwhile.
+    async fn ask_aside(&self, script: &str) -> Result<String, String> {
+        let mut asked = self.begin_asking(script)?;
+        let ended = loop {
+            match asked.process.try_wait() {
+                Ok(Some(status)) => break Ok(status),
+                Ok(None) if Instant::now() < asked.deadline => tokio::time::sleep(BETWEEN).await,
+                Ok(None) => break Err(format!("it still runs after {:?}", self.patience)),
+                Err(error) => break Err(error.to_string()),
+            }
+        };
+        asked.answer(ended)
+    }
+
+    fn begin_asking(&self, script: &str) -> Result<Asked, String> {
         let mut process = self
             .lab
             .spawn(Command::new(["/bin/sh", "-c", script]).output(Output::Split))
             .map_err(|error| error.to_string())?;
-        let deadline = Instant::now() + PATIENCE;
         let reading = [process.stdout.take(), process.stderr.take()].map(|pipe| {
             let (tell, told) = mpsc::channel();
             std::thread::spawn(move || {
@@ -205,38 +235,39 @@ impl Process {
             });
             told
         });
-        let status = process.wait(PATIENCE).map_err(|error| {
-            // It is left to the lab's end; nobody waits for it.
-            format!("`{}`: {error}", first_line(script))
-        })?;
-        let [out, complaints] = reading.map(|told| {
-            let left = deadline.saturating_duration_since(Instant::now());
-            String::from_utf8_lossy(&told.recv_timeout(left).unwrap_or_default()).into_owned()
-        });
-        if status.success() {
-            return Ok(out);
-        }
-        Err(format!(
-            "`{}` ended with {status}\n{}",
-            first_line(script),
-            indented(&format!("{out}{complaints}"))
-        ))
+        let deadline = Instant::now() + self.patience;
+        Ok(Asked { process, reading, deadline, first_line: first_line(script).to_owned() })
     }
 
     /// Runs a script and does not wait for it: what it does is seen.
     fn begin(&self, script: &str) {
         let spawned = self.lab.spawn(Command::new(["/bin/sh", "-c", script]).output(Output::Null));
         if let Err(error) = spawned {
-            self.state().trouble.get_or_insert(error.to_string());
+            self.trouble_with(format!("run `{}`", first_line(script)), error);
         }
+    }
+
+    /// Keeps the first of what goes wrong.
+    fn trouble_with(&self, doing: String, why: impl std::fmt::Display) {
+        self.state().trouble.get_or_insert_with(|| (doing, why.to_string()));
+    }
+
+    /// Has a script of the adapter run in place of waiting for it; `None`: it has none.
+    fn begin_queue_run(&self, which: &str, script: Option<&String>) -> Result<(), Unsupported> {
+        let name = &self.adapter.name;
+        let script = script.ok_or_else(|| {
+            Unsupported(format!("{name}: its adapter does not say how to do `queue run: {which}`"))
+        })?;
+        self.begin(script);
+        Ok(())
     }
 
     async fn start_it(&self) -> Result<(), StartError> {
         if !std::mem::replace(&mut self.state().is_configured, true) {
             if let Some(script) = &self.configured.prepare {
-                self.ask(script).map_err(|why| self.failed(why))?;
+                self.ask_aside(script).await.map_err(|why| self.failed(why))?;
             }
-            let version = self.ask(&self.configured.version).map_err(|why| self.failed(why))?;
+            let version = self.ask_aside(&self.configured.version).await.map_err(|why| self.failed(why))?;
             let version = version.lines().next().unwrap_or_default().trim();
             version.clone_into(&mut self.state().version);
         }
@@ -244,36 +275,64 @@ impl Process {
         let command = Command::new(["/bin/sh", "-c", &script]).output(Output::Null);
         let main = self.lab.spawn(command).map_err(|error| self.failed(error))?;
         self.state().main = Some(main);
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
+        let greeted = self.greeted();
+        tokio::pin!(greeted);
         loop {
-            if self.answers().await {
-                self.state().runs = true;
-                return Ok(());
+            tokio::select! {
+                () = &mut greeted => {
+                    self.state().runs = true;
+                    return Ok(());
+                }
+                () = tokio::time::sleep(BETWEEN) => {}
             }
             if let Some(why) = self.has_ended() {
                 return Err(self.failed(format!("it ended before it answered: {why}")));
             }
             if Instant::now() > deadline {
-                return Err(self.failed(format!("nothing greeted at {} for {PATIENCE:?}", self.listens)));
+                return Err(self.failed(self.silence()));
             }
+            // One that says a lot before it listens waits when nobody reads it.
+            self.read_log();
+        }
+    }
+
+    /// Completes when it has greeted a caller.
+    async fn greeted(&self) {
+        while self.answers().await.is_err() {
             tokio::time::sleep(BETWEEN).await;
         }
     }
 
-    /// Whether it greets who calls.
-    async fn answers(&self) -> bool {
-        let greeting = async {
-            let socket = self.lab.client_tcp(self.caller).map_err(std::io::Error::other)?;
-            let mut stream = TcpSocket::from_std_stream(socket.into()).connect(self.listens).await?;
-            let mut first = [0];
-            stream.read_exact(&mut first).await?;
-            tokio::io::AsyncWriteExt::write_all(&mut stream, b"QUIT\r\n").await?;
-            // To its end, so that the relay is done with it.
-            let mut rest = Vec::new();
-            let _ = stream.read_to_end(&mut rest).await;
-            std::io::Result::Ok(())
+    /// What to say of a relay that runs and has greeted nobody.
+    fn silence(&self) -> String {
+        let Self { listens, patience, .. } = self;
+        let places = self.lab.listeners().unwrap_or_default();
+        let reachable = |place: &SocketAddr| {
+            place.port() == listens.port() && (place.ip().is_unspecified() || place.ip() == listens.ip())
         };
-        matches!(tokio::time::timeout(PATIENCE, greeting).await, Ok(Ok(())))
+        if places.iter().any(reachable) {
+            return format!("it listens at {listens}, and greeted no caller for {patience:?}");
+        }
+        let places: Vec<String> = places.iter().map(ToString::to_string).collect();
+        let elsewhere = match places.as_slice() {
+            [] => "it listens nowhere".to_owned(),
+            places => format!("it listens at {}", places.join(", ")),
+        };
+        format!("it runs, and nobody listens at {listens} after {patience:?}: {elsewhere}")
+    }
+
+    /// Calls it, waits for its greeting, and takes its leave.
+    async fn answers(&self) -> std::io::Result<()> {
+        let socket = self.lab.client_tcp(self.caller).map_err(std::io::Error::other)?;
+        let mut stream = TcpSocket::from_std_stream(socket.into()).connect(self.listens).await?;
+        let mut first = [0];
+        stream.read_exact(&mut first).await?;
+        stream.write_all(b"QUIT\r\n").await?;
+        // To its end, so that the relay is done with it.
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest).await;
+        Ok(())
     }
 
     /// Why nothing of it runs any more, if so. One that forks away has ended well, and lives on.
@@ -281,13 +340,17 @@ impl Process {
         let mut state = self.state();
         let status = state.main.as_mut()?.try_wait().ok().flatten()?;
         let gone = self.lab.tasks().is_ok_and(|tasks| tasks.is_empty());
-        (gone || !status.success()).then(|| status.to_string())
+        if status.success() {
+            // It had forked away.
+            return gone.then(|| "none of its processes is left".to_owned());
+        }
+        Some(status.to_string())
     }
 
     async fn stop_it(&self) {
         if let Some(script) = self.configured.stop.as_ref().filter(|_| self.state().runs) {
             self.begin(script);
-            let deadline = Instant::now() + PATIENCE;
+            let deadline = Instant::now() + self.patience;
             while Instant::now() < deadline && self.lab.tasks().is_ok_and(|tasks| !tasks.is_empty()) {
                 tokio::time::sleep(BETWEEN).await;
             }
@@ -299,7 +362,7 @@ impl Process {
     fn end(&self) {
         self.queue();
         if let Err(error) = self.lab.kill_everything() {
-            self.state().trouble.get_or_insert(error.to_string());
+            self.trouble_with(format!("end {}", self.adapter.name), error);
         }
         let mut state = self.state();
         state.runs = false;
@@ -364,6 +427,32 @@ impl Process {
     }
 }
 
+/// A script that was begun for what it prints.
+struct Asked {
+    process: lab_init::Process,
+    /// What comes of its standard output, and of its standard error.
+    reading: [mpsc::Receiver<Vec<u8>>; 2],
+    deadline: Instant,
+    first_line: String,
+}
+
+impl Asked {
+    /// What it printed, once it has ended like this.
+    fn answer(self, ended: Result<ExitStatus, String>) -> Result<String, String> {
+        let Self { reading, deadline, first_line, .. } = self;
+        let status = ended.map_err(|why| format!("`{first_line}`: {why}"))?;
+        let [out, complaints] = reading.map(|told| {
+            let left = deadline.saturating_duration_since(Instant::now());
+            String::from_utf8_lossy(&told.recv_timeout(left).unwrap_or_default()).into_owned()
+        });
+        if status.success() {
+            return Ok(out);
+        }
+        let said = indented(&format!("{out}{complaints}"));
+        Err(format!("`{first_line}` ended with {status}\n{said}").trim_end().to_owned())
+    }
+}
+
 /// A syslog datagram (RFC 3164 section 4.1) without its priority and time.
 fn message(datagram: &str) -> &str {
     let text = datagram.trim_end_matches(['\0', '\n']);
@@ -400,8 +489,14 @@ impl Driver for Process {
         if self.state().runs {
             match self.list() {
                 Ok(entries) => self.state().queue = entries,
-                Err(why) => _ = self.state().trouble.get_or_insert(why),
+                // One that has died, or that can write nothing, is listed as it was when last seen.
+                Err(_) if self.state().disk_is_full || self.has_ended().is_some() => {}
+                Err(why) => self.trouble_with(format!("list the queue of {}", self.adapter.name), why),
             }
+        }
+        if self.configured.log == LogSource::Syslog {
+            // A relay waits when nobody reads what it logs.
+            self.read_log();
         }
         self.state().queue.clone()
     }
@@ -411,16 +506,12 @@ impl Driver for Process {
         self.state().log.clone()
     }
 
-    fn force_queue_run(&self) {
-        if let Some(script) = &self.configured.force {
-            self.begin(script);
-        }
+    fn force_queue_run(&self) -> Result<(), Unsupported> {
+        self.begin_queue_run("force", self.configured.force.as_ref())
     }
 
-    fn due_queue_run(&self) {
-        if let Some(script) = &self.configured.due {
-            self.begin(script);
-        }
+    fn due_queue_run(&self) -> Result<(), Unsupported> {
+        self.begin_queue_run("due", self.configured.due.as_ref())
     }
 
     fn died(&self) -> Option<String> {
@@ -435,9 +526,15 @@ impl Driver for Process {
     }
 
     fn fault(&self, fault: Option<Fault>) -> Result<(), Unsupported> {
+        let is_to_be_full = fault == Some(Fault::DiskFull);
+        if !is_to_be_full && !self.state().disk_is_full {
+            return Ok(());
+        }
         let unsupported = |error: LabError| Unsupported(format!("its disk cannot be filled: {error}"));
+        // What was there is gone: a disk that is full is so by this file.
         let mut filler = self.lab.create(FILLER, 0o600, &Owner::Root).map_err(unsupported)?;
-        if fault == Some(Fault::DiskFull) {
+        self.state().disk_is_full = is_to_be_full;
+        if is_to_be_full {
             let zeros = vec![0; 1 << 20];
             let mut size = zeros.len();
             // To the last octet.
@@ -452,8 +549,9 @@ impl Driver for Process {
         Ok(())
     }
 
-    fn trouble(&self) -> Option<std::io::Error> {
-        self.state().trouble.clone().map(std::io::Error::other)
+    fn trouble(&self) -> Option<Trouble> {
+        let (doing, why) = self.state().trouble.clone()?;
+        Some(Trouble { doing, why: std::io::Error::other(why) })
     }
 
     fn role(&self) -> Role {

@@ -25,13 +25,16 @@ use crate::scenario::{Bdat, Message, RelayFault, Scenario, Step};
 pub struct RunOptions {
     /// Real time after which a run that has not ended is given up as inconclusive. Never a measure of the relay.
     pub guard: Duration,
+    /// Real time that a real relay may take to start, to answer one of its adapter's commands, or to stop. Never a measure
+    /// of the relay either.
+    pub patience: Duration,
     /// Ends the run from outside.
     pub cancel: Cancel,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { guard: Duration::from_mins(1), cancel: Cancel::default() }
+        Self { guard: Duration::from_mins(1), patience: Duration::from_secs(20), cancel: Cancel::default() }
     }
 }
 
@@ -74,7 +77,8 @@ pub fn run(scenario: &Scenario, relay: &str, options: &RunOptions) -> Result<Rec
                 return Err(RunError::Unsupported(Unsupported(format!("no virtual clock: {what}"))));
             }
             let name = adapter.name.clone();
-            run_with(scenario, &name, Kind::Process(adapter), options)
+            let kind = Kind::Process { adapter, patience: options.patience };
+            run_with(scenario, &name, kind, options)
         }
     }
 }
@@ -90,7 +94,7 @@ pub(super) fn run_with(
     let (scenario, relay, options) = (scenario.clone(), relay.to_owned(), options.clone());
     let (inner, block_on): (_, fn(&_, _) -> _) = match kind {
         Kind::Embedded(_) => (sim.clone(), lab::block_on),
-        Kind::Process(_) => (sim.clone(), lab::block_on_real),
+        Kind::Process { .. } => (sim.clone(), lab::block_on_real),
     };
     block_on(&sim, async move {
         tokio::select! {
@@ -126,7 +130,7 @@ async fn carry_out(
     let world = World::build(scenario, relay, kind, &sim).await?;
     let clock = match kind {
         Kind::Embedded(_) => record::Clock::Run,
-        Kind::Process(_) => record::Clock::Machine,
+        Kind::Process { .. } => record::Clock::Machine,
     };
     let (watch, over) = Watch::new(world.relay.clone(), RunTime::new(scenario.longest_run()), clock);
     let observer = watch.clone();
@@ -201,14 +205,11 @@ impl Run<'_> {
                 self.world.relay.kill();
                 self.watch.look(self.sim.now());
             }
-            Step::RestartRelay => {
-                self.world.relay.stop().await;
-                self.world.relay.start().await.map_err(LabError::from)?;
-            }
+            Step::RestartRelay => self.world.restart_relay().await?,
             Step::Stop(server) => self.world.stop_server(server).await,
             Step::Start(server) => self.world.start_server(server)?,
-            Step::QueueRunForce => self.world.relay.force_queue_run(),
-            Step::QueueRunDue => self.world.relay.due_queue_run(),
+            Step::QueueRunForce => self.world.relay.force_queue_run().map_err(RunError::Unsupported)?,
+            Step::QueueRunDue => self.world.relay.due_queue_run().map_err(RunError::Unsupported)?,
             Step::At { server, on } => self.hold(server, on).await,
             Step::Fault(fault) => {
                 let fault = fault.map(|RelayFault::DiskFull| Fault::DiskFull);

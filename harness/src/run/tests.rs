@@ -130,8 +130,12 @@ impl Driver for Odd {
     fn log(&self) -> Vec<LogLine> {
         Vec::new()
     }
-    fn force_queue_run(&self) {}
-    fn due_queue_run(&self) {}
+    fn force_queue_run(&self) -> Result<(), Unsupported> {
+        Ok(())
+    }
+    fn due_queue_run(&self) -> Result<(), Unsupported> {
+        Ok(())
+    }
     fn died(&self) -> Option<String> {
         self.died.lock().expect("unpoisoned").clone()
     }

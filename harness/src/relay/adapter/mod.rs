@@ -52,6 +52,8 @@ const NAMES: [&str; ALL.len()] = {
 pub struct Adapter {
     /// Its name: that of the file.
     pub name: String,
+    /// The user's own file that it was read from; `None`: it comes with the harness.
+    pub path: Option<PathBuf>,
     /// What it is, in one line.
     pub about: String,
     /// The Debian packages that a prepared root is made from.
@@ -165,7 +167,7 @@ impl Adapter {
     pub fn load(path: &Path) -> Result<Self, AdapterError> {
         let text = crate::yaml::text_of(path, &read::DOCUMENT)?;
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        Ok(read::parse(&name, path, &text)?)
+        Ok(Self { path: Some(path.to_owned()), ..read::parse(&name, path, &text)? })
     }
 
     /// One in a text, which is shown as coming from `shown_path`. All mistakes are told, not the first alone.

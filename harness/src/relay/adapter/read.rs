@@ -75,6 +75,7 @@ impl Reader<'_> {
             name: name.to_owned(),
             about: about?,
             packages,
+            path: None,
             provides: provides?,
             role: role.unwrap_or(Role::Relay),
             cannot,
