@@ -122,8 +122,7 @@ pub fn main() -> ExitCode {
         }
         Command::Relays { embedded } => {
             let output = output::Output::default();
-            let choices =
-                if embedded { crate::relay::embedded::choices() } else { crate::relay::choices() };
+            let choices = if embedded { crate::relay::embedded::choices() } else { crate::relay::choices() };
             for relay in choices {
                 output.line(&format!("{:<20} {}", relay.name, relay.about));
             }
