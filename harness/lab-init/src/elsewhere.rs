@@ -3,11 +3,13 @@
 use crate::command::Command;
 use crate::error::LabError;
 use crate::layout::{Layout, Owner};
-use crate::view::{Connection, Task};
+use crate::view::{Activity, Connection, Task};
 use std::convert::Infallible;
 use std::fs::File;
 use std::io::PipeReader;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -50,6 +52,18 @@ impl Lab {
     }
 
     pub fn stop(self) -> Result<(), LabError> {
+        match self.0 {}
+    }
+
+    pub fn syslog(&self) -> &UnixDatagram {
+        match self.0 {}
+    }
+
+    pub fn client_tcp(&self, _from: IpAddr) -> Result<OwnedFd, LabError> {
+        match self.0 {}
+    }
+
+    pub fn activity(&self) -> Result<Activity, LabError> {
         match self.0 {}
     }
 
@@ -122,5 +136,11 @@ impl Lab {
 
     pub fn connections(&self) -> Result<Vec<Connection>, LabError> {
         match self.0 {}
+    }
+}
+
+impl AsFd for Process {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self.never {}
     }
 }
