@@ -31,7 +31,7 @@ impl Wires {
                 Ok(())
             }
             // What exists and where nobody listens refuses.
-            Self::Lab(lab) => lab.add_addresses(&[at.ip()]).map_err(io::Error::other),
+            Self::Lab(_) => self.exist(at.ip()),
         }
     }
 

@@ -257,6 +257,20 @@ fn what_a_server_acknowledged_and_dropped_is_kept_apart() {
     assert_eq!((record.deliveries.len(), record.let_go.len()), (0, 1));
 }
 
+/// What Postfix, Exim and Sendmail make of a header that begins with a line of an mbox.
+#[test]
+fn a_mail_whose_header_became_body_is_known_again() {
+    let own = b">From bob Mon Jan  5 00:00:00 2026\r\nSubject: x\r\n\r\nA body that is long enough to be known.\r\n";
+    let mut run = Run::new().sent("note", &[BOB]);
+    run.raw.sent[0].token = None;
+    run.raw.sent[0].content = own.to_vec();
+    let content = [&b"Received: from a\r\n\r\n"[..], own].concat();
+    let copy =
+        Talk::server("hub", 1, minutes(0)).hello(&[]).mail(ALICE, &[], "250 OK").rcpt(BOB, &[], "250 OK");
+    let record = run.talk(copy.data(&content, "250 OK").taken(true).quit()).record();
+    assert_eq!((record.deliveries.len(), record.strays.len()), (1, 0));
+}
+
 #[test]
 fn sessions_of_different_moments_may_be_listed_in_any_order() {
     let run = || Run::new().sent("note", &[BOB]).talk(hub(1, minutes(1))).end(minutes(2), Ending::Finished);

@@ -332,6 +332,21 @@ fn a_guard_makes_it_inconclusive() {
     assert!(matches!(outcome(Level::Must, &record), Outcome::Inconclusive { .. }));
 }
 
+/// What was expected would have come later; what holds for every run was seen.
+#[test]
+fn without_a_clock_only_what_holds_for_every_run_is_held_against_it() {
+    let no_clock = || Ending::NoClock { waits: "an entry".to_owned() };
+    let kept = Run::new().sent("note", &[BOB]).queued(minutes(0), &[BOB], 1, None);
+    let verdict = judge(
+        &expecting(Level::Must, Check::Delivered(delivered("note"))),
+        &kept.end(minutes(0), no_clock()).record(),
+    );
+    assert_eq!(verdict.outcome, Outcome::Unsupported { reason: "no virtual clock: an entry".to_owned() });
+    assert!(verdict.findings.is_empty());
+    let gone = Run::new().sent("note", &[BOB]).end(minutes(0), no_clock()).record();
+    assert_eq!(outcome(Level::Must, &gone), Outcome::Violates, "it is lost all the same");
+}
+
 #[test]
 fn a_relay_that_dies_violates_unless_it_was_killed() {
     let died = || Run::new().end(minutes(1), Ending::RelayDied { why: "signal 11".to_owned() });

@@ -279,6 +279,9 @@ fn a_client_says_quit_before_it_closes() {
     assert_eq!(close(hub().hello(&[])), ["wire: no QUIT"]);
     let none = Vec::<String>::new();
     assert_eq!(close(hub().hello(&[]).c("QUIT").s("221 bye")), none);
+    let challenged =
+        hub().hello(&["AUTH LOGIN"]).c("AUTH LOGIN").s("334 VXNlcm5hbWU6").c("QUIT").s("235 2.7.0 ok");
+    assert_eq!(close(challenged), none, "QUIT in place of an answer");
     assert_eq!(close(hub().hello(&[]).c("NOOP").s("421 going down")), none, "after 421");
     assert_eq!(close(hub().hello(&[]).close(Side::Server, Close::Reset)), none, "after the peer closed");
     assert_eq!(close(hub().hello(&[]).c("NOOP").at(minutes(5))), none, "after a timeout");

@@ -228,6 +228,11 @@ async fn a_session_can_be_resumed_unless_the_script_refuses_it() {
         if refuse_resumption {
             let error = second.unwrap_err();
             assert!(error.contains("HandshakeFailure"), "{versions:?}: {error}");
+            // The ClientHello is no line of the client's (22 begins a record of a handshake).
+            let session = standing.nth_session_when(1, |session| !closes(session).is_empty()).await;
+            let hello =
+                |what: &What| matches!(what, What::Bytes { bytes, .. } if bytes.starts_with(&[22, 3]));
+            assert!(!session.events.iter().any(|event| hello(&event.what)), "{session:?}");
         } else {
             let kind = second.unwrap().get_ref().1.handshake_kind();
             assert_eq!(kind, Some(HandshakeKind::Resumed), "{versions:?}");

@@ -58,10 +58,15 @@ impl Standing {
 
     /// The first session as it is written down once the condition holds.
     pub(super) async fn session_when(&self, holds: impl Fn(&Session) -> bool) -> Session {
+        self.nth_session_when(0, holds).await
+    }
+
+    /// The same of the session with this place, from 0.
+    pub(super) async fn nth_session_when(&self, at: usize, holds: impl Fn(&Session) -> bool) -> Session {
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
             if let Some(session) =
-                self.environment.recorder.sessions().into_iter().next().filter(|s| holds(s))
+                self.environment.recorder.sessions().into_iter().nth(at).filter(|s| holds(s))
             {
                 return session;
             }
