@@ -1,0 +1,293 @@
+//! Who looks at all threads, knows when all are quiet, and moves the clock.
+
+use crate::error::ClockError;
+use crate::map::Page;
+use crate::page::{JUMPS, NEVER, PAGE_NAME};
+use crate::sys::{CLOCK_REALTIME_COARSE, kernel_clock};
+use crate::task::{Outside, Seen, Stat, Task, Why};
+use crate::wake;
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::atomic::Ordering::SeqCst;
+
+/// Whom the driver watches. Threads of the process that it lives in are never among them.
+#[derive(Debug, Clone)]
+pub enum Scope {
+    /// Every process of the pid namespace that its `/proc` shows, but these and process 1.
+    AllBut(Vec<i32>),
+    /// The processes of one session: programs started with `setsid`, and what they start.
+    Session(i32),
+}
+
+/// What a look found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Look {
+    /// Every thread was asleep when it was looked at, none had a deadline that has come, none was being woken.
+    pub quiet: bool,
+    /// There was a moment since the look before at which all were asleep together, and nothing of theirs was on its way:
+    /// nothing can happen any more unless it comes from outside (a byte from a mock server, a timer of the kernel's) or
+    /// from a jump.
+    pub settled: bool,
+    /// Changes whenever any thread has run, begun or ended.
+    pub mark: u64,
+    /// The earliest deadline of a wait, an alarm or a timer, in nanoseconds of the run.
+    pub earliest: Option<u64>,
+    /// How many threads there are.
+    pub threads: usize,
+    /// A thread that is busy, by its process and its own number.
+    pub busy: Option<(i32, i32)>,
+    /// Threads that wait where the clock cannot reach them.
+    pub outside: Vec<Outside>,
+}
+
+/// The driver. It lives in the pid namespace of the programs.
+#[derive(Debug)]
+pub struct Driver {
+    page: Page,
+    scope: Scope,
+    tasks: Vec<Task>,
+    loadavg: File,
+    /// The number that the last new thread got.
+    newest: u64,
+    /// Whether the list of threads is known to lack none that were there at `newest`.
+    complete: bool,
+    last: (bool, u64),
+    /// Program images, and whether they have the page.
+    attached: HashMap<(u64, u64), bool>,
+    /// Images in which the wake signal is known to be handled, by process.
+    wakeable: HashMap<i32, (u64, u64)>,
+}
+
+impl Driver {
+    /// A driver of the programs in `scope`.
+    pub fn new(page: Page, scope: Scope) -> Result<Driver, ClockError> {
+        let loadavg = File::open("/proc/loadavg").map_err(|error| ClockError::system("opening /proc/loadavg", error))?;
+        Ok(Driver {
+            page,
+            scope,
+            tasks: Vec::new(),
+            loadavg,
+            newest: 0,
+            complete: false,
+            last: (false, 0),
+            attached: HashMap::new(),
+            wakeable: HashMap::new(),
+        })
+    }
+
+    /// The page.
+    pub fn page(&self) -> &Page {
+        &self.page
+    }
+
+    /// Looks at every thread once. Two looks are needed to know that all is quiet: see [`Look::settled`].
+    pub fn look(&mut self) -> Result<Look, ClockError> {
+        let failed = |error| ClockError::system("looking at /proc", error);
+        let newest = self.newest_thread().map_err(failed)?;
+        let listed = newest != self.newest || !self.complete;
+        if listed {
+            self.list().map_err(failed)?;
+            self.newest = newest;
+            self.complete = false;
+        }
+        let mut look = Look { quiet: true, ..Look::default() };
+        let mut earliest = NEVER;
+        let now = self.page.peek();
+        let mut at = 0;
+        while at < self.tasks.len() {
+            let task = &mut self.tasks[at];
+            let seen = task.look(&self.page);
+            if seen == Seen::Gone {
+                self.tasks.swap_remove(at);
+                continue;
+            }
+            at += 1;
+            look.mark = look.mark.wrapping_add(scramble(task.tid as u64, task.turns));
+            match seen {
+                Seen::Gone | Seen::Quiet => {}
+                Seen::Busy => {
+                    look.quiet = false;
+                    look.busy = Some((task.pid, task.tid));
+                }
+                Seen::Until(deadline) if deadline <= now => {
+                    let index = at - 1;
+                    self.wake(index);
+                    look.quiet = false;
+                    look.busy = Some((self.tasks[index].pid, self.tasks[index].tid));
+                }
+                Seen::Until(deadline) => earliest = earliest.min(deadline),
+                Seen::Real(name) => {
+                    let (pid, tid) = (task.pid, task.tid);
+                    look.outside.push(Outside { pid, tid, name: task.name(), why: Why::RealTimeout(name) });
+                }
+            }
+        }
+        self.look_for_strangers(&mut look);
+        for timer in self.page.timers() {
+            let deadline = timer.deadline.load(SeqCst);
+            if timer.key.load(SeqCst) == 0 || deadline == NEVER {
+                continue;
+            }
+            if deadline <= now {
+                look.quiet = false;
+            }
+            earliest = earliest.min(deadline);
+        }
+        if !look.quiet {
+            wake::fire_timers(&self.page);
+        }
+        look.threads = self.tasks.len();
+        look.mark = look.mark.wrapping_add(scramble(0, newest)).wrapping_add(look.threads as u64);
+        look.earliest = (earliest != NEVER).then_some(earliest);
+        let unchanged = look.quiet && self.last == (true, look.mark);
+        // Nobody ran while this list was made, so nobody was about to add to it.
+        self.complete |= listed && unchanged;
+        look.settled = unchanged && self.complete;
+        self.last = (look.quiet, look.mark);
+        Ok(look)
+    }
+
+    /// Moves the clock forward to a moment, in nanoseconds of the run, and wakes whoever waited for it or for one before
+    /// it. How many that were.
+    pub fn jump(&mut self, to: u64) -> Result<usize, ClockError> {
+        let now = self.page.now();
+        if to < now {
+            return Err(ClockError::Back { now, to });
+        }
+        // Readings have run ahead by their ticks; the clock never goes back behind one.
+        let to = self.page.reading.fetch_max(to, SeqCst).max(to);
+        let jumps = self.page.jumps.load(SeqCst);
+        let entry = &self.page.journal[jumps as usize % JUMPS];
+        entry.now.store(to, SeqCst);
+        entry.real.store(kernel_clock(CLOCK_REALTIME_COARSE), SeqCst);
+        self.page.jumps.store(jumps + 1, SeqCst);
+        self.page.now.store(to, SeqCst);
+        self.last.0 = false;
+        let mut woken = wake::fire_timers(&self.page);
+        for at in 0..self.tasks.len() {
+            let tid = self.tasks[at].tid as u32;
+            let slot = self.page.slot(tid);
+            if slot.tid.load(SeqCst) == tid
+                && slot.state.load(SeqCst) == crate::page::WAITING
+                && slot.deadline.load(SeqCst) <= to
+            {
+                woken += usize::from(self.wake(at));
+            }
+        }
+        Ok(woken)
+    }
+
+    /// Wakes a thread, if its program would take it as that.
+    fn wake(&mut self, at: usize) -> bool {
+        let task = &self.tasks[at];
+        if self.wakeable.get(&task.pid) != Some(&task.image) {
+            if !task.can_be_woken() {
+                return false;
+            }
+            self.wakeable.insert(task.pid, task.image);
+        }
+        wake::wake(task.pid, task.tid);
+        true
+    }
+
+    /// Tells of programs that have not mapped the page, each image looked up once.
+    fn look_for_strangers(&mut self, look: &mut Look) {
+        for task in &self.tasks {
+            // An image is known only once the thread has been seen asleep.
+            if task.image == (0, 0) {
+                continue;
+            }
+            let attached = *self.attached.entry(task.image).or_insert_with(|| {
+                let maps = fs::read(format!("/proc/{}/maps", task.pid)).unwrap_or_default();
+                maps.windows(PAGE_NAME.len()).any(|window| window == PAGE_NAME.as_bytes())
+            });
+            if !attached && !look.outside.iter().any(|outside| outside.pid == task.pid) {
+                look.outside.push(Outside {
+                    pid: task.pid,
+                    tid: task.tid,
+                    name: task.name(),
+                    why: Why::NotAttached,
+                });
+            }
+        }
+    }
+
+    /// The number that was given last in this pid namespace: a new thread changes it. proc(5), `/proc/loadavg`.
+    fn newest_thread(&self) -> io::Result<u64> {
+        let mut text = [0; 96];
+        let length = self.loadavg.read_at(&mut text, 0)?;
+        let last = std::str::from_utf8(&text[..length]).ok().and_then(|text| text.split_whitespace().last());
+        last.and_then(|word| word.parse().ok()).ok_or_else(|| io::Error::other("/proc/loadavg is not as proc(5) says"))
+    }
+
+    /// Lists the threads; those known stay as they are.
+    fn list(&mut self) -> io::Result<()> {
+        let mut known: HashMap<i32, Task> = self.tasks.drain(..).map(|task| (task.tid, task)).collect();
+        let own = std::process::id() as i32;
+        for entry in fs::read_dir("/proc")? {
+            let entry = entry?;
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+            if pid == own || matches!(&self.scope, Scope::AllBut(pids) if pid == 1 || pids.contains(&pid)) {
+                continue;
+            }
+            let path = entry.path();
+            let Ok(text) = fs::read(path.join("stat")) else { continue };
+            let Some(stat) = Stat::parse(&text) else { continue };
+            if matches!(self.scope, Scope::Session(session) if stat.field(6) != Some(session as u64)) {
+                continue;
+            }
+            if stat.field(20) == Some(1) && stat.state != b'Z' {
+                self.add(&mut known, &path, pid, pid)?;
+                continue;
+            }
+            let Ok(threads) = fs::read_dir(path.join("task")) else { continue };
+            for thread in threads.flatten() {
+                if let Some(tid) = thread.file_name().to_str().and_then(|name| name.parse().ok()) {
+                    self.add(&mut known, &thread.path(), pid, tid)?;
+                }
+            }
+        }
+        let tasks = &self.tasks;
+        self.wakeable.retain(|pid, _| tasks.iter().any(|task| task.pid == *pid));
+        self.forget_dead_timers();
+        Ok(())
+    }
+
+    fn add(
+        &mut self,
+        known: &mut HashMap<i32, Task>,
+        directory: &Path,
+        pid: i32,
+        tid: i32,
+    ) -> io::Result<()> {
+        // A file kept open tells of the thread that had the number then, so one that is known and alive is the same.
+        let task = match known.remove(&tid) {
+            Some(task) if task.pid == pid && !task.name().is_empty() => Some(task),
+            _ => Task::open(directory, pid, tid)?,
+        };
+        self.tasks.extend(task);
+        Ok(())
+    }
+
+    /// A process that has died leaves its timers: they are no longer anyone's.
+    fn forget_dead_timers(&self) {
+        for timer in self.page.timers() {
+            let key = timer.key.load(SeqCst);
+            if key != 0 && !wake::alive(crate::page::timer_parts(key).1) {
+                timer.deadline.store(NEVER, SeqCst);
+                timer.key.store(0, SeqCst);
+            }
+        }
+    }
+}
+
+/// A thread and how often it ran, as a word whose sum over all threads tells sets of them apart (SplitMix64).
+fn scramble(tid: u64, turns: u64) -> u64 {
+    let mut word = tid.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ turns.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    word ^ (word >> 31)
+}
