@@ -1,6 +1,6 @@
 //! How a process comes to the page: once, before `main`, and again after each `exec`.
 
-use super::{real, wait};
+use super::{real, timers, wait};
 use crate::page::{Layout, PAGE_PATH, PAGE_VARIABLE, SIZE};
 use crate::sys::{self, call};
 use core::ffi::{CStr, c_char, c_int};
@@ -28,6 +28,7 @@ pub(super) extern "C" fn attach(_: c_int, _: *const *const c_char, environment: 
     unsafe { named(environment, &mut path) };
     let Some(page) = map(&path) else { return };
     PAGE.store(core::ptr::from_ref(page).cast_mut(), Relaxed);
+    timers::after_exec(page);
     wait::ready(page);
     real::lead_resolver(page);
 }

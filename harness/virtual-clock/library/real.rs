@@ -125,7 +125,7 @@ impl Object {
 }
 
 /// The C library's function, and how long it is.
-fn find(name: &CStr) -> Option<(usize, usize)> {
+pub(super) fn find(name: &CStr) -> Option<(usize, usize)> {
     // SAFETY: the dynamic linker's list, which grows at its end only while programs load more.
     let mut map = unsafe { _r_debug.objects };
     // SAFETY: as above.

@@ -18,8 +18,8 @@ use std::sync::atomic::Ordering::SeqCst;
 pub enum Scope {
     /// Every process of the pid namespace that its `/proc` shows, but these and process 1.
     AllBut(Vec<i32>),
-    /// The processes of one session: programs started with `setsid`, and what they start.
-    Session(i32),
+    /// The processes of these sessions: programs that called `setsid`, and what they start. See [`Driver::watch`].
+    Sessions(Vec<i32>),
 }
 
 /// What a look found.
@@ -81,6 +81,14 @@ impl Driver {
     /// The page.
     pub fn page(&self) -> &Page {
         &self.page
+    }
+
+    /// Watches one more session, where sessions are watched.
+    pub fn watch(&mut self, session: i32) {
+        if let Scope::Sessions(sessions) = &mut self.scope {
+            sessions.push(session);
+            self.complete = false;
+        }
     }
 
     /// Looks at every thread once. Two looks are needed to know that all is quiet: see [`Look::settled`].
@@ -236,7 +244,7 @@ impl Driver {
             let path = entry.path();
             let Ok(text) = fs::read(path.join("stat")) else { continue };
             let Some(stat) = Stat::parse(&text) else { continue };
-            if matches!(self.scope, Scope::Session(session) if stat.field(6) != Some(session as u64)) {
+            if matches!(&self.scope, Scope::Sessions(of) if !of.iter().any(|of| stat.field(6) == Some(*of as u64))) {
                 continue;
             }
             if stat.field(20) == Some(1) && stat.state != b'Z' {

@@ -78,7 +78,8 @@ pub struct Timer {
     pub deadline: AtomicU64,
     /// After which it fires again, or zero.
     pub interval: AtomicU64,
-    spare: AtomicU64,
+    /// The clock that it was made for, by its number in the manual.
+    pub clock: AtomicU64,
 }
 
 /// A timer's kind, owner and number as one word.

@@ -2,6 +2,7 @@
 
 use crate::page::{Layout, WAITING};
 use crate::sys;
+use crate::wake;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -158,15 +159,9 @@ impl Task {
         }
     }
 
-    /// Whether a wake signal would be handled rather than end the program: it is caught, and not blocked.
+    /// Whether a wake signal would be handled, rather than end the program.
     pub(crate) fn can_be_woken(&self) -> bool {
-        let path = format!("/proc/{}/task/{}/status", self.pid, self.tid);
-        let status = std::fs::read_to_string(path).unwrap_or_default();
-        let bit = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-            Some(u64::from_str_radix(line.trim(), 16).ok()? >> (crate::page::WAKE_SIGNAL - 1) & 1 == 1)
-        };
-        bit("SigCgt:") == Some(true)
+        wake::handles_wakes(&format!("/proc/{}/task/{}/status", self.pid, self.tid))
     }
 
     /// The program's name, as the kernel keeps it.

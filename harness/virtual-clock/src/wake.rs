@@ -42,6 +42,15 @@ pub(crate) fn fire_timers(page: &Layout) -> usize {
     fired
 }
 
+/// Whether a wake signal would be handled, rather than end the program.
+pub(crate) fn handles_wakes(status: &str) -> bool {
+    let status = std::fs::read_to_string(status).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    caught
+        .and_then(|set| u64::from_str_radix(set.trim(), 16).ok())
+        .is_some_and(|set| set >> (WAKE_SIGNAL - 1) & 1 == 1)
+}
+
 /// Whether the process is there.
 pub(crate) fn alive(pid: u32) -> bool {
     // SAFETY: numbers alone; signal 0 asks.
@@ -82,6 +91,9 @@ fn descriptor(pid: u32, number: u32) -> bool {
 /// Tells the process to fire its own timer.
 fn posix(pid: u32, number: u32) -> bool {
     const SI_QUEUE: i32 = -1;
+    if !handles_wakes(&format!("/proc/{pid}/status")) {
+        return false;
+    }
     let mut information = [0_u8; 128];
     information[..4].copy_from_slice(&WAKE_SIGNAL.to_ne_bytes());
     information[8..12].copy_from_slice(&SI_QUEUE.to_ne_bytes());
