@@ -54,6 +54,13 @@ pub unsafe extern "C" fn poll(fds: *mut c_void, count: c_ulong, timeout: c_int) 
     result_int(unsafe { poll_for(fds, count as usize, timeout, None) })
 }
 
+/// `poll` as the resolver calls it where that is a library of its own (glibc before 2.34).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __poll(fds: *mut c_void, count: c_ulong, timeout: c_int) -> c_int {
+    // SAFETY: the program's arguments.
+    unsafe { poll(fds, count, timeout) }
+}
+
 /// `poll` as programs compiled with `_FORTIFY_SOURCE` call it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __poll_chk(fds: *mut c_void, count: c_ulong, timeout: c_int, _: usize) -> c_int {

@@ -91,6 +91,11 @@ impl Driver {
         }
     }
 
+    /// The name of a thread's program, as the kernel keeps it (15 bytes).
+    pub fn name(&self, tid: i32) -> Option<String> {
+        self.tasks.iter().find(|task| task.tid == tid).map(Task::name)
+    }
+
     /// Looks at every thread once. Two looks are needed to know that all is quiet: see [`Look::settled`].
     pub fn look(&mut self) -> Result<Look, ClockError> {
         let failed = |error| ClockError::system("looking at /proc", error);
@@ -212,7 +217,8 @@ impl Driver {
                 let maps = fs::read(format!("/proc/{}/maps", task.pid)).unwrap_or_default();
                 maps.windows(PAGE_NAME.len()).any(|window| window == PAGE_NAME.as_bytes())
             });
-            if !attached && !look.outside.iter().any(|outside| outside.pid == task.pid) {
+            let known = |outside: &Outside| outside.pid == task.pid && outside.why == Why::NotAttached;
+            if !attached && !look.outside.iter().any(known) {
                 look.outside.push(Outside {
                     pid: task.pid,
                     tid: task.tid,

@@ -112,6 +112,33 @@ fn limit(fd: c_int, option: c_int, seconds: i64) {
     unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, option, (&raw const time).cast(), 16) };
 }
 
+/// Namespaces where this process's resolver asks a server on this host that says nothing.
+fn own_resolver() {
+    // SAFETY: the C library's functions with places of ours.
+    unsafe {
+        assert_eq!(libc::unshare(libc::CLONE_NEWNS | libc::CLONE_NEWNET), 0);
+        let root = c"/".as_ptr();
+        assert_eq!(libc::mount(null(), root, null(), libc::MS_REC | libc::MS_PRIVATE, null()), 0);
+        let files =
+            [("resolv.conf", "nameserver 127.0.0.1\n"), ("nsswitch.conf", "hosts: dns\n"), ("gai.conf", "")];
+        for (name, text) in files {
+            std::fs::write(name, text).expect("a file");
+            let path = CString::new(format!("/etc/{name}")).expect("a path");
+            let name = CString::new(name).expect("a name");
+            libc::mount(name.as_ptr(), path.as_ptr(), null(), libc::MS_BIND, null());
+        }
+        let fd = libc::socket(libc::AF_INET, libc::SOCK_DGRAM, 0);
+        let mut request: libc::ifreq = zeroed();
+        request.ifr_name[..2].copy_from_slice(&[b'l' as libc::c_char, b'o' as libc::c_char]);
+        request.ifr_ifru.ifru_flags = libc::IFF_UP as i16;
+        assert_eq!(libc::ioctl(fd, libc::SIOCSIFFLAGS, &raw const request), 0);
+        let mut address: libc::sockaddr_in = zeroed();
+        address.sin_family = libc::AF_INET as u16;
+        address.sin_port = 53_u16.to_be();
+        assert_eq!(libc::bind(fd, (&raw const address).cast(), 16), 0);
+    }
+}
+
 #[allow(clippy::too_many_lines, reason = "a list")]
 unsafe fn run(name: &str) {
     let [read, write] = pipe();
@@ -388,6 +415,12 @@ unsafe fn run(name: &str) {
                     libc::usleep(10_000_000);
                     println!("{}", libc::time(null_mut()));
                 }
+            }
+            "resolver" => {
+                own_resolver();
+                let name = c"nowhere.example.";
+                let mut found = null_mut();
+                say(|| libc::getaddrinfo(name.as_ptr(), null(), null(), &raw mut found).into());
             }
             "file-times" => super::files::probe(),
             other => panic!("no probe {other}"),
