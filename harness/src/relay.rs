@@ -205,6 +205,11 @@ pub trait Driver: Send + Sync {
     fn queue(&self) -> Vec<QueueEntry>;
     /// What it has logged in this run.
     fn log(&self) -> Vec<LogLine>;
+    /// How many lines it has logged, for a relay whose queue takes long to list and does not change without a word in the log, or
+    /// in a conversation; `None`: it is listed at every quiet moment.
+    fn logged(&self) -> Option<u64> {
+        None
+    }
     /// Has everything in its queue tried now.
     ///
     /// # Errors
@@ -229,6 +234,10 @@ pub trait Driver: Send + Sync {
     /// be known: the first.
     fn trouble(&self) -> Option<Trouble> {
         None
+    }
+    /// It has just been started, and is about to be called for the first time: until then the run's clock stays.
+    fn awaits_call(&self) -> bool {
+        false
     }
     /// The part that it plays towards submitting clients.
     fn role(&self) -> Role;

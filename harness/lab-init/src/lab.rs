@@ -5,7 +5,7 @@ use crate::error::{Doing, LabError};
 use crate::layout::{Layout, Owner};
 use crate::process::Process;
 use crate::protocol::{Answer, OUTER, Request, readable_within, receive, send};
-use crate::view::{Activity, Connection, Task};
+use crate::view::{Activity, Connection, Look, Task};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::fs::File;
@@ -17,7 +17,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// How long lab-init may take for one answer, and for its end. It takes milliseconds; this only guards.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -207,6 +207,36 @@ impl Lab {
             Answer::Activity(activity) => Ok(activity),
             answer => Err(unexpected(&answer)),
         }
+    }
+
+    /// Puts everything that is spawned from now on under a virtual clock, which begins at this date (in whole seconds) and moves
+    /// only by [`Lab::jump`]. To be called before anything is spawned.
+    ///
+    /// # Errors
+    /// Where there is no such clock for this machine.
+    pub fn start_clock(&self, date: SystemTime) -> Result<(), LabError> {
+        let seconds = date.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        self.call(&Request::StartClock(seconds)).map(drop)
+    }
+
+    /// Who runs and who waits for what, under the lab's clock.
+    ///
+    /// # Errors
+    /// In a lab without one.
+    pub fn look(&self) -> Result<Look, LabError> {
+        match self.call(&Request::Look)? {
+            Answer::Look(look) => Ok(look),
+            answer => Err(unexpected(&answer)),
+        }
+    }
+
+    /// Moves the lab's clock to this long after its start; `wake`: whoever has waited for this moment, or for an earlier one,
+    /// goes on.
+    ///
+    /// # Errors
+    /// In a lab without one, and for a moment that is past.
+    pub fn jump(&self, to: Duration, wake: bool) -> Result<(), LabError> {
+        self.call(&Request::Jump { to, wake }).map(drop)
     }
 
     /// The TCP sockets of both namespaces that have bytes on the way.

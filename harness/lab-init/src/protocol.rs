@@ -3,7 +3,7 @@
 use crate::command::Spec;
 use crate::error::{Doing, LabError};
 use crate::layout::{Layout, Owner};
-use crate::view::{Activity, Connection, Task};
+use crate::view::{Activity, Connection, Look, Task};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
@@ -64,6 +64,13 @@ pub(crate) enum Request {
     Connections,
     Listeners,
     Activity,
+    /// From now on everything in the lab lives under a virtual clock that begins at this date, in seconds since 1970.
+    StartClock(u64),
+    Look,
+    Jump {
+        to: Duration,
+        wake: bool,
+    },
 }
 
 /// What lab-init answers.
@@ -75,6 +82,7 @@ pub(crate) enum Answer {
     Connections(Vec<Connection>),
     Listeners(Vec<SocketAddr>),
     Activity(Activity),
+    Look(Look),
 }
 
 /// Sends one message.

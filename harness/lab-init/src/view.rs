@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// One thread of one process in the lab, lab-init apart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,4 +55,35 @@ pub struct Activity {
     pub naps: bool,
     /// Bytes of some connection are not acknowledged yet, or not even sent.
     pub in_flight: bool,
+}
+
+/// Who waits for what in a lab with a virtual clock: see [`crate::Lab::look`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Look {
+    /// Of which threads there are, how often each has run, and which bytes are on the way. Two that are the same mean that no
+    /// thread has run in between.
+    pub mark: u64,
+    /// A thread runs or could run, waits for a disk, or has just ended.
+    pub busy: bool,
+    /// A program that runs, when one does.
+    pub running: Option<String>,
+    /// The earliest moment that a thread waits for, since the clock's start.
+    pub next: Option<Duration>,
+    /// Threads that sleep by the kernel's own timers, and those that do not follow the clock.
+    pub outside: Vec<Outside>,
+    /// Bytes of some connection are not acknowledged yet, or not even sent.
+    pub in_flight: bool,
+    /// All of those, because the other end does not read what has come to it.
+    pub held_up: bool,
+}
+
+/// A thread that is not on the lab's clock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outside {
+    /// Its process, numbered as the lab sees it.
+    pub pid: u32,
+    /// The program's short name.
+    pub program: String,
+    /// What it does.
+    pub how: String,
 }

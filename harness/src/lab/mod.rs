@@ -12,6 +12,8 @@ mod settings;
 mod sim;
 #[cfg(test)]
 mod tests;
+mod ticker;
+mod virtual_time;
 mod wires;
 mod world;
 mod zone;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use lab_init::Lab;
 
-use super::sim::Sim;
+use super::sim::{Nowhere, Sim};
 
 /// Between two looks; where a long time without any activity is waited for, ten times as much.
 const BETWEEN: Duration = Duration::from_millis(2);
@@ -44,7 +44,7 @@ pub(super) async fn beat(sim: Sim, lab: Arc<Lab>) {
         if since.elapsed() < needed {
             continue;
         }
-        must_be_sure = !sim.step(sure);
+        must_be_sure = !sim.step(sure, &mut Nowhere);
         // The listing of the queue, and whatever was woken, is activity of its own: the next look starts afresh.
         mark = None;
         since = Instant::now();

@@ -50,6 +50,15 @@ pub enum Owner {
     Step,
 }
 
+impl State {
+    fn set_now(&mut self, at: RunTime) {
+        if at > self.now {
+            self.now = at;
+            self.jumps += 1;
+        }
+    }
+}
+
 type TimerKey = (RunTime, Owner, u64);
 
 /// Names an input.
@@ -71,6 +80,26 @@ pub struct Quiet {
     /// Whether it is certain that nothing more happens by itself. A simulation knows; a relay that is watched from outside
     /// may only pause.
     pub sure: bool,
+}
+
+/// Time in the hands of something else than the simulation: programs under a clock of their own.
+pub(super) trait Elsewhere {
+    /// The earliest moment that somebody there waits for.
+    fn next(&self) -> Option<RunTime>;
+
+    /// Makes it this moment there; `wake`: those go on who have waited for it or for an earlier one.
+    fn jump(&mut self, to: RunTime, wake: bool);
+}
+
+/// Nowhere else is any time.
+pub(super) struct Nowhere;
+
+impl Elsewhere for Nowhere {
+    fn next(&self) -> Option<RunTime> {
+        None
+    }
+
+    fn jump(&mut self, _to: RunTime, _wake: bool) {}
 }
 
 /// The observer's answer.
@@ -154,17 +183,19 @@ impl Sim {
         if self.lock().holds > 0 || self.settle_grant() || self.grant_next() {
             return;
         }
-        self.step(true);
+        self.step(true, &mut Nowhere);
     }
 
-    /// Lets one thing happen at a quiet moment: what the observer wakes, or the next timer. `false`: neither did, since that
-    /// has to be certain first.
-    pub(super) fn step(&self, sure: bool) -> bool {
+    /// Lets one thing happen at a quiet moment: what the observer wakes, or the next timer, here or elsewhere. `false`: neither
+    /// did, since that has to be certain first.
+    pub(super) fn step(&self, sure: bool, elsewhere: &mut dyn Elsewhere) -> bool {
+        let of_relay = elsewhere.next();
         let (quiet, observer) = {
             let mut state = self.lock();
+            let next = state.timers.keys().next().map(|key| key.0);
             let quiet = Quiet {
                 now: state.now,
-                next: state.timers.keys().next().map(|key| key.0),
+                next: next.into_iter().chain(of_relay).min(),
                 next_of_mocks: state.timers.keys().find(|key| key.1 == Owner::Mock).map(|key| key.0),
                 sure,
             };
@@ -181,15 +212,29 @@ impl Sim {
         }
         let fired = {
             let mut state = self.lock();
+            let here = state.timers.keys().next().map(|key| (key.0, key.1));
+            if let Some(at) = of_relay
+                && here.is_none_or(|here| (at, Owner::Relay) < here)
+            {
+                let at = at.max(state.now);
+                state.set_now(at);
+                elsewhere.jump(at, true);
+                return true;
+            }
             let Some(((at, _, _), waker)) = state.timers.pop_first() else { return true };
             if at > state.now {
-                state.now = at;
-                state.jumps += 1;
+                elsewhere.jump(at, false);
+                state.set_now(at);
             }
             waker
         };
         fired.wake();
         true
+    }
+
+    /// Puts another observer in the place of the one there is, which is returned.
+    pub(super) fn observe_instead(&self, observer: Option<Observer>) -> Option<Observer> {
+        std::mem::replace(&mut self.lock().observer, observer)
     }
 
     /// True while the input whose turn it is waits for the kernel.

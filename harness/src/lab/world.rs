@@ -21,10 +21,12 @@ use super::net::Net;
 use super::places::{self, ORIGIN, Places};
 use super::scratch::Scratch;
 use super::settings::settings;
-use super::sim::{Owner, Sim};
+use super::sim::{Flow, Hold, Observer, Owner, Sim};
+use super::virtual_time::Holdup;
 use super::wires::Wires;
 use super::zone::{serves_origin, zone};
-use super::{forwarding, pulse};
+use super::{forwarding, pulse, virtual_time};
+use crate::record;
 use crate::relay::adapter::Adapter;
 use crate::relay::process::Process;
 use crate::relay::{self, Driver, Settings, StartError, Trouble};
@@ -52,6 +54,8 @@ pub enum Kind {
     Process {
         /// How it is handled.
         adapter: Arc<Adapter>,
+        /// Whether it lives under the run's clock, or by the machine's.
+        clock: record::Clock,
         /// Guards, and measures nothing.
         patience: Duration,
     },
@@ -102,6 +106,9 @@ pub struct World {
     environment: Environment,
     servers: BTreeMap<String, Standing>,
     tasks: JoinSet<()>,
+    holdup: Holdup,
+    /// The relay's time is not the run's.
+    has_own_time: bool,
     /// Dropped last: the relay's files.
     _directory: Scratch,
 }
@@ -119,8 +126,8 @@ impl World {
         let clock: Arc<dyn Clock> = Arc::new(RunClock { sim: sim.clone(), owner: Owner::Mock });
         let epoch = match kind {
             Kind::Embedded(_) => SystemTime::UNIX_EPOCH + Duration::from_secs(EPOCH.unsigned_abs()),
-            // Its clock is that of the machine, as long as none is put in its place.
-            Kind::Process { .. } => whole_second(SystemTime::now()),
+            Kind::Process { clock: record::Clock::Machine, .. } => whole_second(SystemTime::now()),
+            Kind::Process { clock: record::Clock::Run, .. } => a_year_from(SystemTime::now()),
         };
         let (forwarder, mail) = forwarding::channel();
         let environment = Environment {
@@ -134,7 +141,8 @@ impl World {
         let hostname = scenario.relay.hostname.clone().unwrap_or_else(|| format!("relay.{ORIGIN}"));
         let settings = settings(scenario, &places, &hostname, directory.path(), &environment.tls)?;
         let mut tasks = JoinSet::new();
-        let (wires, relay) = surround(name, kind, &settings, sim, epoch, &mut tasks)?;
+        let holdup = Holdup::default();
+        let (wires, relay) = surround(name, kind, &settings, sim, epoch, &mut tasks, &holdup)?;
         let mut world = Self {
             sim: sim.clone(),
             wires: wires.clone(),
@@ -146,6 +154,8 @@ impl World {
             environment,
             servers: BTreeMap::new(),
             tasks,
+            holdup,
+            has_own_time: matches!(kind, Kind::Process { clock: record::Clock::Machine, .. }),
             _directory: directory,
         };
         let zone = zone(scenario, &places, &hostname, &world.environment.tls).map_err(LabError::Dns)?;
@@ -166,8 +176,28 @@ impl World {
             let carrying = forwarding::carry(wires, clock, recorder, forwarding, mail);
             world.tasks.spawn(carrying);
         }
-        world.relay.start().await?;
+        world.start_relay().await?;
         Ok(world)
+    }
+
+    /// Starts the relay. What it waits for until it listens comes to pass; then the clock stays until it has been called.
+    async fn start_relay(&self) -> Result<(), StartError> {
+        let _meanwhile = self.unjudged();
+        self.relay.start().await
+    }
+
+    /// As long as this lives, nobody but the relay itself is asked whether the clock may move: a relay that starts or stops may be
+    /// quiet for as long as it likes, and that is not the end of the run.
+    fn unjudged(&self) -> Unjudged {
+        let relay = self.relay.clone();
+        let observer: Observer = Box::new(move |_| if relay.awaits_call() { Flow::Hold } else { Flow::Go });
+        let before = self.sim.observe_instead(Some(observer));
+        Unjudged { sim: self.sim.clone(), before, _hold: self.has_own_time.then(|| self.sim.hold()) }
+    }
+
+    /// Who keeps the run's clock from moving, in words.
+    pub fn holdup(&self) -> Option<String> {
+        self.holdup.told()
     }
 
     /// A connection from a client to the relay, and the session that its transcript is written to.
@@ -200,8 +230,7 @@ impl World {
 
     /// Stops the relay in order and starts it again.
     pub async fn restart_relay(&self) -> Result<(), LabError> {
-        // A real relay may be quiet for as long as it likes meanwhile: that is not the end of the run.
-        let _hold = matches!(self.wires, Wires::Lab(_)).then(|| self.sim.hold());
+        let _meanwhile = matches!(self.wires, Wires::Lab(_)).then(|| self.unjudged());
         self.relay.stop().await;
         Ok(self.relay.start().await?)
     }
@@ -314,6 +343,7 @@ fn surround(
     sim: &Sim,
     epoch: SystemTime,
     tasks: &mut JoinSet<()>,
+    holdup: &Holdup,
 ) -> Result<(Wires, Relay), LabError> {
     match kind {
         Kind::Embedded(factory) => {
@@ -324,14 +354,34 @@ fn surround(
             let relay = factory(name, settings, Arc::new(clock), Arc::new(network), epoch)?;
             Ok((Wires::Simulated(net), relay))
         }
-        Kind::Process { adapter, patience } => {
+        Kind::Process { adapter, clock, patience } => {
             let now = sim.clone();
             let now: relay::process::Now = Arc::new(move || now.now());
-            let relay = Process::prepare(adapter, settings, places::TRUSTED.into(), now, *patience)?;
+            let under = (*clock == record::Clock::Run).then_some(epoch);
+            let relay = Process::prepare(adapter, settings, places::TRUSTED.into(), now, under, *patience)?;
             let lab = relay.lab();
-            tasks.spawn(pulse::beat(sim.clone(), lab.clone()));
+            match clock {
+                record::Clock::Machine => tasks.spawn(pulse::beat(sim.clone(), lab.clone())),
+                record::Clock::Run => {
+                    tasks.spawn(virtual_time::beat(sim.clone(), lab.clone(), holdup.clone()))
+                }
+            };
             Ok((Wires::Lab(lab), relay))
         }
+    }
+}
+
+/// See [`World::unjudged`].
+struct Unjudged {
+    sim: Sim,
+    before: Option<Observer>,
+    _hold: Option<Hold>,
+}
+
+impl Drop for Unjudged {
+    fn drop(&mut self) {
+        let observer = self.sim.observe_instead(self.before.take());
+        drop(observer);
     }
 }
 
@@ -343,6 +393,14 @@ fn system(doing: &'static str) -> impl Fn(io::Error) -> LabError {
 fn whole_second(at: SystemTime) -> SystemTime {
     let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs())
+}
+
+/// Midnight (UTC), so far ahead that files' own times, which are of the machine's clock, are all past and cannot be taken for
+/// times of the run.
+fn a_year_from(at: SystemTime) -> SystemTime {
+    const DAY: u64 = 86_400;
+    let days = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs() / DAY;
+    SystemTime::UNIX_EPOCH + Duration::from_secs((days + 366) * DAY)
 }
 
 /// Where the relay accepts mail.

@@ -39,6 +39,8 @@ pub struct Process {
     /// Where it is to answer.
     listens: SocketAddr,
     now: Now,
+    /// The date at which the run's time is zero, where the relay is under the run's clock.
+    clock: Option<SystemTime>,
     /// How long, in real time, it may take to start, to answer a command or to stop. Guards, and measures nothing.
     patience: Duration,
     state: Mutex<State>,
@@ -46,6 +48,8 @@ pub struct Process {
 
 #[derive(Default)]
 struct State {
+    /// It was started, and the call that is to show it has not come to it yet.
+    is_to_be_called: bool,
     is_configured: bool,
     runs: bool,
     /// Its disk was filled, and is not mended yet.
@@ -94,6 +98,7 @@ fn roots() -> Option<PathBuf> {
 
 impl Process {
     /// Makes the lab and its files; the relay does not run yet. `caller` is a client's address on the Internet's side;
+    /// `clock` is the date at which a virtual clock of its own begins, under which everything in the lab then lives;
     /// `patience` is how long, in real time, it may take to start, to answer a command or to stop.
     ///
     /// # Errors
@@ -103,6 +108,7 @@ impl Process {
         settings: &Settings,
         caller: IpAddr,
         now: Now,
+        clock: Option<SystemTime>,
         patience: Duration,
     ) -> Result<Arc<Self>, StartError> {
         let failed = |why: String| StartError::Failed { relay: adapter.name.clone(), why };
@@ -117,6 +123,9 @@ impl Process {
             upper_bytes: DISK,
         };
         let lab = Lab::start(&layout).map_err(|error| failed(error.to_string()))?;
+        if let Some(epoch) = clock {
+            lab.start_clock(epoch).map_err(|error| failed(error.to_string()))?;
+        }
         let process = Self {
             adapter: adapter.clone(),
             lab: Arc::new(lab),
@@ -124,6 +133,7 @@ impl Process {
             listens: SocketAddr::new(settings.listen.ip(), configured.ready_port),
             configured,
             now,
+            clock,
             patience,
             state: Mutex::default(),
         };
@@ -271,6 +281,7 @@ impl Process {
             let version = version.lines().next().unwrap_or_default().trim();
             version.clone_into(&mut self.state().version);
         }
+        self.state().is_to_be_called = true;
         let script = format!("exec >>{OUTPUT} 2>&1\n{}", self.configured.start);
         let command = Command::new(["/bin/sh", "-c", &script]).output(Output::Null);
         let main = self.lab.spawn(command).map_err(|error| self.failed(error))?;
@@ -308,10 +319,7 @@ impl Process {
     fn silence(&self) -> String {
         let Self { listens, patience, .. } = self;
         let places = self.lab.listeners().unwrap_or_default();
-        let reachable = |place: &SocketAddr| {
-            place.port() == listens.port() && (place.ip().is_unspecified() || place.ip() == listens.ip())
-        };
-        if places.iter().any(reachable) {
+        if self.is_reached_at(&places) {
             return format!("it listens at {listens}, and greeted no caller for {patience:?}");
         }
         let places: Vec<String> = places.iter().map(ToString::to_string).collect();
@@ -322,10 +330,18 @@ impl Process {
         format!("it runs, and nobody listens at {listens} after {patience:?}: {elsewhere}")
     }
 
+    /// Whether one of these places is where it is to answer.
+    fn is_reached_at(&self, places: &[SocketAddr]) -> bool {
+        let Self { listens, .. } = self;
+        let ours = |ip: IpAddr| ip.is_unspecified() || ip == listens.ip();
+        places.iter().any(|place| place.port() == listens.port() && ours(place.ip()))
+    }
+
     /// Calls it, waits for its greeting, and takes its leave.
     async fn answers(&self) -> std::io::Result<()> {
         let socket = self.lab.client_tcp(self.caller).map_err(std::io::Error::other)?;
         let mut stream = TcpSocket::from_std_stream(socket.into()).connect(self.listens).await?;
+        self.state().is_to_be_called = false;
         let mut first = [0];
         stream.read_exact(&mut first).await?;
         stream.write_all(b"QUIT\r\n").await?;
@@ -369,6 +385,12 @@ impl Process {
         state.main = None;
     }
 
+    /// The moment of a date in seconds since 1970, under the run's clock.
+    fn run_time(&self, seconds: u64) -> Option<RunTime> {
+        let date = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        Some(RunTime::new(date.duration_since(self.clock?).unwrap_or_default()))
+    }
+
     fn list(&self) -> Result<Vec<QueueEntry>, String> {
         let printed = self.ask(&self.configured.list)?;
         let listed = adapter::read_queue(&printed).map_err(|why| format!("its queue's listing: {why}"))?;
@@ -379,16 +401,18 @@ impl Process {
                 entry.attempts = entry.attempts.max(one.attempts.unwrap_or_default());
                 entry.reason = entry.reason.take().or(one.reason);
                 entry.held |= one.held;
+                entry.next =
+                    entry.next.into_iter().chain(one.next.and_then(|next| self.run_time(next))).min();
                 continue;
             }
             entries.push(QueueEntry {
                 id: one.id,
                 from: one.from,
                 // Without a clock of the run's own, the run's time says nothing of these.
-                arrived: RunTime::ZERO,
+                arrived: self.run_time(one.arrived).unwrap_or(RunTime::ZERO),
                 recipients: vec![one.to],
                 attempts: one.attempts.unwrap_or_default(),
-                next: None,
+                next: one.next.and_then(|next| self.run_time(next)),
                 reason: one.reason,
                 held: one.held,
             });
@@ -501,6 +525,11 @@ impl Driver for Process {
         self.state().queue.clone()
     }
 
+    fn logged(&self) -> Option<u64> {
+        self.read_log();
+        Some(self.state().log.len() as u64)
+    }
+
     fn log(&self) -> Vec<LogLine> {
         self.read_log();
         self.state().log.clone()
@@ -552,6 +581,10 @@ impl Driver for Process {
     fn trouble(&self) -> Option<Trouble> {
         let (doing, why) = self.state().trouble.clone()?;
         Some(Trouble { doing, why: std::io::Error::other(why) })
+    }
+
+    fn awaits_call(&self) -> bool {
+        self.state().is_to_be_called && self.lab.listeners().is_ok_and(|places| self.is_reached_at(&places))
     }
 
     fn role(&self) -> Role {

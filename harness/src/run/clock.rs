@@ -1,8 +1,77 @@
-//! What a scenario asks of time, for relays whose time is the machine's.
+//! Whether a real relay lives by the run's clock, and what a scenario asks of time for relays that do not.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use mock_servers::script::{Action, Condition, On, Rule};
 
-use crate::scenario::{Scenario, Step};
+use super::execute::{RunOptions, run_with};
+use crate::lab::Kind;
+use crate::record::{self, Ending, Known, Record};
+use crate::relay::adapter::Adapter;
+use crate::scenario::{self, Scenario, Step};
+
+/// How far the clock is moved before the relay is asked what time it is.
+const HOUR: Duration = Duration::from_hours(1);
+
+/// A relay that follows the clock dates the mail by it that it takes after that.
+const PROOF: &str = "\
+title: The relay follows the clock
+servers: { hub: { serves: [hub.example] } }
+messages: { note: { from: alice@origin.example, to: bob@hub.example } }
+steps: [wait: 1h, send: note, settle]
+expect: [{ it: arrives, must: RFC 5321 section 4.4, delivered: { message: note } }]
+";
+
+/// Real time for the proof.
+const GUARD: Duration = Duration::from_secs(15);
+
+type Proof = Arc<OnceLock<Result<(), String>>>;
+
+/// Whether this relay has shown that it follows a virtual clock; the first time it is asked in this process, it is tried: an hour is
+/// left to pass, and a mail that comes then bears that hour in its trace (RFC 5321 section 4.4). The reason, when it does not.
+pub(super) fn proved(adapter: &Arc<Adapter>, options: &RunOptions) -> Result<(), String> {
+    static PROVED: Mutex<BTreeMap<String, Proof>> = Mutex::new(BTreeMap::new());
+    let key = adapter.path.as_ref().map_or_else(|| adapter.name.clone(), |path| path.display().to_string());
+    let proof = PROVED.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone();
+    proof.get_or_init(|| prove(adapter, options)).clone()
+}
+
+fn prove(adapter: &Arc<Adapter>, options: &RunOptions) -> Result<(), String> {
+    let scenario = scenario::parse(PROOF, Path::new("proof.yaml"), "proof")
+        .ok()
+        .and_then(|mut scenarios| scenarios.pop())
+        .ok_or("the proof cannot be read")?;
+    let kind =
+        Kind::Process { adapter: adapter.clone(), clock: record::Clock::Run, patience: options.patience };
+    let options = RunOptions { guard: GUARD, ..options.clone() };
+    let record = run_with(&scenario, &adapter.name, kind, &options).map_err(|error| error.to_string())?;
+    match &record.end.how {
+        Ending::Finished => {}
+        Ending::Guard { waiting_for } => return Err(format!("it does not come to rest: {waiting_for}")),
+        Ending::RelayDied { why } => return Err(format!("under the clock it died: {why}")),
+        other => return Err(format!("under the clock its run ended otherwise: {other:?}")),
+    }
+    match trace(&record) {
+        Some(seconds) if (0..60).contains(&(seconds - HOUR.as_secs().cast_signed())) => Ok(()),
+        Some(seconds) => Err(format!("an hour on, it dates a mail {seconds} s after the start")),
+        None => Err("an hour on, it dates a mail outside the run, or not at all".to_owned()),
+    }
+}
+
+/// When the relay took the mail, by its own trace: seconds after the start of the run.
+fn trace(record: &Record) -> Option<i64> {
+    let place = record.deliveries.first()?.place;
+    let content = &record.sessions.get(place.session)?.transactions.get(place.transaction)?.content;
+    let (fields, _) = record::mail::split(content);
+    let newest = fields.into_iter().find(|field| field.is("Received"))?;
+    Known::of(record).spans(&newest.value).into_iter().find_map(|span| match span.kind {
+        record::Kind::Date(seconds) => Some(seconds),
+        _ => None,
+    })
+}
 
 /// Why a scenario cannot be run on such a relay, if so. What is not seen before the run, as mail that waits for its next
 /// attempt, ends the run (`Ending::NoClock`).

@@ -73,11 +73,18 @@ pub fn run(scenario: &Scenario, relay: &str, options: &RunOptions) -> Result<Rec
     match relay::choose(relay)? {
         Chosen::Embedded => run_with(scenario, relay, Kind::Embedded(Embedded::prepare), options),
         Chosen::Process(adapter) => {
-            if let Some(what) = clock::needed(scenario) {
-                return Err(RunError::Unsupported(Unsupported(format!("no virtual clock: {what}"))));
-            }
+            let clock = match clock::proved(&adapter, options) {
+                Ok(()) => record::Clock::Run,
+                Err(why) => {
+                    if let Some(what) = clock::needed(scenario) {
+                        let why = format!("no virtual clock ({why}): {what}");
+                        return Err(RunError::Unsupported(Unsupported(why)));
+                    }
+                    record::Clock::Machine
+                }
+            };
             let name = adapter.name.clone();
-            let kind = Kind::Process { adapter, patience: options.patience };
+            let kind = Kind::Process { adapter, clock, patience: options.patience };
             run_with(scenario, &name, kind, options)
         }
     }
@@ -130,9 +137,12 @@ async fn carry_out(
     let world = World::build(scenario, relay, kind, &sim).await?;
     let clock = match kind {
         Kind::Embedded(_) => record::Clock::Run,
-        Kind::Process { .. } => record::Clock::Machine,
+        Kind::Process { clock, .. } => *clock,
     };
-    let (watch, over) = Watch::new(world.relay.clone(), RunTime::new(scenario.longest_run()), clock);
+    let (recorder, queries) = (world.recorder.clone(), world.queries.clone());
+    let traffic = Box::new(move || recorder.touched() + queries.count() as u64);
+    let limit = RunTime::new(scenario.longest_run());
+    let (watch, over) = Watch::new(world.relay.clone(), limit, clock, traffic);
     let observer = watch.clone();
     sim.observe(Box::new(move |quiet| observer.quiet(quiet)));
     let mut run = Run {
@@ -167,7 +177,10 @@ impl Run<'_> {
                 biased;
                 done = self.step(step) => { done?; None }
                 Ok(ending) = &mut over => Some(ending),
-                () = &mut guard => Some(Ending::Guard { waiting_for: describe(step) }),
+                () = &mut guard => {
+                    let holdup = self.world.holdup().map(|who| format!(" ({who})")).unwrap_or_default();
+                    Some(Ending::Guard { waiting_for: describe(step) + &holdup })
+                }
             };
             self.steps.push(StepDone { step: describe(step), began, done: self.sim.now() });
             if let Some(why) = self.world.relay.died() {

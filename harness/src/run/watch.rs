@@ -7,7 +7,7 @@ use mock_servers::time::human;
 use tokio::sync::oneshot;
 
 use crate::lab::{Flow, Quiet, Relay};
-use crate::record::{Clock, Ending, QueueState};
+use crate::record::{Clock, Ending, QueueEntry, QueueState};
 
 /// Looks at the relay whenever all is quiet. Clones are the same one.
 #[derive(Clone)]
@@ -23,11 +23,22 @@ struct State {
     over: Option<oneshot::Sender<Ending>>,
     limit: RunTime,
     clock: Clock,
+    traffic: Traffic,
+    /// What there was of traffic and log when the queue was last listed.
+    listed_at: Option<u64>,
 }
+
+/// Grows with everything that mocks and clients see of the relay.
+pub(super) type Traffic = Box<dyn Fn() -> u64 + Send>;
 
 impl Watch {
     /// Watches this relay until `limit`, and tells through the channel why the run cannot go on.
-    pub(super) fn new(relay: Relay, limit: RunTime, clock: Clock) -> (Self, oneshot::Receiver<Ending>) {
+    pub(super) fn new(
+        relay: Relay,
+        limit: RunTime,
+        clock: Clock,
+        traffic: Traffic,
+    ) -> (Self, oneshot::Receiver<Ending>) {
         let (tell, told) = oneshot::channel();
         let state = State {
             relay,
@@ -38,6 +49,8 @@ impl Watch {
             over: Some(tell),
             limit,
             clock,
+            traffic,
+            listed_at: None,
         };
         (Self(Arc::new(Mutex::new(state))), told)
     }
@@ -77,7 +90,7 @@ impl Watch {
         if let Some(why) = state.relay.died() {
             return state.end(Ending::RelayDied { why });
         }
-        let live = state.look(quiet.now);
+        let live = state.look_if_stirred(quiet.now);
         if let Some(still) = state.still.take() {
             // As below.
             let _ = still.send(());
@@ -130,14 +143,32 @@ impl State {
         Flow::Hold
     }
 
+    /// The same, for a relay whose queue takes long to list only where it may have changed.
+    fn look_if_stirred(&mut self, at: RunTime) -> usize {
+        let Some(logged) = self.relay.logged() else { return self.look(at) };
+        let stirred = logged + (self.traffic)();
+        if self.listed_at == Some(stirred)
+            && let Some(last) = self.timeline.last()
+        {
+            return live(&last.entries);
+        }
+        self.listed_at = Some(stirred);
+        self.look(at)
+    }
+
     /// Writes the queue down if it changed; returns how many entries are live.
     fn look(&mut self, at: RunTime) -> usize {
         let entries = self.relay.queue();
-        let live = entries.iter().filter(|entry| !entry.held).count();
+        let live = live(&entries);
         let last = self.timeline.last().map(|state| &state.entries);
         if last != Some(&entries) {
             self.timeline.push(QueueState { at, entries });
         }
         live
     }
+}
+
+/// How many entries the relay itself will do something about.
+fn live(entries: &[QueueEntry]) -> usize {
+    entries.iter().filter(|entry| !entry.held).count()
 }

@@ -215,7 +215,10 @@ fn after_a_panic() {
     let (hostname, yaml) = named_note();
     let Ok(Chosen::Process(adapter)) = relay::choose(&own.path()) else { panic!("it is an adapter") };
     let running = std::thread::spawn(move || {
-        let (sim, kind) = (Sim::default(), Kind::Process { adapter, patience: LIMIT });
+        let (sim, kind) = (
+            Sim::default(),
+            Kind::Process { adapter, clock: gauntlet::record::Clock::Machine, patience: LIMIT },
+        );
         let inner = sim.clone();
         lab::block_on_real(&sim, async move {
             let _world = World::build(&parsed(&yaml), "own-relay", &kind, &inner).await.expect("it starts");

@@ -85,8 +85,9 @@ fn map(path: &[u8; 256]) -> Option<&'static Layout> {
     const PROT_READ_WRITE: usize = 3;
     const MAP_SHARED: usize = 1;
     // SAFETY: a path ended by zero.
-    let fd =
-        unsafe { call(sys::OPENAT, [sys::AT_FDCWD as usize, path.as_ptr() as usize, O_RDWR_CLOEXEC, 0, 0, 0]) };
+    let fd = unsafe {
+        call(sys::OPENAT, [sys::AT_FDCWD as usize, path.as_ptr() as usize, O_RDWR_CLOEXEC, 0, 0, 0])
+    };
     if fd < 0 {
         return None;
     }

@@ -81,7 +81,10 @@ pub unsafe extern "C" fn ftime(time: *mut Timeb) -> c_int {
     let now = realtime() / 1_000_000;
     // SAFETY: the program's own place for the time.
     unsafe {
-        give(time, Timeb { time: (now / 1_000) as c_long, millitm: (now % 1_000) as u16, timezone: 0, dstflag: 0 });
+        give(
+            time,
+            Timeb { time: (now / 1_000) as c_long, millitm: (now % 1_000) as u16, timezone: 0, dstflag: 0 },
+        );
     }
     0
 }

@@ -43,9 +43,8 @@ fn show_stat(value: isize, stat: *mut Stat) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fstatat(at: c_int, path: *const c_char, stat: *mut Stat, flags: c_int) -> c_int {
     // SAFETY: the program's arguments, which the kernel checks.
-    let value = unsafe {
-        call(sys::NEWFSTATAT, [at as usize, path as usize, stat as usize, flags as usize, 0, 0])
-    };
+    let value =
+        unsafe { call(sys::NEWFSTATAT, [at as usize, path as usize, stat as usize, flags as usize, 0, 0]) };
     show_stat(value, stat)
 }
 

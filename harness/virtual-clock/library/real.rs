@@ -92,9 +92,10 @@ impl Object {
     unsafe fn function(&self, name: &CStr) -> Option<(usize, usize)> {
         const FUNCTION: u8 = 2;
         const HIDDEN: u16 = 0x8000;
-        let hash = name.to_bytes().iter().fold(5_381_u32, |hash, byte| {
-            hash.wrapping_mul(33).wrapping_add(u32::from(*byte))
-        });
+        let hash = name
+            .to_bytes()
+            .iter()
+            .fold(5_381_u32, |hash, byte| hash.wrapping_mul(33).wrapping_add(u32::from(*byte)));
         // SAFETY: the GNU hash table's layout: four words, a filter of 64-bit words, the buckets, the chains.
         unsafe {
             let [buckets, first, filter, _] = self.hash.cast::<[u32; 4]>().read();
@@ -212,4 +213,3 @@ fn flush(at: usize) {
         }
     }
 }
-

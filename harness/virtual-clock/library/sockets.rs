@@ -72,9 +72,8 @@ fn option<T: Default>(fd: c_int, name: c_int) -> Option<T> {
     let (mut value, mut length) = (T::default(), size_of::<T>() as u32);
     let (at, length_at) = (&raw mut value as usize, &raw mut length as usize);
     // SAFETY: a place of ours of that length.
-    let told = unsafe {
-        call(sys::GETSOCKOPT, [fd as usize, SOL_SOCKET as usize, name as usize, at, length_at, 0])
-    };
+    let told =
+        unsafe { call(sys::GETSOCKOPT, [fd as usize, SOL_SOCKET as usize, name as usize, at, length_at, 0]) };
     (told == 0).then_some(value)
 }
 

@@ -163,7 +163,9 @@ pub unsafe extern "C" fn timerfd_settime(
     }
     let key = timer_key(TimerKind::Descriptor, getpid(), fd as u32);
     let clock = page.timer(key).map_or(1, |timer| timer.clock.load(SeqCst));
-    let Some(deadline) = deadline(page, clock as c_int, flags, want.value) else { return result_int(-EINVAL) };
+    let Some(deadline) = deadline(page, clock as c_int, flags, want.value) else {
+        return result_int(-EINVAL);
+    };
     let (left, repeat) = left(page, page.timer(key));
     if let Some(timer) = page.timer_or_new(key) {
         timer.deadline.store(NEVER, SeqCst);
@@ -268,7 +270,8 @@ pub unsafe extern "C" fn timer_settime(
 ) -> c_int {
     // SAFETY: the program's own place.
     let want = unsafe { given(wanted) };
-    let timer = page().zip(posix_place(id)).and_then(|(page, place)| Some((page, page.timer(posix_key(place))?)));
+    let timer =
+        page().zip(posix_place(id)).and_then(|(page, place)| Some((page, page.timer(posix_key(place))?)));
     let (Some((page, timer)), Some(want)) = (timer, want) else {
         // SAFETY: the C library's function with the program's arguments.
         return unsafe {
@@ -276,7 +279,8 @@ pub unsafe extern "C" fn timer_settime(
         };
     };
     let clock = timer.clock.load(SeqCst) as c_int;
-    let (Some(deadline), Some(interval)) = (deadline(page, clock, flags, want.value), want.interval.ns()) else {
+    let (Some(deadline), Some(interval)) = (deadline(page, clock, flags, want.value), want.interval.ns())
+    else {
         set_errno(EINVAL as c_int);
         return -1;
     };
@@ -312,7 +316,7 @@ pub unsafe extern "C" fn timer_delete(id: *mut c_void) -> c_int {
     }
     // SAFETY: the C library's function with the program's arguments.
     unsafe {
-        real::call::<unsafe extern "C" fn(*mut c_void) -> c_int>(c"timer_delete").map_or(-1, |delete| delete(id))
+        real::call::<unsafe extern "C" fn(*mut c_void) -> c_int>(c"timer_delete")
+            .map_or(-1, |delete| delete(id))
     }
 }
-

@@ -135,12 +135,7 @@ pub(super) fn wait_unblocked(
     ended
 }
 
-fn registered(
-    page: &'static Layout,
-    deadline: u64,
-    number: u32,
-    mut sleep: impl FnMut() -> isize,
-) -> Ended {
+fn registered(page: &'static Layout, deadline: u64, number: u32, mut sleep: impl FnMut() -> isize) -> Ended {
     let slot = own(page);
     // A handler's wait inside another's: that one goes on when this is over.
     let outer = (slot.state.load(SeqCst), slot.deadline.load(SeqCst), slot.call.load(SeqCst));

@@ -139,9 +139,11 @@ pub unsafe extern "C" fn select(
         // More microseconds than a second has are allowed here.
         let ns = match wanted {
             Some(Timeval { sec, usec }) if sec < 0 || usec < 0 => return result_int(-EINVAL),
-            Some(Timeval { sec, usec }) => {
-                Some((sec as u64).saturating_mul(1_000_000_000).saturating_add((usec as u64).saturating_mul(1_000)))
-            }
+            Some(Timeval { sec, usec }) => Some(
+                (sec as u64)
+                    .saturating_mul(1_000_000_000)
+                    .saturating_add((usec as u64).saturating_mul(1_000)),
+            ),
             None => None,
         };
         let (value, left) = select_for(count, [read, write, except], ns, None);
@@ -207,12 +209,7 @@ pub unsafe extern "C" fn epoll_pwait(
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn epoll_wait(
-    epoll: c_int,
-    events: *mut c_void,
-    most: c_int,
-    timeout: c_int,
-) -> c_int {
+pub unsafe extern "C" fn epoll_wait(epoll: c_int, events: *mut c_void, most: c_int, timeout: c_int) -> c_int {
     // SAFETY: the program's arguments.
     unsafe { epoll_pwait(epoll, events, most, timeout, null()) }
 }
@@ -363,4 +360,3 @@ pub unsafe extern "C" fn sigtimedwait(
         },
     }) as c_int
 }
-

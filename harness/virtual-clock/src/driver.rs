@@ -64,7 +64,8 @@ pub struct Driver {
 impl Driver {
     /// A driver of the programs in `scope`.
     pub fn new(page: Page, scope: Scope) -> Result<Driver, ClockError> {
-        let loadavg = File::open("/proc/loadavg").map_err(|error| ClockError::system("opening /proc/loadavg", error))?;
+        let loadavg = File::open("/proc/loadavg")
+            .map_err(|error| ClockError::system("opening /proc/loadavg", error))?;
         Ok(Driver {
             page,
             scope,
@@ -234,7 +235,8 @@ impl Driver {
         let mut text = [0; 96];
         let length = self.loadavg.read_at(&mut text, 0)?;
         let last = std::str::from_utf8(&text[..length]).ok().and_then(|text| text.split_whitespace().last());
-        last.and_then(|word| word.parse().ok()).ok_or_else(|| io::Error::other("/proc/loadavg is not as proc(5) says"))
+        last.and_then(|word| word.parse().ok())
+            .ok_or_else(|| io::Error::other("/proc/loadavg is not as proc(5) says"))
     }
 
     /// Lists the threads; those known stay as they are.
@@ -243,14 +245,17 @@ impl Driver {
         let own = std::process::id() as i32;
         for entry in fs::read_dir("/proc")? {
             let entry = entry?;
-            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+                continue;
+            };
             if pid == own || matches!(&self.scope, Scope::AllBut(pids) if pid == 1 || pids.contains(&pid)) {
                 continue;
             }
             let path = entry.path();
             let Ok(text) = fs::read(path.join("stat")) else { continue };
             let Some(stat) = Stat::parse(&text) else { continue };
-            if matches!(&self.scope, Scope::Sessions(of) if !of.iter().any(|of| stat.field(6) == Some(*of as u64))) {
+            if matches!(&self.scope, Scope::Sessions(of) if !of.iter().any(|of| stat.field(6) == Some(*of as u64)))
+            {
                 continue;
             }
             if stat.field(20) == Some(1) && stat.state != b'Z' {

@@ -10,13 +10,13 @@
 pub mod page;
 
 #[cfg(carried)]
-pub mod sys;
-#[cfg(carried)]
 mod driver;
 #[cfg(carried)]
 mod error;
 #[cfg(carried)]
 mod map;
+#[cfg(carried)]
+pub mod sys;
 #[cfg(carried)]
 mod task;
 #[cfg(carried)]

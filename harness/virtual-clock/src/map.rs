@@ -73,7 +73,9 @@ fn map(file: &impl AsFd) -> Result<&'static Layout, ClockError> {
     const SHARED: usize = 1;
     let fd = file.as_fd();
     let copy = fd.try_clone_to_owned().map(File::from);
-    let long = copy.and_then(|file| file.metadata()).map_err(|error| ClockError::system("mapping the page", error))?;
+    let long = copy
+        .and_then(|file| file.metadata())
+        .map_err(|error| ClockError::system("mapping the page", error))?;
     if long.len() < SIZE as u64 {
         return Err(ClockError::NotAPage("a shorter file".to_owned()));
     }

@@ -146,7 +146,10 @@ pub const SIZE: usize = core::mem::size_of::<Layout>();
 
 impl core::fmt::Debug for Layout {
     fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        out.debug_struct("Layout").field("now", &self.now).field("reading", &self.reading).finish_non_exhaustive()
+        out.debug_struct("Layout")
+            .field("now", &self.now)
+            .field("reading", &self.reading)
+            .finish_non_exhaustive()
     }
 }
 

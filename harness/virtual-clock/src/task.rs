@@ -167,7 +167,9 @@ impl Task {
     /// The program's name, as the kernel keeps it.
     pub(crate) fn name(&self) -> String {
         let mut text = [0; 512];
-        self.read_stat(&mut text).map(|stat| String::from_utf8_lossy(stat.name).into_owned()).unwrap_or_default()
+        self.read_stat(&mut text)
+            .map(|stat| String::from_utf8_lossy(stat.name).into_owned())
+            .unwrap_or_default()
     }
 }
 

@@ -23,7 +23,11 @@ pub(crate) fn fire_timers(page: &Layout) -> usize {
         let interval = timer.interval.load(SeqCst);
         // As the kernel does, the next expiry is a whole number of intervals from the first.
         let missed = (now - deadline).checked_div(interval).unwrap_or(0);
-        let next = if interval == 0 { NEVER } else { deadline.saturating_add((missed + 1).saturating_mul(interval)) };
+        let next = if interval == 0 {
+            NEVER
+        } else {
+            deadline.saturating_add((missed + 1).saturating_mul(interval))
+        };
         if timer.deadline.compare_exchange(deadline, next, SeqCst, SeqCst).is_err() {
             continue;
         }

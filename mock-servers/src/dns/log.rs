@@ -89,6 +89,11 @@ impl QueryLog {
         self.lock().push(query);
     }
 
+    /// How many there are so far.
+    pub fn count(&self) -> usize {
+        self.lock().len()
+    }
+
     /// All so far, in order.
     pub fn queries(&self) -> Vec<DnsQuery> {
         self.lock().clone()

@@ -60,6 +60,8 @@ struct Book {
     ordinals: BTreeMap<(Side, Arc<String>), u32>,
     budget: Budget,
     omitted_sessions: u64,
+    /// How often anything was written.
+    touched: u64,
 }
 
 #[derive(Debug, Default)]
@@ -99,6 +101,7 @@ impl Recorder {
         at: RunTime,
     ) -> SessionRecorder {
         let mut book = lock(&self.0);
+        book.touched += 1;
         let mock = book.common.text(&mock.to_owned());
         let ordinal = book.ordinals.entry((mock_is, mock.clone())).or_default();
         *ordinal += 1;
@@ -122,6 +125,11 @@ impl Recorder {
     /// An empty transcript with bounds of its own.
     pub fn with_room(room: Room) -> Self {
         Self(Arc::new(Mutex::new(Book { budget: Budget { room, held: 0 }, ..Book::default() })))
+    }
+
+    /// Grows with everything that is written: when it is the same as before, nothing has happened.
+    pub fn touched(&self) -> u64 {
+        lock(&self.0).touched
     }
 
     /// What was written so far, in order of opening. A session of which something was omitted ends with saying so.
@@ -279,7 +287,8 @@ impl SessionRecorder {
 
     fn write<T>(&self, change: impl FnOnce(Writing<'_>) -> T) -> T {
         let mut book = lock(&self.0.book);
-        let Book { sessions, common, budget, .. } = &mut *book;
+        let Book { sessions, common, budget, touched, .. } = &mut *book;
+        *touched += 1;
         let (draft, account) = &mut *sessions[self.0.index];
         change(Writing { draft, account, common, budget })
     }

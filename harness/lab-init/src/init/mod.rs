@@ -1,6 +1,7 @@
 //! lab-init: the process that owns a lab.
 
 mod children;
+mod clock;
 mod files;
 mod look;
 mod netlink;
@@ -12,6 +13,7 @@ use crate::error::{Doing, LabError};
 use crate::layout::Layout;
 use crate::protocol::{Answer, INNER, OUTER, Request, receive, send};
 use children::Children;
+use clock::Clock;
 use network::Network;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
@@ -156,6 +158,11 @@ struct Served {
     children: Children,
     /// See [`Request::Activity`].
     last_mark: Option<u64>,
+    clock: Option<Clock>,
+}
+
+fn without_clock() -> LabError {
+    LabError::told("asking for the lab's clock", "this lab was started without one")
 }
 
 impl Served {
@@ -176,7 +183,7 @@ impl Served {
         let _ = fs::write("/proc/sys/net/unix/max_dgram_qlen", SYSLOG_QUEUE);
         let syslog = UnixDatagram::bind("/dev/log").doing(doing)?;
         fs::set_permissions("/dev/log", Permissions::from_mode(0o666)).doing(doing)?;
-        Ok((Served { network, children: Children::default(), last_mark: None }, syslog))
+        Ok((Served { network, children: Children::default(), last_mark: None, clock: None }, syslog))
     }
 
     fn answer(
@@ -209,6 +216,17 @@ impl Served {
                 let activity = look::activity(&self.network, self.last_mark)?;
                 self.last_mark = Some(activity.mark);
                 Ok((Answer::Activity(activity), None))
+            }
+            Request::StartClock(seconds) => {
+                self.clock = Some(Clock::start(seconds)?);
+                Ok((Answer::Done, None))
+            }
+            Request::Look => match &mut self.clock {
+                Some(clock) => clock.look(&self.network).map(|look| (Answer::Look(look), None)),
+                None => Err(without_clock()),
+            },
+            Request::Jump { to, wake } => {
+                self.clock.as_mut().ok_or_else(without_clock)?.jump(to, wake).map(done)
             }
             Request::Tasks => look::tasks().map(|tasks| (Answer::Tasks(tasks), None)),
             Request::Listeners => {

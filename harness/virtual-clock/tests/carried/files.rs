@@ -19,7 +19,9 @@ fn modified(path: &CString) -> i64 {
 
 /// Writes files an hour apart, and touches one in each way.
 pub(crate) fn probe() {
-    let say = |what: &str, path: &CString| println!("{what} {}", modified(path) - EPOCH.cast_signed() / 1_000_000_000);
+    let say = |what: &str, path: &CString| {
+        println!("{what} {}", modified(path) - EPOCH.cast_signed() / 1_000_000_000)
+    };
     let names: Vec<CString> = (0..4).map(|n| CString::new(format!("file-{n}")).expect("a name")).collect();
     // SAFETY: the C library's functions with places of ours.
     unsafe {
@@ -70,7 +72,10 @@ fn times_of_files_are_of_the_run() {
     for (said, expected) in said.iter().zip(&expected) {
         if expected.starts_with("written") {
             let seconds = |line: &str| line.split(' ').nth(1).and_then(|word| word.parse::<u64>().ok());
-            assert!(seconds(said) >= seconds(expected) && seconds(said) <= Some(4 * 3_600), "{said}: {expected}");
+            assert!(
+                seconds(said) >= seconds(expected) && seconds(said) <= Some(4 * 3_600),
+                "{said}: {expected}"
+            );
         } else {
             assert_eq!(said, expected);
         }

@@ -87,7 +87,12 @@ impl Lab {
     /// The same, with something to do at each moment of quiet before the clock moves.
     pub(crate) fn drive_until(&mut self, mut program: Program, mut at_rest: impl FnMut(&Look)) -> String {
         while program.0.try_wait().expect("a child").is_none() {
-            assert!(self.started.elapsed() < GUARD, "not ended, now {}: {:?}", self.now(), self.driver.look());
+            assert!(
+                self.started.elapsed() < GUARD,
+                "not ended, now {}: {:?}",
+                self.now(),
+                self.driver.look()
+            );
             let look = self.driver.look().expect("a look");
             if look.settled && look.threads > 0 {
                 at_rest(&look);

@@ -22,10 +22,7 @@ fn data_ends_a_wait_before_its_time() {
 fn children_end_in_the_order_of_their_deadlines() {
     let mut lab = Lab::new();
     let program = lab.probe("forks");
-    assert_eq!(
-        lab.drive(program),
-        "0 after 10000 ms\n0 after 20000 ms\n0 after 30000 ms\nall"
-    );
+    assert_eq!(lab.drive(program), "0 after 10000 ms\n0 after 20000 ms\n0 after 30000 ms\nall");
     assert_eq!(lab.now(), 30 * SECOND);
 }
 

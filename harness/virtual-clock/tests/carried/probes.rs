@@ -26,7 +26,13 @@ unsafe extern "C" {
     fn pthread_cond_clockwait(c: *mut c_void, m: *mut c_void, clock: c_int, at: *const timespec) -> c_int;
     fn getitimer(which: c_int, now: *mut [timeval; 2]) -> c_int;
     fn setitimer(which: c_int, new: *const [timeval; 2], old: *mut [timeval; 2]) -> c_int;
-    fn epoll_pwait2(e: c_int, ev: *mut libc::epoll_event, n: c_int, t: *const timespec, m: *const c_void) -> c_int;
+    fn epoll_pwait2(
+        e: c_int,
+        ev: *mut libc::epoll_event,
+        n: c_int,
+        t: *const timespec,
+        m: *const c_void,
+    ) -> c_int;
     fn adjtime(change: *const timeval, left: *mut timeval) -> c_int;
 }
 
@@ -264,7 +270,8 @@ unsafe fn run(name: &str) {
             "alarm-exec" => {
                 libc::alarm(600);
                 std::env::set_var("PROBE", "alarm-left");
-                let path = CString::new(std::env::current_exe().expect("this").to_str().expect("text")).expect("a path");
+                let path = CString::new(std::env::current_exe().expect("this").to_str().expect("text"))
+                    .expect("a path");
                 libc::execv(path.as_ptr(), [path.as_ptr(), null()].as_ptr());
             }
             "alarm-left" => println!("left {}", libc::alarm(0)),
