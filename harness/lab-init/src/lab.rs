@@ -5,7 +5,7 @@ use crate::error::{Doing, LabError};
 use crate::layout::{Layout, Owner};
 use crate::process::Process;
 use crate::protocol::{Answer, OUTER, Request, readable_within, receive, send};
-use crate::view::{Activity, Connection, Look, Task};
+use crate::view::{Activity, Connection, Jump, Look, Task};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::fs::File;
@@ -230,13 +230,16 @@ impl Lab {
         }
     }
 
-    /// Moves the lab's clock to this long after its start; `wake`: whoever has waited for this moment, or for an earlier one,
-    /// goes on.
+    /// Moves the lab's clock; whoever has waited for the moment that it then shows, or for an earlier one, goes on. All must
+    /// be quiet. Returns the moment, which is later than the one asked for only as [`Jump::on_before`] allows.
     ///
     /// # Errors
     /// In a lab without one, and for a moment that is past.
-    pub fn jump(&self, to: Duration, wake: bool) -> Result<(), LabError> {
-        self.call(&Request::Jump { to, wake }).map(drop)
+    pub fn jump(&self, jump: Jump) -> Result<Duration, LabError> {
+        match self.call(&Request::Jump(jump))? {
+            Answer::Moment(now) => Ok(now),
+            answer => Err(unexpected(&answer)),
+        }
     }
 
     /// The TCP sockets of both namespaces that have bytes on the way.

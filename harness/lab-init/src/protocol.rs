@@ -3,7 +3,7 @@
 use crate::command::Spec;
 use crate::error::{Doing, LabError};
 use crate::layout::{Layout, Owner};
-use crate::view::{Activity, Connection, Look, Task};
+use crate::view::{Activity, Connection, Jump, Look, Task};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
@@ -67,10 +67,8 @@ pub(crate) enum Request {
     /// From now on everything in the lab lives under a virtual clock that begins at this date, in seconds since 1970.
     StartClock(u64),
     Look,
-    Jump {
-        to: Duration,
-        wake: bool,
-    },
+    /// Answer: the moment that the clock then shows.
+    Jump(Jump),
 }
 
 /// What lab-init answers.
@@ -83,6 +81,7 @@ pub(crate) enum Answer {
     Listeners(Vec<SocketAddr>),
     Activity(Activity),
     Look(Look),
+    Moment(Duration),
 }
 
 /// Sends one message.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// One thread of one process in the lab, lab-init apart.
@@ -86,4 +87,16 @@ pub struct Outside {
     pub program: String,
     /// What it does.
     pub how: String,
+}
+
+/// How a lab's clock is to move: see [`crate::Lab::jump`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Jump {
+    /// To this moment, since the clock's start.
+    pub to: Duration,
+    /// Before this moment it may go on to the next that a thread waits for, and to the one after that, as long as all is quiet each
+    /// time, no packet has crossed to the Internet or from there, and nothing was logged.
+    pub on_before: Option<Duration>,
+    /// The file that the relay logs to, apart from the system log.
+    pub log: Option<PathBuf>,
 }

@@ -37,6 +37,8 @@ struct State {
     observer: Option<Observer>,
     jumps: u64,
     holds: u32,
+    /// Where the run ends at the latest.
+    end: Option<RunTime>,
 }
 
 /// Whose timer it is: decides among timers of the same moment.
@@ -87,8 +89,9 @@ pub(super) trait Elsewhere {
     /// The earliest moment that somebody there waits for.
     fn next(&self) -> Option<RunTime>;
 
-    /// Makes it this moment there; `wake`: those go on who have waited for it or for an earlier one.
-    fn jump(&mut self, to: RunTime, wake: bool);
+    /// Makes it this moment there; those go on who have waited for it or for an earlier one. Before the moment `on_before` it may
+    /// then go on by itself, as long as nothing happens that could be seen from here. Returns the moment that it is.
+    fn jump(&mut self, to: RunTime, on_before: Option<RunTime>) -> RunTime;
 }
 
 /// Nowhere else is any time.
@@ -99,7 +102,9 @@ impl Elsewhere for Nowhere {
         None
     }
 
-    fn jump(&mut self, _to: RunTime, _wake: bool) {}
+    fn jump(&mut self, to: RunTime, _on_before: Option<RunTime>) -> RunTime {
+        to
+    }
 }
 
 /// The observer's answer.
@@ -162,9 +167,11 @@ impl Sim {
         self.lock().jumps
     }
 
-    /// Sets who is asked before the clock moves.
-    pub fn observe(&self, observer: Observer) {
-        self.lock().observer = Some(observer);
+    /// Sets who is asked before the clock moves, which is to happen until `end` at most.
+    pub fn observe(&self, observer: Observer, end: RunTime) {
+        let mut state = self.lock();
+        state.observer = Some(observer);
+        state.end = Some(end);
     }
 
     /// Drops the observer, and with it what it holds.
@@ -216,14 +223,15 @@ impl Sim {
             if let Some(at) = of_relay
                 && here.is_none_or(|here| (at, Owner::Relay) < here)
             {
-                let at = at.max(state.now);
-                state.set_now(at);
-                elsewhere.jump(at, true);
+                let end = state.end.unwrap_or(RunTime::NEVER);
+                let on_before = here.map_or(end, |here| here.0.min(end));
+                let reached = elsewhere.jump(at.max(state.now), Some(on_before));
+                state.set_now(reached);
                 return true;
             }
             let Some(((at, _, _), waker)) = state.timers.pop_first() else { return true };
             if at > state.now {
-                elsewhere.jump(at, false);
+                elsewhere.jump(at, None);
                 state.set_now(at);
             }
             waker

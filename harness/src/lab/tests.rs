@@ -203,13 +203,16 @@ fn the_observer_can_hold_the_clock() {
     let (jumps, held_at) = run(|sim, _| async move {
         let (tell, told) = tokio::sync::oneshot::channel();
         let mut tell = Some(tell);
-        sim.observe(Box::new(move |quiet| match tell.take_if(|_| quiet.now >= seconds(20)) {
-            Some(tell) => {
-                let _ = tell.send((quiet.now, quiet.next));
-                Flow::Hold
-            }
-            None => Flow::Go,
-        }));
+        sim.observe(
+            Box::new(move |quiet| match tell.take_if(|_| quiet.now >= seconds(20)) {
+                Some(tell) => {
+                    let _ = tell.send((quiet.now, quiet.next));
+                    Flow::Hold
+                }
+                None => Flow::Go,
+            }),
+            RunTime::NEVER,
+        );
         let ticking = sim.clone();
         let ticks = tokio::spawn(async move {
             for n in 1.. {

@@ -1,10 +1,11 @@
 //! Run time around a real relay under the virtual clock: it stands still while anything happens, and moves to the next moment
 //! that somebody waits for, the relay's or the harness's own, when all are known to wait (ARCHITECTURE decision 3).
 
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use lab_init::{Lab, LabError, Look};
+use lab_init::{Jump, Lab, LabError, Look};
 use mock_servers::RunTime;
 
 use super::sim::{Elsewhere, Sim};
@@ -36,6 +37,7 @@ impl Holdup {
 /// The relay's time, at a quiet moment.
 struct Relay<'a> {
     lab: &'a Lab,
+    log: Option<&'a Path>,
     next: Option<RunTime>,
     failed: Option<LabError>,
 }
@@ -45,16 +47,25 @@ impl Elsewhere for Relay<'_> {
         self.next
     }
 
-    fn jump(&mut self, to: RunTime, wake: bool) {
-        if let Err(error) = self.lab.jump(to.since_start(), wake) {
-            self.failed.get_or_insert(error);
-        }
+    fn jump(&mut self, to: RunTime, on_before: Option<RunTime>) -> RunTime {
+        let jump = Jump {
+            to: to.since_start(),
+            on_before: on_before.map(RunTime::since_start),
+            log: self.log.map(Path::to_owned),
+        };
+        self.lab.jump(jump).map_or_else(
+            |error| {
+                self.failed.get_or_insert(error);
+                to
+            },
+            RunTime::new,
+        )
     }
 }
 
 /// Moves the run's time until it is dropped, at the moments at which all is quiet. Returns when lab-init is gone, or without
-/// a timer of the kernel's.
-pub(super) async fn beat(sim: Sim, lab: Arc<Lab>, holdup: Holdup) {
+/// a timer of the kernel's. `log` is the file that the relay logs to, if it does not use the system log.
+pub(super) async fn beat(sim: Sim, lab: Arc<Lab>, log: Option<PathBuf>, holdup: Holdup) {
     let Ok(ticker) = Ticker::new() else { return };
     let mut pause = SOON;
     // The last mark, and since when it has been the same.
@@ -88,7 +99,8 @@ pub(super) async fn beat(sim: Sim, lab: Arc<Lab>, holdup: Holdup) {
         if second.mark != first.mark || second.busy {
             continue;
         }
-        let mut relay = Relay { lab: &lab, next: second.next.map(RunTime::new), failed: None };
+        let log = log.as_deref();
+        let mut relay = Relay { lab: &lab, log, next: second.next.map(RunTime::new), failed: None };
         sim.step(true, &mut relay);
         if let Some(error) = relay.failed {
             return holdup.tell(Some(error.to_string()));

@@ -362,9 +362,12 @@ fn surround(
             let lab = relay.lab();
             match clock {
                 record::Clock::Machine => tasks.spawn(pulse::beat(sim.clone(), lab.clone())),
-                record::Clock::Run => {
-                    tasks.spawn(virtual_time::beat(sim.clone(), lab.clone(), holdup.clone()))
-                }
+                record::Clock::Run => tasks.spawn(virtual_time::beat(
+                    sim.clone(),
+                    lab.clone(),
+                    relay.log_file(),
+                    holdup.clone(),
+                )),
             };
             Ok((Wires::Lab(lab), relay))
         }

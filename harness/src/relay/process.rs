@@ -141,6 +141,15 @@ impl Process {
         Ok(Arc::new(process))
     }
 
+    /// The file that it logs to, unless it uses the system log.
+    pub fn log_file(&self) -> Option<PathBuf> {
+        match &self.configured.log {
+            LogSource::Syslog => None,
+            LogSource::File(path) => Some(path.clone()),
+            LogSource::Stderr => Some(PathBuf::from(OUTPUT)),
+        }
+    }
+
     /// The lab that it lives in.
     pub fn lab(&self) -> Arc<Lab> {
         self.lab.clone()

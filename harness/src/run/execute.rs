@@ -144,7 +144,7 @@ async fn carry_out(
     let limit = RunTime::new(scenario.longest_run());
     let (watch, over) = Watch::new(world.relay.clone(), limit, clock, traffic);
     let observer = watch.clone();
-    sim.observe(Box::new(move |quiet| observer.quiet(quiet)));
+    sim.observe(Box::new(move |quiet| observer.quiet(quiet)), limit);
     let mut run = Run {
         scenario,
         relay,

@@ -3,24 +3,37 @@
 use super::look;
 use super::network::Network;
 use crate::error::{Doing, LabError};
-use crate::view::{Connection, Look, Outside};
-use std::fs::{self, Permissions};
+use crate::view::{Connection, Jump, Look, Outside};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::fs::{self, File, Permissions};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::os::unix::fs::PermissionsExt;
+use std::num::NonZeroU64;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use virtual_clock::page::PAGE_PATH;
-use virtual_clock::{Driver, LIBRARY, LIBRARY_PATH, Page, Scope, Why};
+use virtual_clock::{ClockError, Driver, LIBRARY, LIBRARY_PATH, Page, Scope, Why};
 
 /// Which libraries the dynamic linker loads first into every program (ld.so(8)).
 const PRELOAD: &str = "/etc/ld.so.preload";
 
+/// So long, in real time, the clock may go on by itself before the harness is told.
+const AT_MOST: Duration = Duration::from_millis(5);
+/// Between two looks at threads that have just been woken.
+const MOMENT: Duration = Duration::from_micros(8);
+
 /// The clock of one lab.
-pub(super) struct Clock(Driver);
+pub(super) struct Clock {
+    driver: Driver,
+    /// The counters of this namespace's interfaces, by which a packet to the relay or from it is seen.
+    interfaces: File,
+    syslog: UnixDatagram,
+}
 
 impl Clock {
     /// Puts every program that starts from now on under a clock that begins at this date, in seconds since 1970.
-    pub(super) fn start(seconds: u64) -> Result<Self, LabError> {
+    pub(super) fn start(seconds: u64, syslog: &UnixDatagram) -> Result<Self, LabError> {
         if !virtual_clock::supported() {
             let why = "there is none for this machine (Linux with glibc on x86_64 or aarch64 has one)";
             return Err(LabError::told("starting the virtual clock", why));
@@ -37,11 +50,18 @@ impl Clock {
         };
         let page = Page::create(Path::new(PAGE_PATH), seconds.saturating_mul(1_000_000_000)).map_err(told)?;
         fs::write(PRELOAD, format!("{LIBRARY_PATH}\n")).doing(|| writing(Path::new(PRELOAD)))?;
-        Driver::new(page, Scope::AllBut(Vec::new())).map(Clock).map_err(told)
+        let driver = Driver::new(page, Scope::AllBut(Vec::new())).map_err(told)?;
+        let interfaces = Path::new("/proc/thread-self/net/dev");
+        let interfaces = File::open(interfaces).doing(|| format!("opening {}", interfaces.display()))?;
+        let syslog = syslog.try_clone().doing(|| "keeping the system log's socket".to_owned())?;
+        // Waits of microseconds are to be such.
+        let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
+        Ok(Clock { driver, interfaces, syslog })
     }
 
     pub(super) fn look(&mut self, network: &Network) -> Result<Look, LabError> {
-        let seen = self.0.look().map_err(|error| LabError::told("looking at the lab", error.to_string()))?;
+        let seen =
+            self.driver.look().map_err(|error| LabError::told("looking at the lab", error.to_string()))?;
         let connections = look::connections(network)?;
         let mut hasher = DefaultHasher::new();
         seen.mark.hash(&mut hasher);
@@ -60,12 +80,50 @@ impl Clock {
         })
     }
 
-    pub(super) fn jump(&mut self, to: Duration, wake: bool) -> Result<(), LabError> {
-        let to = u64::try_from(to.as_nanos()).unwrap_or(u64::MAX);
-        let _ = wake;
-        let moved = self.0.jump(to);
-        moved.map(drop).map_err(|error| LabError::told("moving the lab's clock", error.to_string()))
+    /// See [`Jump`].
+    pub(super) fn jump(&mut self, jump: &Jump) -> Result<Duration, LabError> {
+        let told = |error: ClockError| LabError::told("moving the lab's clock", error.to_string());
+        let until = Instant::now() + AT_MOST;
+        let seen = self.from_outside(jump);
+        let mut to = nanoseconds(jump.to);
+        loop {
+            self.driver.jump(to).map_err(told)?;
+            let Some(before) = jump.on_before else { break };
+            let next = loop {
+                let look = self.driver.look().map_err(told)?;
+                if look.settled {
+                    break look.earliest.filter(|_| look.outside.is_empty());
+                }
+                if Instant::now() > until {
+                    break None;
+                }
+                if !look.quiet {
+                    std::thread::sleep(MOMENT);
+                }
+            };
+            let Some(next) = next.filter(|next| *next < nanoseconds(before)) else { break };
+            if Instant::now() > until || self.from_outside(jump) != seen {
+                break;
+            }
+            to = next;
+        }
+        Ok(Duration::from_nanos(to))
     }
+
+    /// Changes when a packet has crossed between relay and Internet, and when something was logged.
+    fn from_outside(&self, jump: &Jump) -> (Vec<u8>, u64, bool) {
+        let mut counters = vec![0; 1024];
+        let length = self.interfaces.read_at(&mut counters, 0).unwrap_or_default();
+        counters.truncate(length);
+        let log = jump.log.as_ref().and_then(|log| fs::metadata(log).ok()).map_or(0, |log| log.len());
+        let mut syslog = [PollFd::new(&self.syslog, PollFlags::IN)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        (counters, log, poll(&mut syslog, Some(&now)).is_ok_and(|ready| ready > 0))
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Whether what this connection has not got across waits for the other end to read.

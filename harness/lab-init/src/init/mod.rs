@@ -159,6 +159,8 @@ struct Served {
     /// See [`Request::Activity`].
     last_mark: Option<u64>,
     clock: Option<Clock>,
+    /// The harness reads it; here it is only seen whether there is something to read.
+    syslog: UnixDatagram,
 }
 
 fn without_clock() -> LabError {
@@ -183,7 +185,11 @@ impl Served {
         let _ = fs::write("/proc/sys/net/unix/max_dgram_qlen", SYSLOG_QUEUE);
         let syslog = UnixDatagram::bind("/dev/log").doing(doing)?;
         fs::set_permissions("/dev/log", Permissions::from_mode(0o666)).doing(doing)?;
-        Ok((Served { network, children: Children::default(), last_mark: None, clock: None }, syslog))
+        let seen = syslog.try_clone().doing(doing)?;
+        Ok((
+            Served { network, children: Children::default(), last_mark: None, clock: None, syslog: seen },
+            syslog,
+        ))
     }
 
     fn answer(
@@ -218,15 +224,16 @@ impl Served {
                 Ok((Answer::Activity(activity), None))
             }
             Request::StartClock(seconds) => {
-                self.clock = Some(Clock::start(seconds)?);
+                self.clock = Some(Clock::start(seconds, &self.syslog)?);
                 Ok((Answer::Done, None))
             }
             Request::Look => match &mut self.clock {
                 Some(clock) => clock.look(&self.network).map(|look| (Answer::Look(look), None)),
                 None => Err(without_clock()),
             },
-            Request::Jump { to, wake } => {
-                self.clock.as_mut().ok_or_else(without_clock)?.jump(to, wake).map(done)
+            Request::Jump(jump) => {
+                let now = self.clock.as_mut().ok_or_else(without_clock)?.jump(&jump)?;
+                Ok((Answer::Moment(now), None))
             }
             Request::Tasks => look::tasks().map(|tasks| (Answer::Tasks(tasks), None)),
             Request::Listeners => {
