@@ -20,7 +20,7 @@ pub struct KnownFailures {
     lists: BTreeMap<PathBuf, Vec<KnownFailure>>,
 }
 
-/// An entry of the list.
+/// A failure that is listed: an entry, or one of the scenarios that an entry names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownFailure {
     /// The relay's name; of a user's own adapter, that of the file.
@@ -33,7 +33,9 @@ pub struct KnownFailure {
     pub reason: String,
     /// The versions of the relay on which it was seen. At least one.
     pub seen: Vec<String>,
-    /// Where the entry stands: file and line.
+    /// Whether its entry names further scenarios.
+    pub among_others: bool,
+    /// Where it stands: file and line.
     pub place: String,
 }
 
@@ -98,12 +100,21 @@ fn outcome(entries: &[&KnownFailure], verdict: &Verdict) -> Outcome {
         return Outcome::KnownFailure { reason };
     }
     let places = join(gone.iter().map(|entry| entry.place.as_str()).collect(), ", ");
+    // The other scenarios of an entry may fail as ever.
+    let mut named: Vec<String> = Vec::new();
+    for entry in &gone {
+        let what = if entry.among_others { format!("`{}`", entry.scenario) } else { "it".to_owned() };
+        if !named.contains(&what) {
+            named.push(what);
+        }
+    }
+    let named = named.join(" and ");
     let rest = if gone.iter().any(|entry| entry.all_cases().is_some()) {
         ", or name the cases that still fail"
     } else {
         ""
     };
-    Outcome::KnownFailurePasses { reason: format!("a known failure passes: remove it{rest} ({places})") }
+    Outcome::KnownFailurePasses { reason: format!("a known failure passes: remove {named}{rest} ({places})") }
 }
 
 impl KnownFailure {

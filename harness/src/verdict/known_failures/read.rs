@@ -22,7 +22,11 @@ static ENTRY: Words = Words {
         "a known failure",
         &[&[
             Key("relay", "The relay, by its name or by the path of its adapter.", Text),
-            Key("scenario", "The scenario, with its case; `…/*`: all cases of a template.", Text),
+            Key(
+                "scenario",
+                "The scenarios, each with its case; `…/*`: all cases of a template.",
+                OneOrMore(&Text),
+            ),
             Key("clause", "The clauses that are broken, as a verdict tells them.", OneOrMore(&Text)),
             Key("reason", "Why.", Text),
             Key("seen", "The versions of the relay on which it was seen.", OneOrMore(&Text)),
@@ -81,53 +85,79 @@ impl Reader<'_> {
         };
         // A template that several entries name is read once.
         let mut cases = BTreeMap::new();
-        let mut entries: Vec<KnownFailure> = Vec::new();
+        let mut failures: Vec<KnownFailure> = Vec::new();
         let mut nodes_of: Vec<&Node> = Vec::new();
-        for node in nodes {
-            let Some(entry) = self.entry(node, &mut cases) else { continue };
+        for (failure, node) in nodes.iter().flat_map(|node| self.entry(node, &mut cases)) {
             let same = |other: &KnownFailure| {
-                (&other.relay, &other.scenario) == (&entry.relay, &entry.scenario)
-                    && other.clauses.iter().any(|clause| entry.clauses.contains(clause))
+                (&other.relay, &other.scenario) == (&failure.relay, &failure.scenario)
+                    && other.clauses.iter().any(|clause| failure.clauses.contains(clause))
             };
-            if let Some(first) = entries.iter().position(same) {
+            if let Some(first) = failures.iter().position(same) {
                 self.problems.push(
                     Diagnostic::new(node.span.clone(), "this failure is listed twice")
                         .because("the second time: the same relay, scenario and clause")
                         .also(nodes_of[first].span.clone(), "the first time"),
                 );
             }
-            entries.push(entry);
+            failures.push(failure);
             nodes_of.push(node);
         }
-        entries
+        failures
     }
 
-    fn entry<'n>(&'n self, node: &Node, cases: &mut Cases<'n>) -> Option<KnownFailure> {
+    /// The failures of an entry, one for each scenario that it names, and where each stands.
+    fn entry<'n>(&'n self, node: &'n Node, cases: &mut Cases<'n>) -> Vec<(KnownFailure, &'n Node)> {
         let problems = self.problems;
-        let mapping = Mapping::new(node, &ENTRY, problems)?;
-        let texts = |node: &Node, what: &str| -> Option<Vec<String>> {
-            let nodes = one_or_more(node);
-            let texts: Vec<String> = nodes.iter().filter_map(|node| problems.some_text(node, what)).collect();
-            if nodes.is_empty() {
-                problems.expected(node, what);
-            }
-            Some(texts).filter(|texts| !texts.is_empty())
-        };
+        let Some(mapping) = Mapping::new(node, &ENTRY, problems) else { return Vec::new() };
         let relay = mapping.require("relay").and_then(|node| self.relay(node));
-        let scenario = mapping.require("scenario").and_then(|node| self.scenario(node, cases));
+        let named = mapping.require("scenario");
+        let scenarios = named.and_then(|node| self.each(node, "the name of a scenario"));
+        let scenarios: Vec<(String, &Node)> = scenarios
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|node| Some((self.scenario(node, cases)?, node)))
+            .collect();
+        let texts = |node: &Node, what: &str| -> Option<Vec<String>> {
+            let texts = self.each(node, what)?.iter().map(|node| problems.some_text(node, what));
+            Some(texts.flatten().collect()).filter(|texts: &Vec<String>| !texts.is_empty())
+        };
         let clauses = mapping.require("clause").and_then(|node| texts(node, "the clause that is broken"));
         let reason = mapping.require("reason").and_then(|node| problems.some_text(node, "the reason"));
         let seen = mapping.require("seen").and_then(|node| texts(node, "a version of the relay"));
         mapping.finish();
-        let line = self.text[..node.span.start.min(self.text.len())].matches('\n').count() + 1;
-        Some(KnownFailure {
-            relay: relay?,
-            scenario: scenario?,
-            clauses: clauses?,
-            reason: reason?.split_whitespace().collect::<Vec<_>>().join(" "),
-            seen: seen?,
-            place: format!("{}:{line}", self.path.display()),
-        })
+        let (Some(relay), Some(clauses), Some(reason), Some(seen)) = (relay, clauses, reason, seen) else {
+            return Vec::new();
+        };
+        let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+        let among_others = named.is_some_and(|node| one_or_more(node).len() > 1);
+        let failure = |(scenario, named): (String, &'n Node)| {
+            // One alone is its entry; one of several is a line of it.
+            let node = if among_others { named } else { node };
+            let failure = KnownFailure {
+                relay: relay.clone(),
+                scenario,
+                clauses: clauses.clone(),
+                reason: reason.clone(),
+                seen: seen.clone(),
+                among_others,
+                place: format!("{}:{}", self.path.display(), self.line(node)),
+            };
+            (failure, node)
+        };
+        scenarios.into_iter().map(failure).collect()
+    }
+
+    /// One node or a list of at least one.
+    fn each<'n>(&self, node: &'n Node, what: &str) -> Option<&'n [Node]> {
+        let nodes = one_or_more(node);
+        if nodes.is_empty() {
+            self.problems.expected(node, what);
+        }
+        Some(nodes).filter(|nodes| !nodes.is_empty())
+    }
+
+    fn line(&self, node: &Node) -> usize {
+        self.text[..node.span.start.min(self.text.len())].matches('\n').count() + 1
     }
 
     fn relay(&self, node: &Node) -> Option<String> {

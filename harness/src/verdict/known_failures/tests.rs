@@ -84,6 +84,9 @@ fn known() -> Outcome {
 #[case::scenario("seeds/note", NOTE, None, true)]
 #[case::case_of_a_template("seeds/refused/RCPT", REFUSED, Some("RCPT"), true)]
 #[case::all_cases("seeds/refused/*", REFUSED, Some("DATA"), true)]
+#[case::one_of_a_list("[seeds/refused/*, seeds/note]", NOTE, None, true)]
+#[case::all_cases_in_a_list("[seeds/refused/*, seeds/note]", REFUSED, Some("DATA"), true)]
+#[case::not_in_the_list("[seeds/refused/DATA, seeds/note]", REFUSED, Some("RCPT"), false)]
 #[case::another_case("seeds/refused/DATA", REFUSED, Some("RCPT"), false)]
 #[case::another_scenario("seeds/note", REFUSED, Some("RCPT"), false)]
 fn an_entry_is_about_what_it_names(
@@ -153,6 +156,16 @@ fn a_known_failure_that_passes_is_told_with_its_place() {
     let all = entry("postfix", "seeds/refused/*", CLAUSE);
     let reason = told(&all, REFUSED, Some("RCPT"), Outcome::Pass, &[]);
     assert!(reason.contains("remove it, or name the cases that still fail ("), "{reason}");
+    // Of a list the one that passes is named, in its own line; the others still are known.
+    let list = entry("postfix", "\n  - seeds/refused/*\n  - seeds/note", CLAUSE);
+    let reason = told(&list, NOTE, None, Outcome::Pass, &[]);
+    assert!(reason.starts_with("a known failure passes: remove `seeds/note` ("), "{reason}");
+    assert!(reason.ends_with("known-failures.yaml:4)"), "{reason}");
+    let reason = told(&list, REFUSED, Some("DATA"), Outcome::Pass, &[]);
+    assert!(reason.contains("remove `seeds/refused/*`, or name the cases"), "{reason}");
+    assert!(reason.ends_with("known-failures.yaml:3)"), "{reason}");
+    let found = applied(&list, REFUSED, Some("RCPT"), Outcome::Violates, &[(Severity::Violates, CLAUSE)]);
+    assert_eq!(found, known());
 }
 
 #[rstest]
@@ -191,6 +204,10 @@ fn an_adapter_is_known_by_its_file() {
 #[case::adapter(&entry("./mine.yaml", "seeds/note", CLAUSE), &["there is no adapter", "told from the folder of this list"])]
 #[case::reference(&entry("reference", "seeds/note", CLAUSE), &["the reference relay has no known failures", ":1:10"])]
 #[case::scenario(&entry("postfix", "seeds/noet", CLAUSE), &["there is no scenario `seeds/noet`", ":2:13", "did you mean `seeds/note`?"])]
+#[case::scenario_in_a_list(&entry("postfix", "[seeds/note, seeds/refuesd/*]", CLAUSE), &["there is no scenario `seeds/refuesd/*`", ":2:26"])]
+#[case::no_scenario(&entry("postfix", "[]", CLAUSE), &["expected the name of a scenario, found a list", ":2:13"])]
+#[case::twice_in_a_list(&entry("postfix", "[seeds/note, seeds/note]", CLAUSE), &["this failure is listed twice", ":2:26"])]
+#[case::twice_in_lists(&(entry("postfix", "[seeds/note, seeds/refused/*]", CLAUSE) + &entry("postfix", "[seeds/refused/DATA, seeds/note]", CLAUSE)), &["this failure is listed twice", ":7:34"])]
 #[case::case(&entry("postfix", "seeds/refused/RCTP", CLAUSE), &["`seeds/refused` has no case `RCTP`", "did you mean `RCPT`?"])]
 #[case::no_cases(&entry("postfix", "seeds/note/*", CLAUSE), &["this file has no cases", "write `seeds/note`"])]
 #[case::template(&entry("postfix", "seeds/refused", CLAUSE), &["`seeds/refused` is a template", "`seeds/refused/*` is all of its cases"])]
