@@ -14,7 +14,8 @@ declare -A may=(
     [render]="record mock_servers"
     [report]="verdict render record"
     [explain]="scenario mock_servers"
-    [cli]="explain lab scenario record relay run verdict render report"
+    [doctor]="relay lab_init"
+    [cli]="doctor explain lab scenario record relay run verdict render report"
 )
 pure="explain record verdict render report scenario yaml"
 status=0

@@ -22,6 +22,7 @@
 //! ```
 
 pub mod cli;
+pub mod doctor;
 pub mod explain;
 pub mod lab;
 pub mod record;

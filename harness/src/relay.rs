@@ -4,6 +4,7 @@
 pub mod adapter;
 pub mod embedded;
 pub mod process;
+pub mod roots;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -140,7 +141,7 @@ pub fn choose(name: &str) -> Result<Chosen, ChooseError> {
 pub fn choices() -> Vec<Choice> {
     let mut choices = embedded::choices();
     choices
-        .extend(adapter::Adapter::shipped().iter().map(|name| Choice { name, about: "as its adapter says" }));
+        .extend(adapter::Adapter::shipped().iter().map(|name| Choice { name, about: adapter::about(name) }));
     choices
 }
 

@@ -365,6 +365,99 @@ fn the_relays_are_listed() {
     }
 }
 
+/// Of real relays the list has their adapters' line, and where they are: in roots of the test's own, with or without a record.
+#[test]
+fn real_relays_are_listed_with_where_they_are() {
+    let roots = tempfile::tempdir().expect("a directory");
+    let write = |file: &str, text: &str| {
+        let path = roots.path().join(file);
+        std::fs::create_dir_all(path.parent().expect("below the roots")).expect("made");
+        std::fs::write(path, text).expect("written");
+    };
+    write("postfix/usr/sbin/postfix", "");
+    write(
+        "postfix/etc/gauntlet-root",
+        "recipe: 0\npackage: libsasl2-modules 2.1\npackage: postfix 3.7.11-0\n",
+    );
+    write("exim/usr/sbin/exim4", "");
+    let output = command(&["relays"]).env("GAUNTLET_ROOTS", roots.path()).output().expect("it starts");
+    let printed = stdout(&output);
+    let root = roots.path().display();
+    for line in [
+        format!(
+            "postfix              Postfix, as Debian 12 packages it (postfix 3.7.11-0 in {root}/postfix)"
+        ),
+        format!("exim                 Exim, as Debian 12 packages it (in {root}/exim)"),
+    ] {
+        assert!(printed.lines().any(|other| other == line), "{line:?} is missing in\n{printed}");
+    }
+}
+
+/// An adapter in a directory of its own, of a relay that this file shows to be here.
+fn with_adapter(provides: &str) -> (TempDir, String) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("our-relay.yaml");
+    let text = format!(
+        "about: Ours\ninstall: {{ debian: [our-relay] }}\nprovides: {provides}\nversion: echo ours 1.2\n\
+         start: exit 1\nqueue: {{ list: 'true' }}\n"
+    );
+    std::fs::write(&path, text).expect("written");
+    (directory, path.to_string_lossy().into_owned())
+}
+
+#[test]
+fn the_doctor_tells_what_is_here_and_ends_with_0_where_nothing_else_was_asked_for() {
+    let output = gauntlet(&["doctor"]);
+    let printed = stdout(&output);
+    assert_eq!(code(&output), Some(0), "{printed}{}", stderr(&output));
+    for name in [
+        "a lab",
+        "overlayfs",
+        "exim",
+        "opensmtpd",
+        "postfix",
+        "sendmail",
+        "mmdebstrap",
+        "can be run here: reference",
+    ] {
+        assert!(printed.contains(name), "{name} is missing in\n{printed}");
+    }
+    let json = gauntlet(&["doctor", "--format", "json"]);
+    let told: serde_json::Value = serde_json::from_str(&stdout(&json)).expect("one document");
+    let lab = told.as_array().and_then(|all| all.iter().find(|one| one["name"] == "a lab")).expect("told");
+    assert_eq!(lab["state"] == "ok", lab_init::check().is_ok(), "{told}");
+}
+
+#[test]
+fn a_relay_that_the_doctor_finds_ends_with_0_and_one_that_is_nowhere_with_1() {
+    let (_directory, nowhere) = with_adapter("/nowhere/our-relay");
+    let output = gauntlet(&["doctor", &nowhere]);
+    assert_eq!(code(&output), Some(1), "{}{}", stdout(&output), stderr(&output));
+    for shown in [format!("→ sudo ci/relay-roots.sh {nowhere}"), "cannot be run: our-relay".to_owned()] {
+        assert!(stdout(&output).contains(&shown), "{shown} is missing in\n{}", stdout(&output));
+    }
+    let (_directory, here) = with_adapter("/bin/sh");
+    let output = gauntlet(&["doctor", &here]);
+    // On a machine without labs it cannot be run, wherever it is.
+    let labs_work = lab_init::check().is_ok();
+    assert_eq!(code(&output), Some(i32::from(!labs_work)), "{}{}", stdout(&output), stderr(&output));
+    let version = if labs_work { "ours 1.2, " } else { "" };
+    let line = format!("our-relay    {version}as it is installed on this machine");
+    assert!(stdout(&output).contains(&line), "{line} is missing in\n{}", stdout(&output));
+}
+
+#[test]
+fn the_doctor_knows_no_unknown_relay_and_ends_with_2() {
+    let output = gauntlet(&["doctor", "postfx"]);
+    assert_eq!((code(&output), stdout(&output).as_str()), (Some(2), ""));
+    assert!(stderr(&output).contains("did you mean `postfix`?"), "{}", stderr(&output));
+    let (directory, path) = with_adapter("/bin/sh");
+    std::fs::write(directory.path().join("our-relay.yaml"), "abuot: x\n").expect("written");
+    let output = gauntlet(&["doctor", &path]);
+    assert_eq!(code(&output), Some(2));
+    assert!(stderr(&output).contains("our-relay.yaml:1:1"), "{}", stderr(&output));
+}
+
 /// A lab that the system refuses sockets to is an error of its own, not a verdict about a relay.
 #[cfg(unix)]
 #[test]
@@ -407,7 +500,7 @@ fn a_reader_that_has_gone_is_no_mistake_and_a_full_disk_is() {
     assert_eq!(code(&piped), Some(0), "{}", stderr(&piped));
     assert!(!stderr(&piped).contains("panicked"), "{}", stderr(&piped));
     if Path::new("/dev/full").exists() {
-        for verb in ["run", "run --story", "check", "relays"] {
+        for verb in ["run", "run --story", "check", "relays", "doctor"] {
             let full = shell(&format!("\"$0\" {verb} >/dev/full"));
             assert_eq!(code(&full), Some(3), "{verb}: {}", stderr(&full));
             assert!(stderr(&full).contains("cannot write the report"), "{verb}: {}", stderr(&full));

@@ -17,7 +17,7 @@ use rstest::rstest;
 fn missing(name: &str) -> Option<String> {
     let why = match relay::choose(name).expect("it comes with the harness") {
         Chosen::Embedded => panic!("{name} is to be a real one"),
-        Chosen::Process(adapter) => relay::process::root(&adapter)
+        Chosen::Process(adapter) => relay::roots::root(&adapter)
             .err()
             .or_else(|| lab_init::check().err().map(|error| error.to_string()))?,
     };

@@ -16,7 +16,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use gauntlet::record::Record;
 use gauntlet::relay::adapter::Adapter;
-use gauntlet::relay::{self, Chosen, process};
+use gauntlet::relay::{self, Chosen, roots};
 use gauntlet::run::RunError;
 use gauntlet::scenario::{self, HistoricOutcome, KNOWN_FAILURES, Scenario};
 use gauntlet::verdict::{KnownFailures, Outcome, Verdict};
@@ -118,7 +118,7 @@ fn can_run(adapter: &Adapter) -> Result<(), String> {
         assert!(!relays && !required("GAUNTLET_REQUIRE_LABS"), "a lab is required, but {why}");
         return Err(why.clone());
     }
-    let root = process::root(adapter).map(|_| ());
+    let root = roots::root(adapter).map(|_| ());
     if let Err(why) = &root {
         assert!(!relays, "{} is required, but {why}", adapter.name);
     }

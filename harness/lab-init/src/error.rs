@@ -45,6 +45,16 @@ impl LabError {
         self.errno
     }
 
+    /// What was being done, and the words of the system, without [`LabError::help`].
+    pub fn cause(&self) -> String {
+        format!("{}: {}", self.doing, self.words)
+    }
+
+    /// The right or the part of the system that is missing, and the command that grants it.
+    pub fn help(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+
     /// Whether labs cannot be made here at all, for want of a right or of something that the kernel lacks.
     ///
     /// A test may then be skipped, saying why; any other error is a defect.

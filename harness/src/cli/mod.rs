@@ -1,10 +1,12 @@
 //! The command: arguments, exit codes, and nothing that decides.
 
 mod check;
+mod doctor;
 mod explain;
 mod interrupt;
 mod json;
 mod output;
+mod relays;
 mod run;
 
 use std::io::Write as _;
@@ -19,7 +21,7 @@ use clap::{Parser, Subcommand};
 pub enum Exit {
     /// Nothing is held against any relay.
     Ok = 0,
-    /// A relay violates; with `--strict`, or deviates; or a known failure passes.
+    /// A relay violates; with `--strict`, or deviates; or a known failure passes. Of `doctor`: what was asked for cannot be run.
     Breach = 1,
     /// The command line or a scenario is wrong.
     Usage = 2,
@@ -38,7 +40,8 @@ impl From<Exit> for ExitCode {
 const EXIT_CODES: &str = "\
 Exit codes:
     0  nothing is held against any relay
-    1  a relay violates a requirement (with --strict: or deviates from one), or a known failure passes
+    1  a relay violates a requirement (with --strict: or deviates from one), or a known failure passes;
+       `doctor`: the built-in relays, or a relay that was asked for, cannot be run here
     2  the command line or a scenario is wrong
     3  something could not be judged or told: a relay or the lab did not start, a guard passed, the disk is full
   130  interrupted; nothing is left behind";
@@ -69,6 +72,15 @@ enum Command {
         /// Scenario files, or directories of them.
         #[arg(required = true)]
         paths: Vec<PathBuf>,
+    },
+    /// Tell what is here, what is missing, and the command that installs it: for labs, real relays and their roots.
+    Doctor {
+        /// Relays that must be here, by name or by the path of an adapter; without any, all that come with the harness are told of
+        /// and none must be.
+        relays: Vec<String>,
+        /// How it is told.
+        #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
+        format: doctor::Format,
     },
     /// List the relays that can be chosen by name.
     Relays {
@@ -114,20 +126,14 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check { paths, format } => check::check(&paths, format),
         Command::Explain { paths } => explain::explain(&paths),
+        Command::Doctor { relays, format } => doctor::doctor(&relays, format),
         Command::Schema => {
             let output = output::Output::default();
             let schema = crate::scenario::schema();
             output.line(&serde_json::to_string_pretty(&schema).expect("texts and numbers alone"));
             output.end(Exit::Ok)
         }
-        Command::Relays { embedded } => {
-            let output = output::Output::default();
-            let choices = if embedded { crate::relay::embedded::choices() } else { crate::relay::choices() };
-            for relay in choices {
-                output.line(&format!("{:<20} {}", relay.name, relay.about));
-            }
-            output.end(Exit::Ok)
-        }
+        Command::Relays { embedded } => relays::relays(embedded),
     };
     exit.into()
 }

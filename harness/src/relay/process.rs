@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use std::time::{Duration, Instant, SystemTime};
@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
 
 use super::adapter::{self, Adapter, ConfigureError, Configured, LogSource};
-use super::{BoxFuture, Driver, Fault, Settings, StartError, Trouble, Unsupported};
+use super::{BoxFuture, Driver, Fault, Settings, StartError, Trouble, Unsupported, roots};
 use crate::record::{LogLine, QueueEntry, Role};
 
 /// The present moment of the run.
@@ -64,38 +64,6 @@ struct State {
     trouble: Option<(String, String)>,
 }
 
-/// Where a relay's files come from: the root that was prepared for it, or this machine's own.
-///
-/// # Errors
-/// Where there is neither; says what to do.
-pub fn root(adapter: &Adapter) -> Result<PathBuf, String> {
-    let name = &adapter.name;
-    let prepared = roots().map(|roots| roots.join(name));
-    let below = |root: &Path| root.join(adapter.provides.strip_prefix("/").unwrap_or(&adapter.provides));
-    if let Some(root) = prepared.clone().filter(|root| below(root).exists()) {
-        return Ok(root);
-    }
-    if adapter.provides.exists() {
-        return Ok(PathBuf::from("/"));
-    }
-    let prepared =
-        prepared.map_or_else(String::new, |root| format!("no prepared root in {}, and ", root.display()));
-    let way_out = if adapter.packages.is_empty() {
-        "install it, or have its adapter name its packages (`install:`)".to_owned()
-    } else {
-        let asked = adapter.path.as_ref().map_or_else(|| name.clone(), |path| path.display().to_string());
-        format!("`ci/relay-roots.sh {asked}` prepares a root, as root")
-    };
-    Err(format!("there is {prepared}no {} on this machine; {way_out}", adapter.provides.display()))
-}
-
-/// Where prepared roots are: `GAUNTLET_ROOTS`, or the user's cache.
-fn roots() -> Option<PathBuf> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let cache = || set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
-    set("GAUNTLET_ROOTS").or_else(|| Some(cache()?.join("gauntlet/roots")))
-}
-
 impl Process {
     /// Makes the lab and its files; the relay does not run yet. `caller` is a client's address on the Internet's side;
     /// `clock` is the date at which a virtual clock of its own begins, under which everything in the lab then lives;
@@ -117,7 +85,7 @@ impl Process {
             ConfigureError::Template { place, why } => failed(format!("its adapter, {place}: {why}")),
         })?;
         let layout = Layout {
-            root: root(adapter).map_err(failed)?,
+            root: roots::root(adapter).map_err(failed)?,
             hostname: settings.hostname.clone(),
             addresses: settings.addresses.clone(),
             upper_bytes: DISK,

@@ -11,6 +11,7 @@ mod tests;
 mod words;
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use regex_lite::Regex;
 
@@ -46,6 +47,16 @@ const NAMES: [&str; ALL.len()] = {
     }
     names
 };
+
+/// What one that comes with the harness is, in its adapter's one line.
+pub fn about(name: &str) -> &'static str {
+    static ALL_READ: LazyLock<Vec<Adapter>> =
+        LazyLock::new(|| NAMES.iter().filter_map(|name| Adapter::named(name)?.ok()).collect());
+    ALL_READ
+        .iter()
+        .find(|adapter| adapter.name == name)
+        .map_or("its adapter cannot be read", |adapter| &adapter.about)
+}
 
 /// How one relay is configured, started, listed and stopped.
 #[derive(Debug, Clone)]
@@ -173,6 +184,11 @@ impl Adapter {
     /// One in a text, which is shown as coming from `shown_path`. All mistakes are told, not the first alone.
     pub fn parse(name: &str, shown_path: &str, text: &str) -> Result<Self, AdapterError> {
         Ok(read::parse(name, Path::new(shown_path), text)?)
+    }
+
+    /// The command whose first line is the version; no template.
+    pub fn version_command(&self) -> &str {
+        &self.version
     }
 
     /// Its words with a run's settings filled in.

@@ -1,0 +1,52 @@
+//! `gauntlet doctor`: what is here, what is missing, and the command that installs it.
+
+use std::io::Write as _;
+
+use super::output::Output;
+use super::{Exit, complain};
+use crate::doctor::{self, Diagnosis};
+use crate::relay::adapter::Adapter;
+use crate::relay::{self, ChooseError, Chosen};
+
+/// How a diagnosis is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    Text,
+    /// For programs: one JSON array with an object for each thing that was looked at.
+    Json,
+}
+
+/// Looks for these relays, or else for all that come with the harness.
+pub(super) fn doctor(asked: &[String], format: Format) -> Exit {
+    let names: Vec<&str> = if asked.is_empty() {
+        Adapter::shipped().to_vec()
+    } else {
+        asked.iter().map(String::as_str).collect()
+    };
+    let mut real: Vec<Adapter> = Vec::new();
+    for name in names {
+        match relay::choose(name) {
+            Ok(Chosen::Embedded) => {}
+            Ok(Chosen::Process(adapter)) => real.push(Adapter::clone(&adapter)),
+            Err(ChooseError::Unknown(name)) => {
+                complain(&format!("there is no relay {}", super::unknown_relay(&name)));
+                return Exit::Usage;
+            }
+            Err(ChooseError::Adapter(mistakes)) => {
+                let _ = writeln!(std::io::stderr(), "{mistakes}");
+                complain(&format!("the adapter {name} cannot be read as it stands"));
+                return Exit::Usage;
+            }
+        }
+    }
+    let diagnosis = Diagnosis::of(&doctor::look(&real));
+    let output = Output::default();
+    output.line(&match format {
+        Format::Text => diagnosis.page(),
+        Format::Json => diagnosis.json(),
+    });
+    let needed: Vec<String> =
+        real.into_iter().map(|adapter| adapter.name).filter(|_| !asked.is_empty()).collect();
+    output.end(if diagnosis.can_run(&needed) { Exit::Ok } else { Exit::Breach })
+}
