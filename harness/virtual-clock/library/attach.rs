@@ -16,7 +16,6 @@ pub(super) fn page() -> Option<&'static Layout> {
     unsafe { PAGE.load(Relaxed).as_ref() }
 }
 
-#[cfg(not(clippy))]
 #[used]
 #[unsafe(link_section = ".init_array")]
 static ATTACH: extern "C" fn(c_int, *const *const c_char, *const *const c_char) = attach;

@@ -186,15 +186,6 @@ pub unsafe extern "C" fn futimens(fd: c_int, times: *const [Timespec; 2]) -> c_i
     result_int(set(fd, core::ptr::null(), unsafe { given(times) }, 0))
 }
 
-/// Times in microseconds as times; None: not times.
-fn exact(times: Option<[Timeval; 2]>) -> Option<Option<[Timespec; 2]>> {
-    let Some(times) = times else { return Some(None) };
-    times
-        .iter()
-        .all(|time| (0..1_000_000).contains(&time.usec))
-        .then(|| Some(times.map(|time| Timespec { sec: time.sec, nsec: time.usec * 1_000 })))
-}
-
 unsafe fn set_microseconds(
     at: c_int,
     path: *const c_char,
@@ -202,7 +193,12 @@ unsafe fn set_microseconds(
     flags: c_int,
 ) -> c_int {
     // SAFETY: the program's own place, or null.
-    result_int(exact(unsafe { given(times) }).map_or(-EINVAL, |times| set(at, path, times, flags)))
+    let times = unsafe { given(times) };
+    if times.iter().flatten().any(|time| !(0..1_000_000).contains(&time.usec)) {
+        return result_int(-EINVAL);
+    }
+    let exact = times.map(|times| times.map(|time| Timespec { sec: time.sec, nsec: time.usec * 1_000 }));
+    result_int(set(at, path, exact, flags))
 }
 
 #[unsafe(no_mangle)]

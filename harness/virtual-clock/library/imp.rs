@@ -3,6 +3,8 @@
 //! Nothing here allocates, locks, or keeps anything per thread but in the page's slots: each call may run in a signal's
 //! handler, between `fork` and `exec`, or in a thread that is about to end.
 
+#![allow(unreachable_pub, reason = "what is public here are symbols of the library, for the dynamic linker")]
+
 #[path = "attach.rs"]
 mod attach;
 #[path = "clocks.rs"]

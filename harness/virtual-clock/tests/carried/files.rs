@@ -20,7 +20,7 @@ fn modified(path: &CString) -> i64 {
 /// Writes files an hour apart, and touches one in each way.
 pub(crate) fn probe() {
     let say = |what: &str, path: &CString| {
-        println!("{what} {}", modified(path) - EPOCH.cast_signed() / 1_000_000_000)
+        println!("{what} {}", modified(path) - EPOCH.cast_signed() / 1_000_000_000);
     };
     let names: Vec<CString> = (0..4).map(|n| CString::new(format!("file-{n}")).expect("a name")).collect();
     // SAFETY: the C library's functions with places of ours.
@@ -29,7 +29,9 @@ pub(crate) fn probe() {
             std::fs::write(name.to_str().expect("text"), "x").expect("a file");
             libc::sleep(3_600);
         }
-        names.iter().for_each(|name| say("written", name));
+        for name in &names {
+            say("written", name);
+        }
         libc::utime(names[0].as_ptr(), null());
         say("utime", &names[0]);
         libc::sleep(3_600);

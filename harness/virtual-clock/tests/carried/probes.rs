@@ -149,7 +149,7 @@ fn own_resolver() {
 unsafe fn run(name: &str) {
     let [read, write] = pipe();
     let mut entry = readable(read);
-    // SAFETY (this whole function): the C library's functions with places of ours.
+    // SAFETY: all through, the C library's functions with places of ours.
     unsafe {
         match name {
             "poll" => say(|| libc::poll(&raw mut entry, 1, 3_600_000).into()),
@@ -388,7 +388,9 @@ unsafe fn run(name: &str) {
             "threads" => {
                 let wait = |ms| move || say(|| libc::poll(null_mut(), 0, ms).into());
                 let threads: Vec<_> = [30_000, 10_000, 20_000].map(|ms| std::thread::spawn(wait(ms))).into();
-                threads.into_iter().for_each(|thread| thread.join().expect("a thread"));
+                for thread in threads {
+                    thread.join().expect("a thread");
+                }
             }
             "forks" => {
                 for seconds in [30, 10, 20] {
@@ -415,7 +417,7 @@ unsafe fn run(name: &str) {
             },
             "raw-sleep" => {
                 println!("x");
-                libc::syscall(libc::SYS_nanosleep, &raw const *&span(3_600), 0);
+                libc::syscall(libc::SYS_nanosleep, &span(3_600), 0);
             }
             "clock-alternation" => {
                 for _ in 0..50 {
