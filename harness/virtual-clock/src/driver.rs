@@ -22,7 +22,7 @@ pub enum Scope {
     Sessions(Vec<i32>),
 }
 
-/// What a look found.
+/// What a look found. One that met a busy thread ends there: the rest of what it tells is then of no use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Look {
     /// Every thread was asleep when it was looked at, none had a deadline that has come, none was being woken.
@@ -125,6 +125,9 @@ impl Driver {
                 Seen::Busy => {
                     look.quiet = false;
                     look.busy = Some((task.pid, task.tid));
+                    // One is enough; it is asked first next time.
+                    self.tasks.swap(0, at - 1);
+                    break;
                 }
                 Seen::Until(deadline) if deadline <= now => {
                     let index = at - 1;
@@ -139,7 +142,9 @@ impl Driver {
                 }
             }
         }
-        self.look_for_strangers(&mut look);
+        if look.quiet {
+            self.look_for_strangers(&mut look);
+        }
         for timer in self.page.timers() {
             let deadline = timer.deadline.load(SeqCst);
             if timer.key.load(SeqCst) == 0 || deadline == NEVER {
