@@ -43,6 +43,9 @@ fn main() {
             break;
         }
         if !look.settled {
+            if look.busy.is_some() {
+                std::thread::yield_now();
+            }
             continue;
         }
         at_rest = Instant::now();

@@ -64,6 +64,12 @@ pub struct Driver {
 impl Driver {
     /// A driver of the programs in `scope`.
     pub fn new(page: Page, scope: Scope) -> Result<Driver, ClockError> {
+        // Without it nobody could tell who has run, and a thread that cannot be counted would pass for one that has ended.
+        fs::read("/proc/self/schedstat").map_err(|error| {
+            let doing =
+                "opening /proc/self/schedstat (the kernel needs CONFIG_SCHED_INFO, the namespace a /proc)";
+            ClockError::system(doing, error)
+        })?;
         let loadavg = File::open("/proc/loadavg")
             .map_err(|error| ClockError::system("opening /proc/loadavg", error))?;
         Ok(Driver {

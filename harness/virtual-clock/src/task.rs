@@ -144,13 +144,13 @@ impl Task {
     }
 
     fn asleep(&self, page: &Layout) -> Seen {
-        let Some((number, arguments)) = self.call else { return Seen::Quiet };
         let slot = page.slot(self.tid as u32);
-        if slot.tid.load(SeqCst) == self.tid as u32
-            && slot.state.load(SeqCst) == WAITING
-            && slot.call.load(SeqCst) as usize == number
-            && (number != sys::FUTEX || arguments[3] != 0)
-        {
+        let waits = slot.tid.load(SeqCst) == self.tid as u32 && slot.state.load(SeqCst) == WAITING;
+        let Some((number, arguments)) = self.call else {
+            // Where the kernel does not tell of the call, the slot's word must do.
+            return if waits { Seen::Until(slot.deadline.load(SeqCst)) } else { Seen::Quiet };
+        };
+        if waits && slot.call.load(SeqCst) as usize == number && (number != sys::FUTEX || arguments[3] != 0) {
             return Seen::Until(slot.deadline.load(SeqCst));
         }
         match real_timeout(number, &arguments) {
