@@ -26,6 +26,23 @@ fn children_end_in_the_order_of_their_deadlines() {
     assert_eq!(lab.now(), 30 * SECOND);
 }
 
+/// What all hangs on: the clock does not move while anyone has something to do, however briefly each of them runs.
+#[test]
+fn the_clock_stands_while_a_token_goes_round() {
+    let mut lab = Lab::new();
+    let program = lab.probe("ring");
+    assert_eq!(lab.drive(program), "round");
+    assert_eq!(lab.now(), 0);
+}
+
+#[test]
+fn the_clock_stands_while_children_are_born() {
+    let mut lab = Lab::new();
+    let program = lab.probe("births");
+    let said = lab.drive(program);
+    assert_eq!(lab.now(), 0, "{said}");
+}
+
 #[test]
 fn two_programs_alternate_on_one_clock() {
     let mut lab = Lab::new();

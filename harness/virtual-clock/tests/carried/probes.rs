@@ -118,6 +118,35 @@ fn limit(fd: c_int, option: c_int, seconds: i64) {
     unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, option, (&raw const time).cast(), 16) };
 }
 
+/// A token goes round a ring of processes, half of which wait for it with a timeout and half without: while it goes, someone
+/// always has something to do, if only for a microsecond.
+unsafe fn ring() {
+    const MEMBERS: usize = 6;
+    const ROUNDS: usize = 1_500;
+    let pipes: Vec<[c_int; 2]> = (0..MEMBERS).map(|_| pipe()).collect();
+    // SAFETY: the C library's functions with places of ours.
+    unsafe {
+        libc::write(pipes[0][1], c"x".as_ptr().cast(), 1);
+        let member = (1..MEMBERS).find(|_| libc::fork() == 0).unwrap_or(0);
+        for _ in 0..ROUNDS {
+            let mut entry = readable(pipes[member][0]);
+            let timeout = if member % 2 == 0 { 10_000 } else { -1 };
+            assert_eq!(
+                libc::poll(&raw mut entry, 1, timeout),
+                1,
+                "the clock moved while the token went round"
+            );
+            let mut byte = 0_u8;
+            libc::read(entry.fd, (&raw mut byte).cast(), 1);
+            libc::write(pipes[(member + 1) % MEMBERS][1], (&raw const byte).cast(), 1);
+        }
+        if member == 0 {
+            while libc::wait(null_mut()) > 0 {}
+            println!("round");
+        }
+    }
+}
+
 /// Namespaces where this process's resolver asks a server on this host that says nothing.
 fn own_resolver() {
     // SAFETY: the C library's functions with places of ours.
@@ -424,6 +453,29 @@ unsafe fn run(name: &str) {
                     libc::usleep(10_000_000);
                     println!("{}", libc::time(null_mut()));
                 }
+            }
+            "ring" => ring(),
+            "births" => {
+                // Each child is born while its parent goes to sleep, and lives by a child of its own.
+                for _ in 0..300 {
+                    let [read, write] = pipe();
+                    if libc::fork() == 0 {
+                        if libc::fork() == 0 {
+                            libc::write(write, c"x".as_ptr().cast(), 1);
+                        }
+                        libc::_exit(0);
+                    }
+                    entry.fd = read;
+                    assert_eq!(
+                        libc::poll(&raw mut entry, 1, 10_000),
+                        1,
+                        "the clock moved while a child was born"
+                    );
+                    libc::wait(null_mut());
+                    libc::close(read);
+                    libc::close(write);
+                }
+                println!("{} ms", (clock(libc::CLOCK_MONOTONIC) / 1_000_000) % 1_000_000);
             }
             "resolver" => {
                 own_resolver();
