@@ -31,7 +31,8 @@ pub struct Look {
     /// nothing can happen any more unless it comes from outside (a byte from a mock server, a timer of the kernel's) or
     /// from a jump.
     pub settled: bool,
-    /// Changes whenever any thread has run, begun or ended.
+    /// Changes whenever any thread has run, begun or ended: two quiet looks with equal marks say the same as `settled`,
+    /// of the time between those two, for callers who look at something else (sockets) in between.
     pub mark: u64,
     /// The earliest deadline of a wait, an alarm or a timer, in nanoseconds of the run.
     pub earliest: Option<u64>,
@@ -54,6 +55,8 @@ pub struct Driver {
     newest: u64,
     /// Whether the list of threads is known to lack none that were there at `newest`.
     complete: bool,
+    /// How many looks could not be relied upon.
+    doubtful: u64,
     last: (bool, u64),
     /// Program images, and whether they have the page.
     attached: HashMap<(u64, u64), bool>,
@@ -79,6 +82,7 @@ impl Driver {
             loadavg,
             newest: 0,
             complete: false,
+            doubtful: 0,
             last: (false, 0),
             attached: HashMap::new(),
             wakeable: HashMap::new(),
@@ -172,6 +176,11 @@ impl Driver {
         self.complete |= listed && unchanged;
         look.settled = unchanged && self.complete;
         self.last = (look.quiet, look.mark);
+        if !look.quiet || !self.complete {
+            // A thread may be missing from the list: whoever compares marks must not find two such looks equal.
+            self.doubtful += 1;
+            look.mark = look.mark.wrapping_add(scramble(self.doubtful, 1));
+        }
         Ok(look)
     }
 

@@ -43,6 +43,20 @@ fn the_clock_stands_while_children_are_born() {
     assert_eq!(lab.now(), 0, "{said}");
 }
 
+/// Callers who look at sockets between two looks compare marks.
+#[test]
+fn equal_marks_say_that_nobody_ran_between() {
+    let mut lab = Lab::new();
+    let _first = lab.probe("poll");
+    let rest = lab.settle();
+    let again = lab.driver.look().expect("a look");
+    assert!(again.settled && again.mark == rest.mark);
+    let _second = lab.probe("poll");
+    let fresh: Vec<u64> = (0..2).map(|_| lab.driver.look().expect("a look").mark).collect();
+    assert!(fresh[0] != rest.mark && fresh[0] != fresh[1], "a list of threads that is not known to be whole");
+    assert_eq!(lab.settle().threads, 2);
+}
+
 #[test]
 fn two_programs_alternate_on_one_clock() {
     let mut lab = Lab::new();
