@@ -240,6 +240,10 @@ pub trait Driver: Send + Sync {
     fn awaits_call(&self) -> bool {
         false
     }
+    /// Why it goes by times of its own where it was to be told some; `None`: it goes by those that it was told.
+    fn own_times(&self) -> Option<String> {
+        None
+    }
     /// The part that it plays towards submitting clients.
     fn role(&self) -> Role;
 }

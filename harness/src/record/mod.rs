@@ -88,6 +88,8 @@ pub struct RelayIdentity {
     pub hostname: String,
     /// Which part it played towards the submitting client.
     pub role: Role,
+    /// Why it went by times of its own where the scenario has others; `None`: it went by the scenario's.
+    pub own_times: Option<String>,
     /// Where it accepts mail.
     pub address: SocketAddr,
 }

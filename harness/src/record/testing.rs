@@ -256,6 +256,7 @@ impl Run {
             version: "0.1.0".to_owned(),
             hostname: "relay.origin.example".to_owned(),
             role: Role::Relay,
+            own_times: None,
             address: "198.51.100.2:25".parse().unwrap(),
         };
         let raw = Raw {

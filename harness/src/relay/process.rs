@@ -564,6 +564,10 @@ impl Driver for Process {
         self.state().is_to_be_called && self.lab.listeners().is_ok_and(|places| self.is_reached_at(&places))
     }
 
+    fn own_times(&self) -> Option<String> {
+        self.configured.own_times.clone()
+    }
+
     fn role(&self) -> Role {
         self.adapter.role
     }

@@ -341,6 +341,7 @@ impl Run<'_> {
                 version: world.relay.version(),
                 hostname: world.hostname.clone(),
                 role: world.relay.role(),
+                own_times: world.relay.own_times(),
                 address: lab::relay_address(),
             },
             epoch: seconds(world.epoch),

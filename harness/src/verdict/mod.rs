@@ -167,7 +167,7 @@ pub fn judge(scenario: &Scenario, record: &Record) -> Verdict {
     let at_steps = expect::at_steps(scenario, record);
     results.extend(at_steps.results);
     expected.extend(at_steps.breaches);
-    let observed = expect::all(&scenario.observe, scenario, record, &ledger);
+    let observed = expect::all(&scenario.observe, expect::When::AtTheEnd, scenario, record, &ledger);
     let mut invariants = died(record);
     invariants.extend(conservation::judge(scenario, record, &ledger));
     invariants.extend(content::judge(record));

@@ -112,6 +112,8 @@ pub enum ConfigureError {
 /// An adapter's words for one run. Commands are for `sh -c`, as root, in the lab.
 #[derive(Debug, Clone)]
 pub struct Configured {
+    /// Which of the times that it was to be told it has of its own, and why.
+    pub own_times: Option<String>,
     /// What is written before the relay is started for the first time.
     pub files: Vec<ConfigFile>,
     /// What is done after that, once.
@@ -194,6 +196,7 @@ impl Adapter {
     /// Its words with a run's settings filled in.
     pub fn configure(&self, settings: &Settings) -> Result<Configured, ConfigureError> {
         let filling = template::Filling::new(&self.name, settings);
+        let mut own_times = None;
         for (setting, reason) in &self.cannot {
             if !template::is_given(setting, settings) {
                 continue;
@@ -202,7 +205,11 @@ impl Adapter {
             let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
             if !reason.is_empty() {
                 let asked = template::asked(setting, settings);
-                return Err(Unsupported(format!("{} cannot be told `{asked}`: {reason}", self.name)).into());
+                let why = format!("{} cannot be told `{asked}`: {reason}", self.name);
+                if !template::is_time_between(setting) {
+                    return Err(Unsupported(why).into());
+                }
+                own_times.get_or_insert(why);
             }
         }
         let command = |place: &str, text: &Option<String>| {
@@ -213,6 +220,7 @@ impl Adapter {
             Ok(ConfigFile { text, ..file.clone() })
         });
         Ok(Configured {
+            own_times,
             files: files.collect::<Result<_, ConfigureError>>()?,
             prepare: command("prepare", &self.prepare)?,
             start: filling.fill("start", &self.start)?,

@@ -103,6 +103,12 @@ pub(super) fn is_given(setting: &str, settings: &Settings) -> bool {
     }
 }
 
+/// Whether a setting is how long the relay waits between attempts or for a reply. It has such times in any case: where it
+/// cannot be told them, what does not hang on them can be judged all the same.
+pub(super) fn is_time_between(setting: &str) -> bool {
+    setting.starts_with("retry ") || setting.ends_with(" timeout")
+}
+
 /// A setting with the value that is asked for, where its value is one word.
 pub(super) fn asked(setting: &str, settings: &Settings) -> String {
     match setting {

@@ -1,6 +1,6 @@
 //! `check:` among the steps: expectations that must hold at that moment.
 
-use super::{Required, all, breaches};
+use super::{Required, When, all, breaches};
 use crate::record::Record;
 use crate::scenario::{Expectation, Scenario, Step, phrases};
 use crate::verdict::ledger::Ledger;
@@ -17,7 +17,7 @@ pub(in crate::verdict) fn at_steps(scenario: &Scenario, record: &Record) -> Requ
         let then = &checkpoint.record;
         let place = |it: &str| format!("at step {} (+{}): {it}", checkpoint.step + 1, then.end.at);
         let ledger = Ledger::of(scenario, then);
-        let results = all(expectations, scenario, then, &ledger);
+        let results = all(expectations, When::AtAStep, scenario, then, &ledger);
         for mut breach in breaches(expectations, &results) {
             breach.rule = format!("step {}: {}", checkpoint.step + 1, breach.rule);
             breach.it = place(&breach.it);

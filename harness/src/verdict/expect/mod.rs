@@ -23,14 +23,24 @@ pub(super) struct Required {
 
 /// `expect:`.
 pub(super) fn at_the_end(scenario: &Scenario, record: &Record, ledger: &Ledger<'_>) -> Required {
-    let results = all(&scenario.expect, scenario, record, ledger);
+    let results = all(&scenario.expect, When::AtTheEnd, scenario, record, ledger);
     let breaches = breaches(&scenario.expect, &results);
     Required { results, breaches }
+}
+
+/// When it is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum When {
+    /// When the run is over.
+    AtTheEnd,
+    /// At a step, which comes at a moment that the scenario chose.
+    AtAStep,
 }
 
 /// Looks at each of them.
 pub(super) fn all(
     expectations: &[Expectation],
+    when: When,
     scenario: &Scenario,
     record: &Record,
     ledger: &Ledger<'_>,
@@ -38,6 +48,7 @@ pub(super) fn all(
     let look = Look { scenario, record, ledger };
     let result = |expectation: &Expectation| {
         let seen = look.past_what_was_left_out(&expectation.check, look.at(&expectation.check, None));
+        let seen = look.past_times_of_its_own(&expectation.check, when, seen);
         ExpectationResult {
             it: expectation.it.clone().unwrap_or_else(|| phrases::of(&expectation.check)),
             level: expectation.level.word().to_owned(),

@@ -13,7 +13,8 @@ use crate::scenario::{Scenario, Step};
 
 const HALF_AN_HOUR: Duration = Duration::from_mins(30);
 
-/// The first that came back too soon. Not judged where the scenario itself configures shorter waits, or steps in.
+/// The first that came back too soon. Not judged where the scenario itself configures shorter waits, or steps in, nor where
+/// it configures longer ones that the relay cannot be told: its own are for a scenario that leaves them to it.
 pub(super) fn judge(scenario: &Scenario, record: &Record) -> Option<Finding> {
     let settings = &scenario.relay;
     let told_to =
@@ -30,7 +31,7 @@ pub(super) fn judge(scenario: &Scenario, record: &Record) -> Option<Finding> {
         .count()
             != 1
     };
-    if told_to || forced || interruptions(record).next().is_some() {
+    if told_to || forced || record.relay.own_times.is_some() || interruptions(record).next().is_some() {
         return None;
     }
     let servers: Vec<(usize, &Session)> =

@@ -383,6 +383,13 @@ fn a_scenario_may_ask_for_shorter_waits() {
 }
 
 #[test]
+fn waits_that_a_relay_cannot_be_told_are_its_own() {
+    let mut early = retried(deferral("hub", 2, minutes(7), BOB, "451 later"));
+    early.raw.relay.own_times = Some("smtpd cannot be told `retry first`: the back-off is fixed".to_owned());
+    assert_innocent(&early.record());
+}
+
+#[test]
 fn leftover_recipients_and_reconnects_are_no_retries() {
     let too_many = Run::new()
         .sent("note", &[BOB])
