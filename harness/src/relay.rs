@@ -13,7 +13,7 @@ use std::time::Duration;
 
 pub use reference_relay::environment::{Clock, Network};
 
-use crate::record::{LogLine, QueueEntry, Role};
+use crate::record::{LogLine, QueueEntry, Role, Varies};
 
 /// What every relay is told, in neutral words; a driver maps it to its relay's own configuration.
 #[derive(Debug, Clone)]
@@ -246,4 +246,8 @@ pub trait Driver: Send + Sync {
     }
     /// The part that it plays towards submitting clients.
     fn role(&self) -> Role;
+    /// What it does not do alike from run to run.
+    fn varies(&self) -> Varies {
+        Varies::default()
+    }
 }

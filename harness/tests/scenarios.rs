@@ -203,7 +203,8 @@ fn snapshot(scenario: &Scenario, relay: &str, record: &Record, verdict: &Verdict
     }
     let story = render::story(record);
     settings.bind(|| {
-        insta::assert_snapshot!(name, format!("{}\n\n{}", story.trim_end(), common::told(verdict)));
+        let verdict = render::named(record, &common::told(verdict));
+        insta::assert_snapshot!(name, format!("{}\n\n{verdict}", story.trim_end()));
     });
 }
 

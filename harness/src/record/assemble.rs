@@ -66,12 +66,20 @@ pub struct Sent {
 pub fn assemble(raw: Raw) -> Record {
     let at_step = |(step, raw)| Checkpoint { step, record: assemble(raw) };
     let checkpoints = raw.checkpoints.into_iter().map(at_step).collect();
-    let sessions = order::sorted(raw.sessions, raw.clock, &raw.sent, &raw.steps);
+    let side_by_side = raw.relay.varies.side_by_side || raw.clock == Clock::Machine;
+    let sessions = order::sorted(raw.sessions, side_by_side, &raw.sent, &raw.steps);
     let queue = changes(raw.queue);
     let submissions = submissions::of(&sessions, raw.sent);
     let sorted = deliveries::sort(&sessions, &submissions);
     let attempts = Attempts::new(&sessions, &queue, &raw.serves, &raw.steps);
     let (mut deliveries, mut let_go) = (sorted.deliveries, sorted.let_go);
+    let mut notifications = sorted.notifications;
+    if raw.relay.varies.recipient_order {
+        deliveries.iter_mut().chain(&mut let_go).for_each(|delivery| delivery.recipients.sort());
+        for notification in &mut notifications {
+            notification.recipients.sort_by(|a, b| a.to.cmp(&b.to));
+        }
+    }
     for delivery in deliveries.iter_mut().chain(&mut let_go) {
         delivery.attempt = attempts.of(&submissions[delivery.submission], delivery);
     }
@@ -84,7 +92,7 @@ pub fn assemble(raw: Raw) -> Record {
         submissions,
         deliveries,
         let_go,
-        notifications: sorted.notifications,
+        notifications,
         strays: sorted.strays,
         queue,
         log: raw.log,

@@ -7,10 +7,12 @@ use std::ops::Range;
 use mail_parser::{MessageParser, MimeHeaders};
 use mock_servers::transcript::{Part, Session, Side, What};
 
-use super::{Clock, Place, Record, dates, mail, tokens};
+use regex_lite::Regex;
+
+use super::{Clock, Place, Record, Varying, dates, mail, tokens};
 
 /// What a varying value is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// The relay's own id of a mail.
     QueueId,
@@ -22,6 +24,12 @@ pub enum Kind {
     MessageId,
     /// A port that the operating system chose.
     Port,
+    /// The relay's version.
+    Version,
+    /// What the relay's adapter calls so: `session id`.
+    Named(String),
+    /// The same, where it stands in one place and says nothing of any other: a process id, a delay.
+    InPlace(String),
 }
 
 /// Where a varying value stands in a text.
@@ -37,7 +45,10 @@ pub struct Span {
 
 /// The varying values of one record.
 #[derive(Debug, Clone, Default)]
-pub struct Known(BTreeMap<String, Kind>);
+pub struct Known {
+    values: BTreeMap<String, Kind>,
+    in_place: Vec<(Regex, Kind)>,
+}
 
 /// Dates are named when they fall into the run, or so long after it (`Will-Retry-Until`).
 const AFTER: i64 = 30 * 86_400;
@@ -49,6 +60,7 @@ impl Known {
     /// Collects them.
     pub fn of(record: &Record) -> Self {
         let mut known = Self::default();
+        known.in_adapters_words(record);
         for session in &record.sessions {
             known.in_replies(record, session);
             known.add(&session.client.port().to_string(), Kind::Port);
@@ -90,20 +102,36 @@ impl Known {
         for id in record.log.iter().filter_map(|line| id_in_log(&line.text)) {
             known.add(id, Kind::QueueId);
         }
-        known.0.retain(|value, kind| *kind != Kind::QueueId || !said_by_a_client(record, value));
+        known.values.retain(|value, kind| {
+            !matches!(kind, Kind::QueueId | Kind::Named(_)) || !said_by_a_client(record, value)
+        });
         known
     }
 
     /// Where they stand in a text, in order; of two that overlap the longer one.
     pub fn spans(&self, text: &str) -> Vec<Span> {
         let mut found: Vec<Span> = Vec::new();
-        for (value, kind) in &self.0 {
+        for (value, kind) in &self.values {
             for (at, _) in text.match_indices(value.as_str()) {
-                if stands_alone(text, at, value, *kind) {
-                    found.push(Span { range: at..at + value.len(), kind: *kind, value: value.clone() });
+                if stands_alone(text, at, value, kind) {
+                    found.push(Span {
+                        range: at..at + value.len(),
+                        kind: kind.clone(),
+                        value: value.clone(),
+                    });
                 }
             }
         }
+        for (regex, kind) in &self.in_place {
+            for value in regex.captures_iter(text).filter_map(|found| found.get(1)) {
+                found.push(Span {
+                    range: value.range(),
+                    kind: kind.clone(),
+                    value: value.as_str().to_owned(),
+                });
+            }
+        }
+        found.retain(|span| !span.range.is_empty());
         found.sort_by_key(|span| (span.range.start, std::cmp::Reverse(span.range.end)));
         let mut end = 0;
         found.retain(|span| {
@@ -121,8 +149,31 @@ impl Known {
         let long_enough =
             value.len() >= LEAST_ID || letters && value.len() > 1 || matches!(kind, Kind::Date(_));
         if long_enough && !value.is_empty() {
-            self.0.entry(value.to_owned()).or_insert(kind);
+            self.values.entry(value.to_owned()).or_insert(kind);
         }
+    }
+
+    /// What the relay's adapter says that varies, and its version.
+    fn in_adapters_words(&mut self, record: &Record) {
+        let is_version = |word: &&str| word.contains('.') && word.bytes().any(|b| b.is_ascii_digit());
+        for word in record.relay.version.split_ascii_whitespace().filter(is_version) {
+            self.add(word, Kind::Version);
+        }
+        let values = &record.relay.varies.values;
+        let with_regex = |varying: &Varying| Some((varying.regex()?, kind_of(varying)));
+        self.in_place = values.iter().filter(|varying| varying.in_place).filter_map(with_regex).collect();
+        let announced: Vec<(Regex, Kind)> =
+            values.iter().filter(|varying| !varying.in_place).filter_map(with_regex).collect();
+        if announced.is_empty() {
+            return;
+        }
+        each_text(record, &mut |text| {
+            for (regex, kind) in &announced {
+                for value in regex.captures_iter(text).filter_map(|found| found.get(1)) {
+                    self.add(value.as_str(), kind.clone());
+                }
+            }
+        });
     }
 
     fn dates(&mut self, record: &Record, text: &str, american: bool) {
@@ -178,14 +229,9 @@ impl Known {
             {
                 self.add(boundary, Kind::Boundary);
             }
-            // what a notification returns: a whole message, or its header
-            let returned = part.content_type().is_some_and(|kind| {
-                matches!(kind.subtype(), Some("rfc822" | "rfc822-headers" | "global" | "global-headers"))
-            });
-            let raw = content.get(part.offset_body as usize..part.offset_end as usize);
-            if let Some(raw) = raw.filter(|_| returned) {
-                self.in_header(record, raw, own);
-            }
+        }
+        for raw in returned(content, &message) {
+            self.in_header(record, raw, own);
         }
     }
 
@@ -210,6 +256,60 @@ impl Known {
             }
         }
     }
+}
+
+/// What an adapter's name for it means; those that the harness finds by itself are of the same kind.
+fn kind_of(varying: &Varying) -> Kind {
+    match varying.name.as_str() {
+        "version" => Kind::Version,
+        name if varying.in_place => Kind::InPlace(name.to_owned()),
+        "queue id" => Kind::QueueId,
+        "boundary" => Kind::Boundary,
+        "message id" => Kind::MessageId,
+        "port" => Kind::Port,
+        name => Kind::Named(name.to_owned()),
+    }
+}
+
+/// Every text of the relay's in which a value may be announced: its lines in sessions, the header fields of what it sent and
+/// of what that returns, unfolded, and its log.
+fn each_text(record: &Record, see: &mut impl FnMut(&str)) {
+    for session in &record.sessions {
+        for event in &session.events {
+            if let What::Bytes { from, bytes, part: Part::Lines, .. } = &event.what
+                && *from != session.mock_is
+            {
+                String::from_utf8_lossy(bytes).lines().for_each(&mut *see);
+            }
+        }
+        for transaction in session.transactions.iter().filter(|_| session.mock_is == Side::Server) {
+            each_field(&transaction.content, see);
+        }
+    }
+    record.log.iter().for_each(|line| see(&line.text));
+}
+
+fn each_field(content: &[u8], see: &mut impl FnMut(&str)) {
+    let mut fields = |content: &[u8]| {
+        for field in mail::split(content).0 {
+            see(&format!("{}: {}", field.name, field.value));
+        }
+    };
+    fields(content);
+    if let Some(message) = MessageParser::default().parse(content) {
+        returned(content, &message).for_each(fields);
+    }
+}
+
+/// What a notification returns: a whole message, or its header.
+fn returned<'c>(content: &'c [u8], message: &mail_parser::Message<'_>) -> impl Iterator<Item = &'c [u8]> {
+    let is_returned = |part: &&mail_parser::MessagePart<'_>| {
+        part.content_type().is_some_and(|kind| {
+            matches!(kind.subtype(), Some("rfc822" | "rfc822-headers" | "global" | "global-headers"))
+        })
+    };
+    let parts = message.parts.iter().filter(is_returned);
+    parts.filter_map(|part| content.get(part.offset_body as usize..part.offset_end as usize))
 }
 
 /// The ID clause of a Received field (RFC 5321 section 4.4).
@@ -244,13 +344,19 @@ fn id_in_reply(line: &str) -> Option<&str> {
     id.bytes().any(|b| b.is_ascii_digit()).then_some(id)
 }
 
-fn stands_alone(text: &str, at: usize, value: &str, kind: Kind) -> bool {
+fn stands_alone(text: &str, at: usize, value: &str, kind: &Kind) -> bool {
     let part_of_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
     let before = text[..at].chars().next_back();
     let after = text[at + value.len()..].chars().next();
     match kind {
         Kind::Port => before == Some(':') && !part_of_word(after),
-        Kind::QueueId => {
+        Kind::Version => {
+            // not within an address or a longer number
+            let goes_on = text[at + value.len()..].strip_prefix('.');
+            let goes_on = goes_on.is_some_and(|rest| part_of_word(rest.chars().next()));
+            !part_of_word(before) && !part_of_word(after) && before != Some('.') && !goes_on
+        }
+        Kind::QueueId | Kind::Named(_) => {
             // `5.1.1` or `a.b` are other things than the id `1` at their end
             !part_of_word(before) && !part_of_word(after) && before != Some('.')
         }
@@ -272,7 +378,7 @@ fn said_by_a_client(record: &Record, value: &str) -> bool {
         What::Bytes { from: Side::Client, bytes, .. } => Some(String::from_utf8_lossy(bytes)),
         _ => None,
     });
-    said.any(|text| text.match_indices(value).any(|(at, _)| stands_alone(&text, at, value, Kind::QueueId)))
+    said.any(|text| text.match_indices(value).any(|(at, _)| stands_alone(&text, at, value, &Kind::QueueId)))
 }
 
 fn content(record: &Record, place: Place) -> &[u8] {

@@ -17,10 +17,12 @@ pub(crate) mod testing;
 mod tests;
 mod tokens;
 pub mod turns;
+mod varies;
 
 pub use assemble::{Raw, Sent, assemble};
 pub use known::{Kind, Known, Span};
 pub use order::steps_among_sessions;
+pub use varies::{Varies, Varying};
 
 use std::net::SocketAddr;
 
@@ -92,6 +94,9 @@ pub struct RelayIdentity {
     pub own_times: Option<String>,
     /// Where it accepts mail.
     pub address: SocketAddr,
+    /// What it does not do alike from run to run.
+    #[serde(default, skip_serializing_if = "Varies::is_nothing")]
+    pub varies: Varies,
 }
 
 /// What a relay is to the client that submits (RFC 5598): it decides which header changes are allowed.

@@ -12,22 +12,20 @@ use std::collections::BTreeMap;
 
 use mock_servers::transcript::{Session, Side, What};
 
-use super::{Clock, Record, Sent, StepDone};
+use super::{Record, Sent, StepDone};
 
 /// Brings sessions, which come in order of opening, into their order in the record.
 pub(super) fn sorted(
     mut sessions: Vec<Session>,
-    clock: Clock,
+    side_by_side: bool,
     sent: &[Sent],
     steps: &[StepDone],
 ) -> Vec<Session> {
-    match clock {
-        Clock::Run => {
-            sessions.sort_by_key(|session| session.opened);
-            sessions
-        }
-        Clock::Machine => by_name(sessions, sent, steps),
+    if side_by_side {
+        return by_name(sessions, sent, steps);
     }
+    sessions.sort_by_key(|session| session.opened);
+    sessions
 }
 
 /// By name between what is quiet: the order where that of opening is chance.

@@ -258,6 +258,7 @@ impl Run {
             role: Role::Relay,
             own_times: None,
             address: "198.51.100.2:25".parse().unwrap(),
+            varies: crate::record::Varies::default(),
         };
         let raw = Raw {
             relay,

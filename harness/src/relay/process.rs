@@ -14,7 +14,7 @@ use tokio::net::TcpSocket;
 
 use super::adapter::{self, Adapter, ConfigureError, Configured, LogSource};
 use super::{BoxFuture, Driver, Fault, Settings, StartError, Trouble, Unsupported, roots};
-use crate::record::{LogLine, QueueEntry, Role};
+use crate::record::{LogLine, QueueEntry, Role, Varies};
 
 /// The present moment of the run.
 pub type Now = Arc<dyn Fn() -> RunTime + Send + Sync>;
@@ -570,5 +570,10 @@ impl Driver for Process {
 
     fn role(&self) -> Role {
         self.adapter.role
+    }
+
+    fn varies(&self) -> Varies {
+        // Most relays are several processes; and what one that is alone does, the system schedules.
+        Varies { side_by_side: true, ..self.configured.varies.clone() }
     }
 }

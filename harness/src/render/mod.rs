@@ -8,6 +8,7 @@ mod brief;
 mod fold;
 mod names;
 mod queue;
+mod recipients;
 mod story;
 mod talk;
 #[cfg(test)]
@@ -23,6 +24,11 @@ use crate::record::Record;
 /// same server is told once, then by its times.
 pub fn story(record: &Record) -> String {
     story::tell(record)
+}
+
+/// A text about the run, with the story's names: a finding may quote a date or an id.
+pub fn named(record: &Record, text: &str) -> String {
+    names::Names::of(record).put(text)
 }
 
 /// Some events of a session as lines, with the story's names: what a report shows as evidence. Events out of range are

@@ -1,5 +1,6 @@
 //! Names for what varies, numbered by order of appearance.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use crate::record::{Kind, Known, Record};
 /// The names of one record.
 pub(super) struct Names {
     known: Known,
-    numbers: BTreeMap<(&'static str, String), usize>,
-    next: BTreeMap<&'static str, usize>,
+    numbers: BTreeMap<(Cow<'static, str>, String), usize>,
+    next: BTreeMap<Cow<'static, str>, usize>,
 }
 
 impl Names {
@@ -34,7 +35,7 @@ impl Names {
             }
         }
         for entry in record.queue.iter().flat_map(|state| &state.entries) {
-            names.give("queue-id", &entry.id);
+            names.give(word(&Kind::QueueId), &entry.id);
         }
         for line in &record.log {
             names.number(&line.text);
@@ -44,12 +45,14 @@ impl Names {
 
     fn number(&mut self, text: &str) {
         for span in self.known.spans(text) {
-            self.give(word(span.kind), &span.value);
+            if is_numbered(&span.kind) {
+                self.give(word(&span.kind), &span.value);
+            }
         }
     }
 
-    fn give(&mut self, word: &'static str, value: &str) {
-        let key = (word, value.to_owned());
+    fn give(&mut self, word: Cow<'static, str>, value: &str) {
+        let key = (word.clone(), value.to_owned());
         if !self.numbers.contains_key(&key) {
             let next = self.next.entry(word).or_default();
             *next += 1;
@@ -61,7 +64,7 @@ impl Names {
     pub(super) fn put(&self, text: &str) -> String {
         self.replace(text, |kind, value| match kind {
             Kind::Date(after) => format!("<date +{}>", human(Duration::from_secs(after.unsigned_abs()))),
-            _ => self.named(word(kind), value),
+            _ => self.named(kind, value),
         })
     }
 
@@ -69,13 +72,18 @@ impl Names {
     pub(super) fn put_timeless(&self, text: &str) -> String {
         self.replace(text, |kind, value| match kind {
             Kind::Date(_) => "<date>".to_owned(),
-            _ => self.named(word(kind), value),
+            _ => self.named(kind, value),
         })
+    }
+
+    /// A text in which what varies is told by what it is alone: for a set of texts, where none comes first.
+    pub(super) fn put_unnumbered(&self, text: &str) -> String {
+        self.replace(text, |kind, _| format!("<{}>", word(kind)))
     }
 
     /// The name of a queue entry.
     pub(super) fn queue_id(&self, id: &str) -> String {
-        self.named(word(Kind::QueueId), id)
+        self.named(&Kind::QueueId, id)
     }
 
     /// Whether a text holds the name of a mail in the queue.
@@ -83,31 +91,39 @@ impl Names {
         self.known.spans(text).iter().any(|span| span.kind == Kind::QueueId)
     }
 
-    fn named(&self, word: &'static str, value: &str) -> String {
-        match self.numbers.get(&(word, value.to_owned())) {
+    fn named(&self, kind: &Kind, value: &str) -> String {
+        let word = word(kind);
+        match self.numbers.get(&(word.clone(), value.to_owned())) {
             Some(number) => format!("<{word} {number}>"),
             None => format!("<{word}>"),
         }
     }
 
-    fn replace(&self, text: &str, name: impl Fn(Kind, &str) -> String) -> String {
+    fn replace(&self, text: &str, name: impl Fn(&Kind, &str) -> String) -> String {
         let mut out = String::with_capacity(text.len());
         let mut from = 0;
         for span in self.known.spans(text) {
             out += &text[from..span.range.start];
-            out += &name(span.kind, &span.value);
+            out += &name(&span.kind, &span.value);
             from = span.range.end;
         }
         out + &text[from..]
     }
 }
 
-fn word(kind: Kind) -> &'static str {
+/// Of what stands in one place two that are equal need not be the same.
+fn is_numbered(kind: &Kind) -> bool {
+    !matches!(kind, Kind::Version | Kind::InPlace(_))
+}
+
+fn word(kind: &Kind) -> Cow<'static, str> {
     match kind {
-        Kind::QueueId => "queue-id",
-        Kind::Date(_) => "date",
-        Kind::Boundary => "boundary",
-        Kind::MessageId => "message-id",
-        Kind::Port => "port",
+        Kind::QueueId => "queue-id".into(),
+        Kind::Date(_) => "date".into(),
+        Kind::Boundary => "boundary".into(),
+        Kind::MessageId => "message-id".into(),
+        Kind::Port => "port".into(),
+        Kind::Version => "version".into(),
+        Kind::Named(name) | Kind::InPlace(name) => name.replace(' ', "-").into(),
     }
 }

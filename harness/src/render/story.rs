@@ -178,20 +178,31 @@ impl<'a> Story<'a> {
         }
     }
 
-    /// What the relay logged that is about no mail in its queue, which the sessions tell better.
+    /// What the relay logged that is about no mail in its queue, which the sessions tell better. Of processes side by side it
+    /// is a set: whose line comes first is the system's affair, and so is whether some come at all.
     fn log(&mut self) {
+        let varies = &self.record.relay.varies;
+        let by_chance = varies.by_chance();
+        let told = self.record.log.iter().map(|line| line.text.as_str());
+        let told = told.filter(|line| !self.names.holds_queue_id(line) && !by_chance(line));
         let mut lines: Vec<(String, usize)> = Vec::new();
-        for line in self.record.log.iter().filter(|line| !self.names.holds_queue_id(&line.text)) {
-            let text = self.names.put_timeless(&line.text);
-            match lines.last_mut() {
-                Some((last, times)) if *last == text => *times += 1,
-                _ => lines.push((text, 1)),
+        if varies.side_by_side {
+            let mut set: BTreeMap<String, usize> = BTreeMap::new();
+            told.for_each(|line| *set.entry(self.names.put_unnumbered(line)).or_default() += 1);
+            lines.extend(set);
+        } else {
+            for text in told.map(|line| self.names.put_timeless(line)) {
+                match lines.last_mut() {
+                    Some((last, times)) if *last == text => *times += 1,
+                    _ => lines.push((text, 1)),
+                }
             }
         }
         if lines.is_empty() {
             return;
         }
-        let mut text = "\n== log\n".to_owned();
+        let order = if varies.side_by_side { ", in any order" } else { "" };
+        let mut text = format!("\n== log{order}\n");
         for (line, times) in lines.iter().take(LOG) {
             let times = if *times > 1 { format!(" ({times} times)") } else { String::new() };
             let _ = writeln!(text, "{line}{times}");

@@ -343,6 +343,7 @@ impl Run<'_> {
                 role: world.relay.role(),
                 own_times: world.relay.own_times(),
                 address: lab::relay_address(),
+                varies: world.relay.varies(),
             },
             epoch: seconds(world.epoch),
             clock: self.clock,

@@ -13,10 +13,8 @@ mod words;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use regex_lite::Regex;
-
 use super::{Settings, Unsupported};
-use crate::record::Role;
+use crate::record::{Role, Varies};
 use crate::yaml::Diagnostics;
 pub use queue::{Listed, read_queue};
 
@@ -84,8 +82,7 @@ pub struct Adapter {
     list: String,
     version: String,
     log: LogSource,
-    varies: Vec<(String, Regex)>,
-    recipient_order_varies: bool,
+    varies: Varies,
 }
 
 /// An adapter's mistakes, each with its place.
@@ -134,10 +131,8 @@ pub struct Configured {
     pub version: String,
     /// Where it logs.
     pub log: LogSource,
-    /// What varies from run to run: its name (`queue id`), and where it is announced, as the only group of the expression.
-    pub varies: Vec<(String, Regex)>,
-    /// The order in which it names recipients is not promised.
-    pub recipient_order_varies: bool,
+    /// What varies from run to run.
+    pub varies: Varies,
 }
 
 /// A file of the relay's configuration.
@@ -232,7 +227,6 @@ impl Adapter {
             version: self.version.clone(),
             log: self.log.clone(),
             varies: self.varies.clone(),
-            recipient_order_varies: self.recipient_order_varies,
         })
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use regex_lite::Regex;
 
 use super::{Adapter, ConfigFile, LogSource, template, words};
-use crate::record::Role;
+use crate::record::{Role, Varies, Varying};
 use crate::yaml::{
     self, Diagnostic, Diagnostics, Document, Entry, Mapping, Node, Problems, Style, Value, Wrong,
     one_or_more, regular_expression, suggestion, wrong, wrong_with,
@@ -68,8 +68,7 @@ impl Reader<'_> {
         let log = mapping
             .take("log")
             .and_then(|node| problems.parsed(node, "`syslog`, `stderr` or the path of a file", log));
-        let (varies, recipient_order_varies) =
-            mapping.take("varies").map(|node| self.varies(node)).unwrap_or_default();
+        let varies = mapping.take("varies").map(|node| self.varies(node)).unwrap_or_default();
         mapping.finish();
         Some(Adapter {
             name: name.to_owned(),
@@ -90,7 +89,6 @@ impl Reader<'_> {
             version: version?,
             log: log.unwrap_or(LogSource::Syslog),
             varies,
-            recipient_order_varies,
         })
     }
 
@@ -186,14 +184,14 @@ impl Reader<'_> {
         list
     }
 
-    fn varies(&self, node: &Node) -> (Vec<(String, Regex)>, bool) {
+    fn varies(&self, node: &Node) -> Varies {
         const ORDER: &str = "recipient order";
+        const LINES: &str = "log lines";
         let problems = self.problems;
-        let mut order = false;
-        let mut varies = Vec::new();
+        let mut varies = Varies::default();
         for entry in self.named(node, "what varies, by name (`queue id: 'queued as (\\S+)'`)") {
             if entry.key == ORDER {
-                order = problems.boolean(&entry.value).unwrap_or_default();
+                varies.recipient_order = problems.boolean(&entry.value).unwrap_or_default();
                 continue;
             }
             if let Value::Bool(_) = entry.value.value {
@@ -201,14 +199,36 @@ impl Reader<'_> {
                 problems.unknown(entry.key_span.clone(), title, &entry.key, &[ORDER]);
                 continue;
             }
-            let expressions = one_or_more(&entry.value).iter();
-            varies.extend(
-                expressions
-                    .filter_map(|node| problems.parsed(node, "a regular expression with one group", group))
-                    .map(|regex| (entry.key.clone(), regex)),
-            );
+            if entry.key == LINES {
+                let lines = one_or_more(&entry.value).iter();
+                varies
+                    .chance
+                    .extend(lines.filter_map(|node| {
+                        problems.parsed(node, "a regular expression", regular_expression)
+                    }));
+                continue;
+            }
+            self.varying(entry, &mut varies.values);
         }
-        (varies, order)
+        varies
+    }
+
+    /// Where a value is announced, or, as a mapping, where alone it stands.
+    fn varying(&self, entry: &Entry, values: &mut Vec<Varying>) {
+        let in_place = matches!(entry.value.value, Value::Mapping(_));
+        let expressions = |node: &Node| -> Vec<Varying> {
+            let parsed = one_or_more(node)
+                .iter()
+                .filter_map(|node| self.problems.parsed(node, "a regular expression with one group", group));
+            parsed.map(|pattern| Varying { name: entry.key.clone(), pattern, in_place }).collect()
+        };
+        if !in_place {
+            return values.extend(expressions(&entry.value));
+        }
+        if let Some(mapping) = Mapping::new(&entry.value, &words::VARYING, self.problems) {
+            values.extend(mapping.require("in place").map(expressions).unwrap_or_default());
+            mapping.finish();
+        }
     }
 
     /// A text that settings are filled into. What can be wrong with it without a run is told here.
@@ -324,11 +344,11 @@ fn log(text: &str) -> Result<LogSource, Wrong> {
 }
 
 /// A regular expression whose only group is what varies.
-fn group(text: &str) -> Result<Regex, Wrong> {
+fn group(text: &str) -> Result<String, Wrong> {
     let regex = Regex::new(&regular_expression(text)?).map_err(|error| wrong(error.to_string()))?;
     // The first is the whole match.
     match regex.captures_len() - 1 {
-        1 => Ok(regex),
+        1 => Ok(text.to_owned()),
         0 => Err(wrong_with("it has no group", "put what varies into `(…)`")),
         many => Err(wrong_with(
             format!("it has {many} groups"),

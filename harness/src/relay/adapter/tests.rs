@@ -6,6 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::record::Varying;
 use crate::relay::{AuthSettings, Certificate, Tls};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -197,10 +198,13 @@ fn shown(configured: &Configured) -> String {
         writeln!(shown, "=== {what}\n{}", command.as_deref().unwrap_or("(none)")).unwrap();
     }
     writeln!(shown, "=== port {}, log {:?}", configured.ready_port, configured.log).unwrap();
-    for (what, regex) in &configured.varies {
-        writeln!(shown, "{what}: {regex}").unwrap();
+    for Varying { name, pattern, in_place } in &configured.varies.values {
+        writeln!(shown, "{name}{}: {pattern}", if *in_place { " (in place)" } else { "" }).unwrap();
     }
-    writeln!(shown, "recipient order varies: {}", configured.recipient_order_varies).unwrap();
+    for line in &configured.varies.chance {
+        writeln!(shown, "log line: {line}").unwrap();
+    }
+    writeln!(shown, "recipient order varies: {}", configured.varies.recipient_order).unwrap();
     shown
 }
 
@@ -262,9 +266,7 @@ fn what_is_not_said_has_a_default() {
     let configured = adapter.configure(&bare()).unwrap();
     assert_eq!((configured.ready_port, configured.log), (25, LogSource::Syslog));
     assert_eq!((configured.stop, configured.force, configured.due), (None, None, None));
-    assert!(
-        configured.files.is_empty() && configured.varies.is_empty() && !configured.recipient_order_varies
-    );
+    assert!(configured.files.is_empty() && configured.varies.is_nothing());
 }
 
 #[test]

@@ -22,7 +22,11 @@ pub(super) static ADAPTER: Words = Words {
             Key("queue run", "Has its queue tried.", Is(&QUEUE_RUN)),
             Key("queue", "How its queue is listed.", Is(&QUEUE)),
             Key("log", "`syslog`, `stderr` or a file.", Text),
-            Key("varies", "What varies from run to run.", Named(&OneOf(&[OneOrMore(&Text), Boolean]))),
+            Key(
+                "varies",
+                "What varies from run to run.",
+                Named(&OneOf(&[OneOrMore(&Text), Is(&VARYING), Boolean])),
+            ),
         ]],
     )
 };
@@ -59,6 +63,18 @@ pub(super) static FILE: Words = Words {
             Key("owner", "`user` or `user:group`; root if not given.", Text),
             Key("text", "What it holds.", Text),
         ]],
+    )
+};
+
+pub(super) static VARYING: Words = Words {
+    required: &["in place"],
+    ..words(
+        "a value that varies",
+        &[&[Key(
+            "in place",
+            "Where it stands; the same text elsewhere is something else.",
+            OneOrMore(&Text),
+        )]],
     )
 };
 
