@@ -10,6 +10,7 @@ mod known;
 pub mod mail;
 mod notification;
 mod order;
+mod racing;
 mod submissions;
 #[cfg(test)]
 pub(crate) mod testing;

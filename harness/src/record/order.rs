@@ -10,9 +10,10 @@
 
 use std::collections::BTreeMap;
 
+use mock_servers::RunTime;
 use mock_servers::transcript::{Session, Side, What};
 
-use super::{Record, Sent, StepDone};
+use super::{Record, Sent, StepDone, racing};
 
 /// Brings sessions, which come in order of opening, into their order in the record.
 pub(super) fn sorted(
@@ -58,12 +59,36 @@ fn by_name(sessions: Vec<Session>, sent: &[Sent], steps: &[StepDone]) -> Vec<Ses
         .enumerate()
         .map(|(index, session)| (bounds.iter().filter(|bound| **bound <= index).count(), session))
         .collect();
+    by_mail(&mut numbered);
     numbered.sort_by(|(phase, a), (other, b)| {
         let key = |phase: usize, s: &Session| (s.opened, phase, s.mock_is != Side::Client);
         let by_time = key(*phase, a).cmp(&key(*other, b));
         by_time.then_with(|| a.mock.cmp(&b.mock)).then(a.ordinal.cmp(&b.ordinal))
     });
     numbered.into_iter().map(|(_, session)| session).collect()
+}
+
+/// Sessions with one server that raced: those of one mail came in their order, since each was the cause of the next; which
+/// mail came first is chance, and they are in the order of what they say. They are numbered anew.
+fn by_mail(numbered: &mut [(usize, Session)]) {
+    let mut groups: BTreeMap<(RunTime, usize, String), Vec<usize>> = BTreeMap::new();
+    for (index, (phase, session)) in numbered.iter().enumerate() {
+        if session.mock_is == Side::Server {
+            groups.entry((session.opened, *phase, session.mock.clone())).or_default().push(index);
+        }
+    }
+    for mut places in groups.into_values().filter(|places| places.len() > 1) {
+        places.sort_by_key(|&index| numbered[index].1.ordinal);
+        let sessions: Vec<&Session> = places.iter().map(|&index| &numbered[index].1).collect();
+        let ordinals: Vec<u32> = sessions.iter().map(|session| session.ordinal).collect();
+        let mut sorted: Vec<Session> = racing::sorted(&sessions).into_iter().cloned().collect();
+        for (session, ordinal) in sorted.iter_mut().zip(ordinals) {
+            session.ordinal = ordinal;
+        }
+        for (index, session) in places.into_iter().zip(sorted) {
+            numbered[index].1 = session;
+        }
+    }
 }
 
 /// Before which session each step began: an index into [`Record::sessions`], never falling from step to step.

@@ -278,3 +278,38 @@ fn sessions_of_different_moments_may_be_listed_in_any_order() {
     turned.raw.sessions.reverse();
     assert_eq!(turned.record(), run().record());
 }
+
+/// Two mails that raced to one server, each over two sessions.
+#[test]
+fn sessions_that_raced_are_in_the_order_of_their_mails_and_those_of_one_mail_as_they_came() {
+    let session = |ordinal: u32, to: &str, answer: &str| {
+        let talk =
+            Talk::server("hub", ordinal, minutes(0)).hello(&[]).mail("a@origin.example", &[], "250 OK");
+        talk.rcpt(to, &[], answer).quit()
+    };
+    let said = |talks: [Talk; 4]| {
+        let mut run = talks.into_iter().fold(Run::new(), Run::talk);
+        run.raw.relay.varies.side_by_side = true;
+        let of = |session: &Session| {
+            let recipient = &session.transactions[0].recipients[0];
+            (session.ordinal, recipient.to.clone(), recipient.reply.as_ref().map(|reply| reply.code))
+        };
+        run.record().sessions.iter().map(of).collect::<Vec<_>>()
+    };
+    let (bob, carol) = ("bob@hub.example", "carol@hub.example");
+    let one = said([
+        session(1, carol, "451 later"),
+        session(2, bob, "451 later"),
+        session(3, carol, "250 OK"),
+        session(4, bob, "250 OK"),
+    ]);
+    let expected = [(1, bob, 451), (2, bob, 250), (3, carol, 451), (4, carol, 250)];
+    assert_eq!(one, expected.map(|(ordinal, to, code)| (ordinal, to.to_owned(), Some(code))));
+    let other = said([
+        session(1, bob, "451 later"),
+        session(2, bob, "250 OK"),
+        session(3, carol, "451 later"),
+        session(4, carol, "250 OK"),
+    ]);
+    assert_eq!(one, other);
+}

@@ -47,10 +47,29 @@ pub(super) fn lines(record: &Record, index: usize, events: Range<usize>) -> Vec<
         telling.event(event.at, &event.what);
     }
     telling.flush();
+    if record.relay.varies.side_by_side && events.start == 0 {
+        quit_before_its_reply(&mut telling.lines);
+    }
     if record.relay.varies.recipient_order && events.start == 0 {
         return fold(recipients::by_name(telling.lines));
     }
     fold(telling.lines)
+}
+
+/// QUIT may be sent before the last reply has come (RFC 2920 section 3.1), and how soon it is then read is chance: it is told
+/// where it is answered, or where nothing more is said.
+fn quit_before_its_reply(lines: &mut Vec<Line>) {
+    let is_quit = |line: &Line| line.text.eq_ignore_ascii_case("C: QUIT");
+    let Some(at) = lines.iter().rposition(is_quit) else { return };
+    // what answers it is the last reply, if anything was said after it
+    let ends = |line: &Line| line.text.starts_with("S: ") && line.text.as_bytes().get(6) != Some(&b'-');
+    let replies: Vec<usize> = (at..lines.len()).filter(|&index| ends(&lines[index])).collect();
+    let [.., before, _] = replies.as_slice() else { return };
+    if lines[at + 1..].iter().any(|line| line.text.starts_with('C')) {
+        return;
+    }
+    let quit = lines.remove(at);
+    lines.insert(*before, quit);
 }
 
 struct Telling<'a> {

@@ -5,7 +5,7 @@ use mock_servers::transcript::{Close, Part, RuleFired, Side, What};
 
 use super::{excerpt, story};
 use crate::record::testing::{Run, Talk, deferral, delivery, minutes, notice};
-use crate::record::{Ending, Record};
+use crate::record::{Ending, Record, Varying};
 
 const ALICE: &str = "alice@origin.example";
 const BOB: &str = "bob@hub.example";
@@ -266,4 +266,95 @@ fn bytes_that_go_past_tls_are_told_as_such() {
     let expected = "*  TLS from here on: TLSv1.3\n            *  in the clear, outside of TLS\n            \
         S: 250 clear\n            *  within TLS again\n            C: EHLO relay.example\n";
     assert!(told.contains(expected), "{told}");
+}
+
+/// A run on a relay whose adapter says this.
+fn run_that_varies(values: &[(&str, &str, bool)]) -> Run {
+    let mut run = Run::new();
+    run.raw.relay.version = "Relay 4.96".to_owned();
+    let varies = &mut run.raw.relay.varies;
+    varies.values = values
+        .iter()
+        .map(|(name, pattern, in_place)| Varying {
+            name: (*name).to_owned(),
+            pattern: (*pattern).to_owned(),
+            in_place: *in_place,
+        })
+        .collect();
+    varies.side_by_side = true;
+    run
+}
+
+#[test]
+fn what_an_adapter_announces_is_named_wherever_it_stands() {
+    let content = b"Received: by relay\r\n\twith ESMTP id abcdefgh;\r\n x\r\n\r\nabcdefgh\r\n";
+    let talk = Talk::server("hub", 1, minutes(0)).hello(&[]).mail(ALICE, &[], "250 abcdefgh OK");
+    let talk = talk.data(content, "250 OK").quit();
+    let values = [("queue id", r"with ESMTP id (\w+)", false), ("session id", r"session ([a-z]+) ", false)];
+    let run = run_that_varies(&values).talk(talk).log(minutes(0), "session wxyz for alice");
+    let told = story(&run.log(minutes(0), "wxyz ends").record());
+    for text in ["id <queue-id 1>;", "C| <queue-id 1>\n", "S: 250 <queue-id 1> OK", "<session-id> ends\n"] {
+        assert!(told.contains(text), "no `{text}` in:\n{told}");
+    }
+}
+
+#[test]
+fn what_varies_in_place_is_named_there_alone_and_has_no_number() {
+    let talk = Talk::server("hub", 1, minutes(0)).s("220 hub").c("EHLO x").s("250 hub").quit();
+    let run = run_that_varies(&[("pid", r"relay\[(\d+)\]: ", true)]).talk(talk);
+    let told = story(&run.log(minutes(0), "relay[250]: up").record());
+    assert!(told.contains("\nrelay[<pid>]: up\n") && told.contains("S: 250 hub"), "{told}");
+}
+
+#[test]
+fn the_relays_version_is_named_and_an_address_like_it_is_not() {
+    let talk = Talk::client("sender", 1, minutes(0)).s("220 relay 4.96, at 10.4.96 and 4.96.1").quit();
+    let told = story(&run_that_varies(&[]).talk(talk).record());
+    assert!(told.contains("S: 220 relay <version>, at 10.4.96 and 4.96.1\n"), "{told}");
+}
+
+#[test]
+fn the_log_of_processes_side_by_side_is_a_set() {
+    let log = |lines: [&str; 4]| {
+        let mut run = run_that_varies(&[("pid", r"\[(\d+)\]", true)]);
+        run.raw.relay.varies.chance.push("^cache".to_owned());
+        story(&lines.iter().fold(run, |run, line| run.log(minutes(0), line)).record())
+    };
+    let told = log(["b[7]: two", "cache cleaned", "a[3]: one", "b[5]: two"]);
+    assert!(
+        told.contains("\n== log, in any order\na[<pid>]: one\nb[<pid>]: two (2 times)\n")
+            && !told.contains("cache"),
+        "{told}"
+    );
+    assert_eq!(told, log(["b[1]: two", "b[2]: two", "a[4]: one", "cache cleaned"]));
+}
+
+#[test]
+fn a_reset_is_told_where_the_relay_had_the_last_word() {
+    let greeted = || Talk::server("hub", 1, minutes(0)).s("220 hub").c("EHLO x").s("250 hub");
+    let tells = |talk: Talk| story(&run_that_varies(&[]).talk(talk).record());
+    let closed = tells(greeted().close(Side::Client, Close::Fin));
+    assert!(closed.contains("*  relay closes\n"), "{closed}");
+    assert_eq!(closed, tells(greeted().close(Side::Client, Close::Reset)));
+    assert!(tells(greeted().c("RSET").close(Side::Client, Close::Reset)).contains("*  relay resets\n"));
+}
+
+#[test]
+fn quit_is_told_before_its_own_reply_however_soon_it_was_read() {
+    let tells = |talk: Talk| story(&run_that_varies(&[]).talk(talk).record());
+    let begun = || Talk::server("hub", 1, minutes(0)).s("220 hub").c("RSET");
+    let early = tells(begun().c("QUIT").s("250 reset").s("221 bye"));
+    assert!(early.contains("S: 250 reset\n            C: QUIT\n            S: 221 bye\n"), "{early}");
+    assert_eq!(early, tells(begun().s("250 reset").c("QUIT").s("221 bye")));
+}
+
+#[test]
+fn recipients_without_an_order_are_told_by_name() {
+    let tells = |to: [&str; 2]| {
+        let mut run = run_that_varies(&[]);
+        run.raw.relay.varies.recipient_order = true;
+        let run = run.sent("note", &[BOB, "carol@hub.example"]);
+        story(&run.delivered("hub", 1, minutes(0), "note-1", &to).record())
+    };
+    assert_eq!(tells([BOB, "carol@hub.example"]), tells(["carol@hub.example", BOB]));
 }
