@@ -1,5 +1,6 @@
 //! Where a real relay's files come from: a root that `ci/relay-roots.sh` prepared, or this machine's own.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use ring::digest;
@@ -86,7 +87,11 @@ pub fn made(adapter: &Adapter, root: &Path) -> Option<Made> {
 fn recipe(packages: &[String]) -> String {
     let text = format!("{RECIPE}{}\n", packages.join(" "));
     let sum = digest::digest(&digest::SHA256, text.as_bytes());
-    sum.as_ref().iter().map(|octet| format!("{octet:02x}")).collect()
+    sum.as_ref().iter().fold(String::new(), |mut hex, octet| {
+        // A text takes all that is written to it.
+        let _ = write!(hex, "{octet:02x}");
+        hex
+    })
 }
 
 /// Where prepared roots are: `GAUNTLET_ROOTS`, or the user's cache.
