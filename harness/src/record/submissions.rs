@@ -107,7 +107,8 @@ fn by_lab(sessions: &[Session], sent: Sent, session: Option<usize>, place: Optio
     Submission {
         message: sent.message,
         copy: sent.copy,
-        token: sent.token,
+        // a content that was given whole may have one of its own
+        token: sent.token.or_else(|| tokens::written_in(&sent.content)),
         place,
         at: sent.at,
         from: sent.from,

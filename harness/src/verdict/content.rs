@@ -97,15 +97,11 @@ fn excused(body: &[u8]) -> bool {
     bare || body.split(|b| *b == b'\n').any(|line| line.len() > 999)
 }
 
-/// Without anything that an excused body may lose, and without the space that may follow where a long line was broken.
+/// Without anything that an excused body may lose, and without spaces: one may stand in place of a bare CR or LF, or where a
+/// long line was broken.
 fn loose(leaves: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let strip = |leaf: &Vec<u8>| -> Vec<u8> {
-        let kept = leaf.iter().enumerate().filter(|&(at, b)| match b {
-            b'\r' | b'\n' | 0 => false,
-            b' ' => at == 0 || leaf[at - 1] != b'\n',
-            _ => true,
-        });
-        kept.map(|(_, b)| *b).collect()
+        leaf.iter().copied().filter(|b| !matches!(b, b'\r' | b'\n' | b' ' | 0)).collect()
     };
     leaves.iter().map(strip).collect()
 }
