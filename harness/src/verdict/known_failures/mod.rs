@@ -33,6 +33,8 @@ pub struct KnownFailure {
     pub reason: String,
     /// The versions of the relay on which it was seen. At least one.
     pub seen: Vec<String>,
+    /// It is the relay's way and no matter of the scenario: what breaks these clauses is known wherever else it shows, too.
+    pub anywhere: bool,
     /// Whether its entry names further scenarios.
     pub among_others: bool,
     /// Where it stands: file and line.
@@ -60,32 +62,40 @@ impl KnownFailures {
 
     /// What is known of a scenario on a relay.
     pub fn of(&self, scenario: &Scenario, relay: &str) -> Vec<&KnownFailure> {
-        let Some(folder) = folder(&scenario.path) else { return Vec::new() };
+        self.known(scenario, relay).0
+    }
+
+    /// The same, and second what may show there as anywhere.
+    fn known(&self, scenario: &Scenario, relay: &str) -> (Vec<&KnownFailure>, Vec<&KnownFailure>) {
+        let Some(folder) = folder(&scenario.path) else { return Default::default() };
         let Some((root, list)) = folder.ancestors().find_map(|above| Some((above, self.lists.get(above)?)))
         else {
-            return Vec::new();
+            return Default::default();
         };
         let name = name_of(&folder, &scenario.path, root);
-        list.iter().filter(|entry| entry.relay == relay && entry.is_about(&name, scenario)).collect()
+        let of_relay = list.iter().filter(|entry| entry.relay == relay);
+        let (named, other): (Vec<_>, Vec<_>) = of_relay.partition(|entry| entry.is_about(&name, scenario));
+        (named, other.into_iter().filter(|entry| entry.anywhere).collect())
     }
 
     /// Tells the failures that are known from those that are not, in the verdict on a run of `scenario` on `relay`.
     pub fn apply(&self, scenario: &Scenario, relay: &str, verdict: &mut Verdict) {
-        let entries = self.of(scenario, relay);
-        if !entries.is_empty() {
-            verdict.outcome = outcome(&entries, verdict);
+        let (entries, anywhere) = self.known(scenario, relay);
+        if !entries.is_empty() || !anywhere.is_empty() {
+            verdict.outcome = outcome(&entries, &anywhere, verdict);
         }
     }
 }
 
-fn outcome(entries: &[&KnownFailure], verdict: &Verdict) -> Outcome {
+fn outcome(entries: &[&KnownFailure], anywhere: &[&KnownFailure], verdict: &Verdict) -> Outcome {
     let fails = match verdict.outcome {
         Outcome::Pass => false,
         Outcome::Deviates | Outcome::Violates => true,
         _ => return verdict.outcome.clone(),
     };
     let held: Vec<&Finding> = verdict.findings.iter().filter(|one| one.severity != Severity::Note).collect();
-    let unknown = held.iter().filter(|finding| !entries.iter().any(|entry| entry.explains(finding)));
+    let known = || entries.iter().chain(anywhere);
+    let unknown = held.iter().filter(|finding| !known().any(|entry| entry.explains(finding)));
     match unknown.map(|finding| finding.severity).min() {
         // A finding may weigh more than the outcome: what a run did not put to the test.
         Some(Severity::Violates) if fails => return verdict.outcome.clone(),
@@ -96,8 +106,19 @@ fn outcome(entries: &[&KnownFailure], verdict: &Verdict) -> Outcome {
     let gone: Vec<&&KnownFailure> = entries.iter().filter(gone).collect();
     let join = |texts: Vec<&str>, between: &str| texts.join(between);
     if gone.is_empty() {
-        let reason = join(entries.iter().map(|entry| entry.reason.as_str()).collect(), "; ");
-        return Outcome::KnownFailure { reason };
+        let mut reasons: Vec<&str> = Vec::new();
+        for entry in known().filter(|entry| held.iter().any(|finding| entry.explains(finding))) {
+            if !reasons.contains(&entry.reason.as_str()) {
+                reasons.push(&entry.reason);
+            }
+        }
+        // Nothing that is known has shown: it passes as others do.
+        let passes = reasons.is_empty();
+        return if passes {
+            verdict.outcome.clone()
+        } else {
+            Outcome::KnownFailure { reason: join(reasons, "; ") }
+        };
     }
     let places = join(gone.iter().map(|entry| entry.place.as_str()).collect(), ", ");
     // The other scenarios of an entry may fail as ever.

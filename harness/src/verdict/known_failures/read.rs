@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{KnownFailure, folder, name_of};
 use crate::scenario::{self, Diagnostic, Diagnostics, KNOWN_FAILURES};
-use crate::yaml::Form::{OneOrMore, Text};
+use crate::yaml::Form::{self, OneOrMore, Text};
 use crate::yaml::{self, Document, Key, Mapping, Node, Problems, Value, Words, one_or_more, words};
 
 const DOCUMENT: Document = Document {
@@ -29,6 +29,11 @@ static ENTRY: Words = Words {
             ),
             Key("clause", "The clauses that are broken, as a verdict tells them.", OneOrMore(&Text)),
             Key("reason", "Why.", Text),
+            Key(
+                "anywhere",
+                "`true`: it is the relay's way, and known in every other scenario, too, where it need not show.",
+                Form::Boolean,
+            ),
             Key("seen", "The versions of the relay on which it was seen.", OneOrMore(&Text)),
         ]],
     )
@@ -124,6 +129,7 @@ impl Reader<'_> {
         let clauses = mapping.require("clause").and_then(|node| texts(node, "the clause that is broken"));
         let reason = mapping.require("reason").and_then(|node| problems.some_text(node, "the reason"));
         let seen = mapping.require("seen").and_then(|node| texts(node, "a version of the relay"));
+        let anywhere = mapping.take("anywhere").and_then(|node| problems.boolean(node)).unwrap_or_default();
         mapping.finish();
         let (Some(relay), Some(clauses), Some(reason), Some(seen)) = (relay, clauses, reason, seen) else {
             return Vec::new();
@@ -139,6 +145,7 @@ impl Reader<'_> {
                 clauses: clauses.clone(),
                 reason: reason.clone(),
                 seen: seen.clone(),
+                anywhere,
                 among_others,
                 place: format!("{}:{}", self.path.display(), self.line(node)),
             };

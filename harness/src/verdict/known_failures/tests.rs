@@ -242,3 +242,19 @@ fn the_example_of_the_reference_is_a_list() {
     let entries = entries.unwrap_or_else(|mistakes| panic!("{mistakes}"));
     assert_eq!((entries.len(), entries[0].clauses.len()), (1, 2));
 }
+
+/// The relay's way: it must show where it is named, and may show elsewhere.
+#[test]
+fn anywhere() {
+    let list = entry("postfix", "seeds/note", CLAUSE).replace("  seen", "  anywhere: true\n  seen");
+    let broken = [(Severity::Violates, CLAUSE)];
+    let of = |file, case, outcome, findings: &[_]| applied(&list, file, case, outcome, findings);
+    assert_eq!(of(NOTE, None, Outcome::Violates, &broken), known());
+    assert!(matches!(of(NOTE, None, Outcome::Pass, &[]), Outcome::KnownFailurePasses { .. }));
+    assert_eq!(of(REFUSED, Some("RCPT"), Outcome::Violates, &broken), known());
+    assert_eq!(of(REFUSED, Some("RCPT"), Outcome::Pass, &[]), Outcome::Pass);
+    let more = [(Severity::Violates, CLAUSE), (Severity::Deviates, OTHER)];
+    assert_eq!(of(REFUSED, Some("RCPT"), Outcome::Violates, &more), Outcome::Deviates);
+    let without = entry("postfix", "seeds/note", CLAUSE);
+    assert_eq!(applied(&without, REFUSED, Some("RCPT"), Outcome::Violates, &broken), Outcome::Violates);
+}
