@@ -5,7 +5,9 @@
 //! `GAUNTLET_REQUIRE_RELAYS=1` it fails.
 
 use std::path::Path;
+use std::time::Duration;
 
+use gauntlet::record::{Ending, Record};
 use gauntlet::relay::{self, Chosen};
 use gauntlet::run::{self, RunError, RunOptions};
 use gauntlet::scenario::{self, Scenario};
@@ -34,6 +36,11 @@ fn load(name: &str) -> Scenario {
     scenarios.remove(0)
 }
 
+/// The story. The log's order among a relay's processes, and their numbers, are the system's.
+fn told(record: &Record) -> String {
+    render::story(record).split("\n== log").next().unwrap_or_default().to_owned()
+}
+
 /// What comes of it, in a word or with its reason, and the story.
 fn run_on(scenario: &Scenario, relay: &str) -> (String, String) {
     match run::run(scenario, relay, &RunOptions::default()) {
@@ -45,10 +52,7 @@ fn run_on(scenario: &Scenario, relay: &str) -> (String, String) {
                 Outcome::Unsupported { reason } => format!("unsupported: {reason}"),
                 other => format!("{other:?}"),
             };
-            let story = render::story(&record);
-            // The log's order among a relay's processes, and their numbers, are the system's.
-            let told = story.split("\n== log").next().unwrap_or_default().to_owned();
-            (outcome, told)
+            (outcome, told(&record))
         }
         Err(RunError::Unsupported(reason)) => (format!("unsupported: {reason}"), String::new()),
         Err(error) => panic!("{} on {relay}: {error}", scenario.name),
@@ -78,17 +82,30 @@ fn a_server_without_8bitmime(#[case] relay: &str, #[case] expected: &str) {
     }
 }
 
-/// Mail that waits for its next attempt ends such a run, and says why.
+/// Days of an unmodified relay's life pass in seconds: a mail that nobody takes comes back to its sender when its time is over,
+/// and the second time it is tried at the same moments.
 #[rstest]
 #[case("postfix")]
 #[case("sendmail")]
 #[case("exim")]
-fn what_needs_a_clock_is_unsupported(#[case] relay: &str) {
+#[case("opensmtpd")]
+fn days_pass_in_seconds(#[case] relay: &str) {
     if missing(relay).is_some() {
         return;
     }
-    let (outcome, story) = run_on(&load("seeds/ehlo-refused-421"), relay);
-    assert!(outcome.starts_with("unsupported: no virtual clock"), "{outcome}\n{story}");
+    let scenario = load("queue/expiry");
+    let run = || run::run(&scenario, relay, &RunOptions::default()).unwrap_or_else(|error| panic!("{error}"));
+    let record = run();
+    assert_eq!(record.end.how, Ending::Finished, "{relay}");
+    assert!(record.end.at.since_start() >= Duration::from_hours(24), "{relay} ended at {}", record.end.at);
+    let schedule = |record: &Record| {
+        let mut times: Vec<_> =
+            record.sessions.iter().map(|session| (session.mock.clone(), session.opened)).collect();
+        times.sort();
+        times
+    };
+    assert!(schedule(&record).len() > 5, "{relay}: {:?}", schedule(&record));
+    assert_eq!(schedule(&run()), schedule(&record), "{relay} is to do the same again");
 }
 
 /// What a relay cannot be told is a reason, in its manual's words.

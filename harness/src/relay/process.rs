@@ -397,6 +397,10 @@ impl Process {
         for entry in &mut entries {
             entry.recipients.sort();
         }
+        // Some relays' ids are random, and listed in their order.
+        entries.sort_by(|a, b| {
+            (a.arrived, &a.from, &a.recipients, &a.id).cmp(&(b.arrived, &b.from, &b.recipients, &b.id))
+        });
         Ok(entries)
     }
 
