@@ -68,7 +68,8 @@ pub struct Look {
     pub busy: bool,
     /// A program that runs, when one does.
     pub running: Option<String>,
-    /// The earliest moment that a thread waits for, since the clock's start.
+    /// The earliest moment that a thread waits for, since the clock's start. One that has come already is the next all the same: whoever
+    /// waits for it goes on at the next jump.
     pub next: Option<Duration>,
     /// Threads that sleep by the kernel's own timers, and those that do not follow the clock.
     pub outside: Vec<Outside>,
@@ -76,6 +77,31 @@ pub struct Look {
     pub in_flight: bool,
     /// All of those, because the other end does not read what has come to it.
     pub held_up: bool,
+    /// What programs did since the look before that the clock cannot carry.
+    pub told: Vec<Told>,
+}
+
+/// Something that a program under the clock did, and that the clock does not carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Told {
+    /// It asked to set the clock.
+    SetsClock,
+    /// The C library's own waits, those of its resolver, are by the machine's clock in it.
+    ResolverReal,
+    /// It set more timers than the clock has room for.
+    TimersFull,
+}
+
+impl std::fmt::Display for Told {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(match self {
+            Told::SetsClock => "a program asked to set the clock, and was refused (EPERM)",
+            Told::ResolverReal => {
+                "in one program the resolver's waits are by the machine's clock (a C library that the clock does not know)"
+            }
+            Told::TimersFull => "programs set more timers than the clock has room for; some are by the machine's clock",
+        })
+    }
 }
 
 /// A thread that is not on the lab's clock.
@@ -87,6 +113,8 @@ pub struct Outside {
     pub program: String,
     /// What it does.
     pub how: String,
+    /// Whether its program follows the clock, and this wait alone does not.
+    pub follows: bool,
 }
 
 /// How a lab's clock is to move: see [`crate::Lab::jump`].
@@ -94,6 +122,8 @@ pub struct Outside {
 pub struct Jump {
     /// To this moment, since the clock's start.
     pub to: Duration,
+    /// Whoever has waited for it sleeps on until the next jump, which may be to the same moment: something else comes first.
+    pub sleep_on: bool,
     /// Before this moment it may go on to the next that a thread waits for, and to the one after that, as long as all is quiet each
     /// time, no packet has crossed to the Internet or from there, and nothing was logged.
     pub on_before: Option<Duration>,

@@ -89,8 +89,9 @@ pub(super) trait Elsewhere {
     /// The earliest moment that somebody there waits for.
     fn next(&self) -> Option<RunTime>;
 
-    /// Makes it this moment there; those go on who have waited for it or for an earlier one. Before the moment `on_before` it may
-    /// then go on by itself, as long as nothing happens that could be seen from here. Returns the moment that it is.
+    /// Makes it this moment there. Without `on_before` nobody there goes on yet: something here comes first, and who is due there is told
+    /// as the next. With it, those go on who have waited for this moment or for an earlier one, and before the moment `on_before`
+    /// time may then go on by itself, as long as nothing happens that could be seen from here. Returns the moment that it is.
     fn jump(&mut self, to: RunTime, on_before: Option<RunTime>) -> RunTime;
 }
 
@@ -200,6 +201,13 @@ impl Sim {
         let (quiet, observer) = {
             let mut state = self.lock();
             let next = state.timers.keys().next().map(|key| key.0);
+            // This moment is not over: what of the relay's is due at it had to wait for what comes first, and nobody is asked in between.
+            if of_relay.is_some_and(|at| at <= state.now) && next.is_none_or(|next| next > state.now) {
+                let on_before = next.into_iter().chain(state.end).min().unwrap_or(RunTime::NEVER);
+                let reached = elsewhere.jump(state.now, Some(on_before));
+                state.set_now(reached);
+                return true;
+            }
             let quiet = Quiet {
                 now: state.now,
                 next: next.into_iter().chain(of_relay).min(),

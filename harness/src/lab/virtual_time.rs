@@ -1,12 +1,14 @@
 //! Run time around a real relay under the virtual clock: it stands still while anything happens, and moves to the next moment
 //! that somebody waits for, the relay's or the harness's own, when all are known to wait (ARCHITECTURE decision 3).
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use lab_init::{Jump, Lab, LabError, Look};
+use lab_init::{Jump, Lab, LabError, Look, Outside, Told};
 use mock_servers::RunTime;
+use tokio::sync::Notify;
 
 use super::sim::{Elsewhere, Sim};
 use super::ticker::Ticker;
@@ -19,19 +21,77 @@ const ON_THEIR_WAY: Duration = Duration::from_millis(5);
 /// After so long they were lost, and the kernel sends them again in its own time: a connection to where nobody answers.
 const LOST: Duration = Duration::from_millis(60);
 
+/// A program that does not follow the clock is given up after so long in which nobody did anything.
+const STRANGE: Duration = Duration::from_millis(300);
+/// One that follows it, and sleeps by the kernel's own time all the same, after so long.
+const ASLEEP: Duration = Duration::from_secs(5);
+
 /// Who keeps the clock from moving, in words: for a run that its guard ends.
 #[derive(Clone, Default)]
-pub(super) struct Holdup(Arc<Mutex<Option<String>>>);
+pub struct Holdup(Arc<Seen>);
+
+#[derive(Default)]
+struct Seen {
+    now: Mutex<Option<String>>,
+    /// What programs did that the clock does not carry, each kind once, and when.
+    told: Mutex<BTreeMap<Told, RunTime>>,
+    /// Why it never moves any more.
+    hopeless: Mutex<Option<String>>,
+    /// Who has been waiting outside the clock for long, as far as is seen now: a program of the relay's preparations may still end.
+    outside: Mutex<Option<String>>,
+    is_hopeless: Notify,
+}
 
 impl Holdup {
     /// The last that was seen.
-    pub(super) fn told(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn told(&self) -> Option<String> {
+        locked(&self.0.now).clone()
+    }
+
+    /// What programs did that the clock does not carry, and when that was first seen.
+    pub(super) fn noted(&self) -> Vec<(RunTime, Told)> {
+        locked(&self.0.told).iter().map(|(told, at)| (*at, *told)).collect()
+    }
+
+    /// Completes when it is known that the clock does not move any more, or not as it should: why.
+    pub async fn hopeless(&self) -> String {
+        loop {
+            let why = locked(&self.0.hopeless).clone().or_else(|| locked(&self.0.outside).clone());
+            if let Some(why) = why {
+                return why;
+            }
+            self.0.is_hopeless.notified().await;
+        }
     }
 
     fn tell(&self, why: Option<String>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = why;
+        *locked(&self.0.now) = why;
     }
+
+    fn note(&self, look: &Look, at: RunTime) {
+        for told in &look.told {
+            locked(&self.0.told).entry(*told).or_insert(at);
+            if *told != Told::SetsClock {
+                self.give_up(format!("waits outside the clock: {told}"));
+            }
+        }
+    }
+
+    fn outside(&self, one: Option<&Outside>) {
+        *locked(&self.0.outside) = one.map(waits_outside);
+        if one.is_some() {
+            self.0.is_hopeless.notify_one();
+        }
+    }
+
+    fn give_up(&self, why: String) {
+        locked(&self.0.hopeless).get_or_insert(why);
+        self.0.is_hopeless.notify_one();
+    }
+}
+
+fn locked<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The relay's time, at a quiet moment.
@@ -50,6 +110,7 @@ impl Elsewhere for Relay<'_> {
     fn jump(&mut self, to: RunTime, on_before: Option<RunTime>) -> RunTime {
         let jump = Jump {
             to: to.since_start(),
+            sleep_on: on_before.is_none(),
             on_before: on_before.map(RunTime::since_start),
             log: self.log.map(Path::to_owned),
         };
@@ -80,17 +141,26 @@ pub(super) async fn beat(sim: Sim, lab: Arc<Lab>, log: Option<PathBuf>, holdup: 
         }
         let first = match lab.look() {
             Ok(look) => look,
-            Err(error) => return holdup.tell(Some(error.to_string())),
+            Err(error) => return holdup.give_up(error.to_string()),
         };
         if last.0 != first.mark {
             last = (first.mark, Instant::now());
         }
         holdup.tell(busy_with(&first));
+        holdup.note(&first, sim.now());
+        holdup.outside(first.outside.first().filter(|one| {
+            last.1.elapsed() > if one.follows { ASLEEP } else { STRANGE }
+        }));
         if !is_quiet(&first, last.1.elapsed()) {
             continue;
         }
-        // Whatever the harness's own side has to do is done when this goes on, and what has come to it is taken up.
-        tokio::task::yield_now().await;
+        // What has come to the harness's side is taken up when the thread parks the first time, and all that follows from it is done
+        // when it parks the second time.
+        for _ in 0..2 {
+            if ticker.wait(Duration::ZERO).await.is_err() {
+                return;
+            }
+        }
         if sim.is_held() {
             continue;
         }
@@ -103,7 +173,7 @@ pub(super) async fn beat(sim: Sim, lab: Arc<Lab>, log: Option<PathBuf>, holdup: 
         let mut relay = Relay { lab: &lab, log, next: second.next.map(RunTime::new), failed: None };
         sim.step(true, &mut relay);
         if let Some(error) = relay.failed {
-            return holdup.tell(Some(error.to_string()));
+            return holdup.give_up(error.to_string());
         }
         pause = SOON;
     }
@@ -117,8 +187,10 @@ fn is_quiet(look: &Look, since: Duration) -> bool {
 
 /// Why the clock does not move.
 fn busy_with(look: &Look) -> Option<String> {
-    if let Some(one) = look.outside.first() {
-        return Some(format!("{} (process {}) waits outside the clock: {}", one.program, one.pid, one.how));
-    }
-    look.running.as_ref().map(|program| format!("{program} does not rest"))
+    let outside = look.outside.first().map(waits_outside);
+    outside.or_else(|| look.running.as_ref().map(|program| format!("{program} does not rest")))
+}
+
+fn waits_outside(one: &Outside) -> String {
+    format!("{} (process {}) waits outside the clock: {}", one.program, one.pid, one.how)
 }

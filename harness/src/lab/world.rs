@@ -26,7 +26,7 @@ use super::virtual_time::Holdup;
 use super::wires::Wires;
 use super::zone::{serves_origin, zone};
 use super::{forwarding, pulse, virtual_time};
-use crate::record;
+use crate::record::{self, LogLine};
 use crate::relay::adapter::Adapter;
 use crate::relay::process::Process;
 use crate::relay::{self, Driver, Settings, StartError, Trouble};
@@ -195,9 +195,19 @@ impl World {
         Unjudged { sim: self.sim.clone(), before, _hold: self.has_own_time.then(|| self.sim.hold()) }
     }
 
-    /// Who keeps the run's clock from moving, in words.
-    pub fn holdup(&self) -> Option<String> {
-        self.holdup.told()
+    /// Who keeps the run's clock from moving.
+    pub fn holdup(&self) -> Holdup {
+        self.holdup.clone()
+    }
+
+    /// What the relay has logged, and what its programs did beside that its clock does not carry.
+    pub fn log(&self) -> Vec<LogLine> {
+        let mut log = self.relay.log();
+        for (at, told) in self.holdup.noted() {
+            let place = log.partition_point(|line| line.at <= at);
+            log.insert(place, LogLine { at, text: format!("(virtual clock) {told}") });
+        }
+        log
     }
 
     /// A connection from a client to the relay, and the session that its transcript is written to.

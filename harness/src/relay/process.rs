@@ -1,10 +1,11 @@
 //! A real relay, unmodified, in a lab of namespaces of its own. What is particular to one relay stands in its adapter.
 
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
-use std::sync::{Arc, Mutex, MutexGuard, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant, SystemTime};
 
 use lab_init::{Command, Lab, LabError, Layout, Output, Owner};
@@ -28,6 +29,9 @@ const DISK: u64 = 256 << 20;
 const OUTPUT: &str = "/run/gauntlet/output";
 /// What fills its disk when the scenario has it so.
 const FILLER: &str = "/gauntlet-fills-the-disk";
+
+/// Of which root, made when, by which command.
+type VersionOf = (PathBuf, [Option<SystemTime>; 2], String);
 
 /// A real relay under test.
 pub struct Process {
@@ -205,6 +209,24 @@ impl Process {
         asked.answer(ended)
     }
 
+    /// Its version, by the adapter's command: once in this process for each root, as long as that is the same.
+    async fn ask_version(&self) -> Result<String, String> {
+        static ASKED: Mutex<BTreeMap<VersionOf, String>> = Mutex::new(BTreeMap::new());
+        let asked = || ASKED.lock().unwrap_or_else(PoisonError::into_inner);
+        let root = roots::root(&self.adapter)?;
+        // A root that is made anew is another directory, or is given another program.
+        let program = self.adapter.provides.strip_prefix("/").unwrap_or(&self.adapter.provides);
+        let made = [root.clone(), root.join(program)].map(|path| path.metadata().and_then(|is| is.modified()).ok());
+        let of = (root, made, self.configured.version.clone());
+        if let Some(version) = asked().get(&of) {
+            return Ok(version.clone());
+        }
+        let answer = self.ask_aside(&self.configured.version).await?;
+        let version = answer.lines().next().unwrap_or_default().trim().to_owned();
+        asked().insert(of, version.clone());
+        Ok(version)
+    }
+
     fn begin_asking(&self, script: &str) -> Result<Asked, String> {
         let mut process = self
             .lab
@@ -254,9 +276,8 @@ impl Process {
             if let Some(script) = &self.configured.prepare {
                 self.ask_aside(script).await.map_err(|why| self.failed(why))?;
             }
-            let version = self.ask_aside(&self.configured.version).await.map_err(|why| self.failed(why))?;
-            let version = version.lines().next().unwrap_or_default().trim();
-            version.clone_into(&mut self.state().version);
+            let version = self.ask_version().await.map_err(|why| self.failed(why))?;
+            self.state().version = version;
         }
         self.state().is_to_be_called = true;
         let script = format!("exec >>{OUTPUT} 2>&1\n{}", self.configured.start);

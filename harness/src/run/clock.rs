@@ -50,7 +50,7 @@ fn prove(adapter: &Arc<Adapter>, options: &RunOptions) -> Result<(), String> {
     let record = run_with(&scenario, &adapter.name, kind, &options).map_err(|error| error.to_string())?;
     match &record.end.how {
         Ending::Finished => {}
-        Ending::Guard { waiting_for } => return Err(format!("it does not come to rest: {waiting_for}")),
+        Ending::Guard { waiting_for } => return Err(guarded(waiting_for)),
         Ending::RelayDied { why } => return Err(format!("under the clock it died: {why}")),
         other => return Err(format!("under the clock its run ended otherwise: {other:?}")),
     }
@@ -59,6 +59,12 @@ fn prove(adapter: &Arc<Adapter>, options: &RunOptions) -> Result<(), String> {
         Some(seconds) => Err(format!("an hour on, it dates a mail {seconds} s after the start")),
         None => Err("an hour on, it dates a mail outside the run, or not at all".to_owned()),
     }
+}
+
+/// Of a guard's words the reason in brackets, where there is one: which step of the proof it was says nothing.
+fn guarded(waiting_for: &str) -> String {
+    let reason = waiting_for.split_once(" (").and_then(|(_, reason)| reason.strip_suffix(')'));
+    reason.map_or_else(|| format!("it does not come to rest: {waiting_for}"), str::to_owned)
 }
 
 /// When the relay took the mail, by its own trace: seconds after the start of the run.

@@ -171,14 +171,18 @@ impl Run<'_> {
         // The one place that looks at real time: it guards, and measures nothing.
         let guard = tokio::time::sleep(guard);
         tokio::pin!(guard);
+        let holdup = self.world.holdup();
         for step in &self.scenario.steps {
             let began = self.sim.now();
             let ended = tokio::select! {
                 biased;
                 done = self.step(step) => { done?; None }
                 Ok(ending) = &mut over => Some(ending),
+                why = holdup.hopeless() => {
+                    Some(Ending::Guard { waiting_for: format!("{} ({why})", describe(step)) })
+                }
                 () = &mut guard => {
-                    let holdup = self.world.holdup().map(|who| format!(" ({who})")).unwrap_or_default();
+                    let holdup = holdup.told().map(|who| format!(" ({who})")).unwrap_or_default();
                     Some(Ending::Guard { waiting_for: describe(step) + &holdup })
                 }
             };
@@ -352,7 +356,7 @@ impl Run<'_> {
             queries: world.queries.queries(),
             sent,
             queue: watch.timeline(),
-            log: world.relay.log(),
+            log: world.log(),
             steps: steps.clone(),
             checkpoints: Vec::new(),
             end: End { at: sim.now(), how },

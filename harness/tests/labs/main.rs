@@ -4,7 +4,9 @@
 //! fails.
 #![cfg(target_os = "linux")]
 
+mod clock;
 mod gone;
+mod quiescence;
 mod running;
 mod starting;
 

@@ -25,7 +25,8 @@ pub enum Scope {
 /// What a look found. One that met a busy thread ends there: the rest of what it tells is then of no use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Look {
-    /// Every thread was asleep when it was looked at, none had a deadline that has come, none was being woken.
+    /// Every thread was asleep when it was looked at, none was being woken, and, unless [`Driver::look_on`] was asked, none had a
+    /// deadline that has come.
     pub quiet: bool,
     /// There was a moment since the look before at which all were asleep together, and nothing of theirs was on its way:
     /// nothing can happen any more unless it comes from outside (a byte from a mock server, a timer of the kernel's) or
@@ -55,6 +56,8 @@ pub struct Driver {
     newest: u64,
     /// Whether the list of threads is known to lack none that were there at `newest`.
     complete: bool,
+    /// The first of them was busy at the last look.
+    has_busy: bool,
     /// How many looks could not be relied upon.
     doubtful: u64,
     last: (bool, u64),
@@ -82,6 +85,7 @@ impl Driver {
             loadavg,
             newest: 0,
             complete: false,
+            has_busy: false,
             doubtful: 0,
             last: (false, 0),
             attached: HashMap::new(),
@@ -107,8 +111,30 @@ impl Driver {
         self.tasks.iter().find(|task| task.tid == tid).map(Task::name)
     }
 
-    /// Looks at every thread once. Two looks are needed to know that all is quiet: see [`Look::settled`].
+    /// Looks at every thread once, and wakes those whose deadline has come. Two looks are needed to know that all is quiet: see
+    /// [`Look::settled`].
     pub fn look(&mut self) -> Result<Look, ClockError> {
+        self.look_and(true)
+    }
+
+    /// The same without waking: who waits for a moment that has come sleeps on until the next [`Driver::jump`], which may be to
+    /// the present. For those who do something of their own first at a moment that they [set](Driver::set).
+    pub fn look_on(&mut self) -> Result<Look, ClockError> {
+        self.look_and(false)
+    }
+
+    fn look_and(&mut self, wakes: bool) -> Result<Look, ClockError> {
+        // Whoever was busy mostly still is, and then nothing else need be asked.
+        if self.has_busy
+            && let Some(task) = self.tasks.first_mut()
+            && task.look(&self.page) == Seen::Busy
+        {
+            let busy = Some((task.pid, task.tid));
+            self.doubtful += 1;
+            self.last.0 = false;
+            return Ok(Look { busy, mark: scramble(self.doubtful, 1), threads: self.tasks.len(), ..Look::default() });
+        }
+        self.has_busy = false;
         let failed = |error| ClockError::system("looking at /proc", error);
         let newest = self.newest_thread().map_err(failed)?;
         let listed = newest != self.newest || !self.complete;
@@ -137,9 +163,10 @@ impl Driver {
                     look.busy = Some((task.pid, task.tid));
                     // One is enough; it is asked first next time.
                     self.tasks.swap(0, at - 1);
+                    self.has_busy = true;
                     break;
                 }
-                Seen::Until(deadline) if deadline <= now => {
+                Seen::Until(deadline) if wakes && deadline <= now => {
                     let index = at - 1;
                     self.wake(index);
                     look.quiet = false;
@@ -160,12 +187,12 @@ impl Driver {
             if timer.key.load(SeqCst) == 0 || deadline == NEVER {
                 continue;
             }
-            if deadline <= now {
+            if wakes && deadline <= now {
                 look.quiet = false;
             }
             earliest = earliest.min(deadline);
         }
-        if !look.quiet {
+        if wakes && !look.quiet {
             wake::fire_timers(&self.page);
         }
         look.threads = self.tasks.len();
@@ -187,6 +214,27 @@ impl Driver {
     /// Moves the clock forward to a moment, in nanoseconds of the run, and wakes whoever waited for it or for one before
     /// it. How many that were.
     pub fn jump(&mut self, to: u64) -> Result<usize, ClockError> {
+        let to = self.move_to(to)?;
+        let mut woken = wake::fire_timers(&self.page);
+        for at in 0..self.tasks.len() {
+            let tid = self.tasks[at].tid as u32;
+            let slot = self.page.slot(tid);
+            if slot.tid.load(SeqCst) == tid
+                && slot.state.load(SeqCst) == crate::page::WAITING
+                && slot.deadline.load(SeqCst) <= to
+            {
+                woken += usize::from(self.wake(at));
+            }
+        }
+        Ok(woken)
+    }
+
+    /// Moves the clock forward and wakes nobody: see [`Driver::look_on`].
+    pub fn set(&mut self, to: u64) -> Result<(), ClockError> {
+        self.move_to(to).map(drop)
+    }
+
+    fn move_to(&mut self, to: u64) -> Result<u64, ClockError> {
         let now = self.page.now();
         if to < now {
             return Err(ClockError::Back { now, to });
@@ -200,18 +248,7 @@ impl Driver {
         self.page.jumps.store(jumps + 1, SeqCst);
         self.page.now.store(to, SeqCst);
         self.last.0 = false;
-        let mut woken = wake::fire_timers(&self.page);
-        for at in 0..self.tasks.len() {
-            let tid = self.tasks[at].tid as u32;
-            let slot = self.page.slot(tid);
-            if slot.tid.load(SeqCst) == tid
-                && slot.state.load(SeqCst) == crate::page::WAITING
-                && slot.deadline.load(SeqCst) <= to
-            {
-                woken += usize::from(self.wake(at));
-            }
-        }
-        Ok(woken)
+        Ok(to)
     }
 
     /// Wakes a thread, if its program would take it as that.

@@ -95,28 +95,30 @@ impl Task {
 
     pub(crate) fn look(&mut self, page: &Layout) -> Seen {
         let Some(turns) = self.count_turns() else { return Seen::Gone };
-        if turns != self.turns {
-            self.verified = false;
-            self.turns = turns;
-        }
-        let mut text = [0; 512];
-        let Some(stat) = self.read_stat(&mut text) else { return Seen::Gone };
-        match stat.state {
-            b'S' | b'T' | b't' => {}
-            b'Z' | b'X' => return Seen::Gone,
-            _ => return Seen::Busy,
-        }
-        if !self.verified {
-            self.image = stat.image();
-            self.call = match self.off_processor() {
-                Ok(call) => call,
-                Err(Running) => return Seen::Busy,
-            };
+        let known = self.verified && turns == self.turns;
+        self.verified = false;
+        self.turns = turns;
+        // Shorter to read than its state, and of a thread that could run, running or not, it says just that.
+        let call = match self.off_processor() {
+            Ok(call) => call,
+            Err(Running) => return Seen::Busy,
+        };
+        // Who has not run since is still asleep in the same call, unless it was woken.
+        if !known || self.syscall.is_none() {
+            let mut text = [0; 512];
+            let Some(stat) = self.read_stat(&mut text) else { return Seen::Gone };
+            match stat.state {
+                b'S' | b'T' | b't' => {}
+                b'Z' | b'X' => return Seen::Gone,
+                _ => return Seen::Busy,
+            }
+            let image = stat.image();
             if self.count_turns() != Some(turns) {
                 return Seen::Busy;
             }
-            self.verified = true;
+            (self.image, self.call) = (image, call);
         }
+        self.verified = true;
         self.asleep(page)
     }
 

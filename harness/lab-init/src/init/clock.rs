@@ -1,9 +1,9 @@
 //! The lab's virtual clock: laid into the lab's root, looked at and moved from process 1.
 
-use super::look;
 use super::network::Network;
+use super::sockets::{Socket, Sockets};
 use crate::error::{Doing, LabError};
-use crate::view::{Connection, Jump, Look, Outside};
+use crate::view::{Jump, Look, Outside, Told};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::{self, File, Permissions};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -12,7 +12,7 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use virtual_clock::page::PAGE_PATH;
+use virtual_clock::page::{PAGE_PATH, told};
 use virtual_clock::{ClockError, Driver, LIBRARY, LIBRARY_PATH, Page, Scope, Why};
 
 /// Which libraries the dynamic linker loads first into every program (ld.so(8)).
@@ -20,8 +20,9 @@ const PRELOAD: &str = "/etc/ld.so.preload";
 
 /// So long, in real time, the clock may go on by itself before the harness is told.
 const AT_MOST: Duration = Duration::from_millis(5);
-/// Between two looks at threads that have just been woken.
+/// Between two looks at threads that have just been woken: at first, and at most.
 const MOMENT: Duration = Duration::from_micros(8);
+const LATER: Duration = Duration::from_micros(400);
 
 /// The clock of one lab.
 pub(super) struct Clock {
@@ -29,11 +30,19 @@ pub(super) struct Clock {
     /// The counters of this namespace's interfaces, by which a packet to the relay or from it is seen.
     interfaces: File,
     syslog: UnixDatagram,
+    /// The Internet's and the relay's.
+    sockets: [Sockets; 2],
+    /// Datagrams that were sent and never read, as far as they are known to be lost.
+    lost: i64,
+    /// The same, and the counters of the interfaces when it was counted.
+    datagrams: (i64, Vec<u8>),
+    /// The last moment that was asked for.
+    asked: u64,
 }
 
 impl Clock {
     /// Puts every program that starts from now on under a clock that begins at this date, in seconds since 1970.
-    pub(super) fn start(seconds: u64, syslog: &UnixDatagram) -> Result<Self, LabError> {
+    pub(super) fn start(seconds: u64, syslog: &UnixDatagram, network: &Network) -> Result<Self, LabError> {
         if !virtual_clock::supported() {
             let why = "there is none for this machine (Linux with glibc on x86_64 or aarch64 has one)";
             return Err(LabError::told("starting the virtual clock", why));
@@ -56,28 +65,54 @@ impl Clock {
         let syslog = syslog.try_clone().doing(|| "keeping the system log's socket".to_owned())?;
         // Waits of microseconds are to be such.
         let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
-        Ok(Clock { driver, interfaces, syslog })
+        let sockets = [Sockets::open(false)?, network.in_relay(|| Sockets::open(true))??];
+        Ok(Clock { driver, interfaces, syslog, sockets, lost: 0, datagrams: (0, Vec::new()), asked: 0 })
     }
 
+    /// Who runs; and, when nobody does, all the rest.
     pub(super) fn look(&mut self, network: &Network) -> Result<Look, LabError> {
-        let seen =
-            self.driver.look().map_err(|error| LabError::told("looking at the lab", error.to_string()))?;
-        let connections = look::connections(network)?;
-        let mut hasher = DefaultHasher::new();
-        seen.mark.hash(&mut hasher);
-        for one in &connections {
-            (one.of_relay, one.local, one.remote, one.unacknowledged, one.unread).hash(&mut hasher);
-        }
-        let waiting = || connections.iter().filter(|one| one.unacknowledged > 0);
-        Ok(Look {
-            mark: hasher.finish(),
+        let seen = self.driver.look_on().map_err(|error| LabError::told("looking at the lab", error.to_string()))?;
+        let mut look = Look {
+            mark: seen.mark,
             busy: !seen.quiet,
-            running: seen.busy.map(|(pid, _)| name(pid)),
+            running: seen.busy.map(|(pid, tid)| self.name(pid, tid)),
             next: seen.earliest.map(Duration::from_nanos),
             outside: seen.outside.into_iter().map(outside).collect(),
-            in_flight: waiting().next().is_some(),
-            held_up: waiting().all(|one| is_held_up(one, &connections)),
-        })
+            in_flight: false,
+            held_up: true,
+            told: told_of(self.driver.page().take_told()),
+        };
+        if look.busy {
+            return Ok(look);
+        }
+        let [internet, relay] = &self.sockets;
+        let internet = internet.list()?;
+        let relay = if relay.is_open() { relay.list()? } else { network.in_relay(|| relay.list())?? };
+        let mut hasher = DefaultHasher::new();
+        (seen.mark, &internet, &relay).hash(&mut hasher);
+        for (here, there) in [(&internet, &relay), (&relay, &internet)] {
+            for one in here.iter().filter(|one| one.is_in_flight()) {
+                look.in_flight = true;
+                look.held_up &= is_held_up(one, here) || is_held_up(one, there);
+            }
+        }
+        let datagrams = self.datagrams();
+        datagrams.hash(&mut hasher);
+        if datagrams != self.lost {
+            (look.in_flight, look.held_up) = (true, false);
+        }
+        look.mark = hasher.finish();
+        Ok(look)
+    }
+
+    /// Datagrams that were sent and that nobody has read, lost ones among them.
+    fn datagrams(&mut self) -> i64 {
+        let counters = self.counters();
+        // One that was not read when they were counted may have been since, without a packet.
+        if self.datagrams.1 != counters || self.datagrams.0 != self.lost {
+            self.datagrams = (self.sockets.iter().map(Sockets::datagrams).sum(), counters);
+        }
+        self.datagrams.0
     }
 
     /// See [`Jump`].
@@ -86,9 +121,23 @@ impl Clock {
         let until = Instant::now() + AT_MOST;
         let seen = self.from_outside(jump);
         let mut to = nanoseconds(jump.to);
+        if to < self.asked {
+            return Err(told(ClockError::Back { now: self.asked, to }));
+        }
+        // Programs that read the clock very often have come a little ahead of what was asked for.
+        let ahead = |driver: &Driver, to: u64| to.max(driver.page().now());
+        // Whoever moves the clock has waited for what could still come.
+        self.lost = self.datagrams.0;
+        if jump.sleep_on {
+            self.driver.set(ahead(&self.driver, to)).map_err(told)?;
+            self.asked = to;
+            return Ok(Duration::from_nanos(to));
+        }
         loop {
-            self.driver.jump(to).map_err(told)?;
+            self.driver.jump(ahead(&self.driver, to)).map_err(told)?;
+            self.asked = to;
             let Some(before) = jump.on_before else { break };
+            let mut pause = MOMENT;
             let next = loop {
                 let look = self.driver.look().map_err(told)?;
                 if look.settled {
@@ -98,10 +147,12 @@ impl Clock {
                     break None;
                 }
                 if !look.quiet {
-                    std::thread::sleep(MOMENT);
+                    std::thread::sleep(pause);
+                    pause = (pause * 3 / 2).min(LATER);
                 }
             };
             let Some(next) = next.filter(|next| *next < nanoseconds(before)) else { break };
+            let next = next.max(to);
             if Instant::now() > until || self.from_outside(jump) != seen {
                 break;
             }
@@ -110,15 +161,24 @@ impl Clock {
         Ok(Duration::from_nanos(to))
     }
 
-    /// Changes when a packet has crossed between relay and Internet, and when something was logged.
-    fn from_outside(&self, jump: &Jump) -> (Vec<u8>, u64, bool) {
+    fn counters(&self) -> Vec<u8> {
         let mut counters = vec![0; 1024];
         let length = self.interfaces.read_at(&mut counters, 0).unwrap_or_default();
         counters.truncate(length);
+        counters
+    }
+
+    /// A program's short name and its process.
+    fn name(&self, pid: i32, tid: i32) -> String {
+        format!("{} (process {pid})", self.driver.name(tid).unwrap_or_default())
+    }
+
+    /// Changes when a packet has crossed between relay and Internet, and when something was logged.
+    fn from_outside(&self, jump: &Jump) -> (Vec<u8>, u64, bool) {
         let log = jump.log.as_ref().and_then(|log| fs::metadata(log).ok()).map_or(0, |log| log.len());
         let mut syslog = [PollFd::new(&self.syslog, PollFlags::IN)];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        (counters, log, poll(&mut syslog, Some(&now)).is_ok_and(|ready| ready > 0))
+        (self.counters(), log, poll(&mut syslog, Some(&now)).is_ok_and(|ready| ready > 0))
     }
 }
 
@@ -127,8 +187,17 @@ fn nanoseconds(time: Duration) -> u64 {
 }
 
 /// Whether what this connection has not got across waits for the other end to read.
-fn is_held_up(one: &Connection, all: &[Connection]) -> bool {
-    all.iter().any(|other| (other.local, other.remote) == (one.remote, one.local) && other.unread > 0)
+fn is_held_up(one: &Socket, others: &[Socket]) -> bool {
+    others.iter().any(|other| (other.local, other.remote) == (one.remote, one.local) && other.unread > 0)
+}
+
+fn told_of(bits: u64) -> Vec<Told> {
+    let all = [
+        (told::SET_CLOCK, Told::SetsClock),
+        (told::RESOLVER_REAL, Told::ResolverReal),
+        (told::TIMERS_FULL, Told::TimersFull),
+    ];
+    all.into_iter().filter(|(bit, _)| bits & bit != 0).map(|(_, told)| told).collect()
 }
 
 fn outside(one: virtual_clock::Outside) -> Outside {
@@ -136,11 +205,5 @@ fn outside(one: virtual_clock::Outside) -> Outside {
         Why::RealTimeout(call) => format!("in {call}, by the kernel's own time"),
         Why::NotAttached => "it does not follow the clock (a static program, or one in Go)".to_owned(),
     };
-    Outside { pid: one.pid.unsigned_abs(), program: one.name, how }
-}
-
-/// A process's short name.
-fn name(pid: i32) -> String {
-    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    format!("{} (process {pid})", name.trim_end())
+    Outside { pid: one.pid.unsigned_abs(), program: one.name, how, follows: one.why != Why::NotAttached }
 }

@@ -128,7 +128,7 @@ fn tables() -> Result<Vec<String>, LabError> {
     Ok(lines)
 }
 
-fn of_namespace(of_relay: bool) -> Result<Vec<Connection>, LabError> {
+pub(super) fn of_namespace(of_relay: bool) -> Result<Vec<Connection>, LabError> {
     Ok(tables()?.iter().filter_map(|line| connection(line, of_relay)).collect())
 }
 

@@ -7,6 +7,7 @@ mod look;
 mod netlink;
 mod network;
 mod root;
+mod sockets;
 
 use crate::early::unshare;
 use crate::error::{Doing, LabError};
@@ -224,7 +225,7 @@ impl Served {
                 Ok((Answer::Activity(activity), None))
             }
             Request::StartClock(seconds) => {
-                self.clock = Some(Clock::start(seconds, &self.syslog)?);
+                self.clock = Some(Clock::start(seconds, &self.syslog, &self.network)?);
                 Ok((Answer::Done, None))
             }
             Request::Look => match &mut self.clock {
