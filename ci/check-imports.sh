@@ -39,11 +39,15 @@ for room in $pure; do
         complain "$room opens no sockets and uses no tokio"
     fi
 done
-for package in mock-servers harness/reference-relay harness/lab-init; do
-    if grep -nE '^(gauntlet|mock-servers|reference-relay|lab-init)\b' "$package/Cargo.toml" >&2; then
+for package in mock-servers harness/reference-relay harness/virtual-clock; do
+    if grep -nE '^(gauntlet|mock-servers|reference-relay|lab-init|virtual-clock)\b' "$package/Cargo.toml" >&2; then
         complain "$package imports nothing of ours"
     fi
 done
+# lab-init drives the clock, and knows nothing else of ours.
+if grep -nE '^(gauntlet|mock-servers|reference-relay)\b' harness/lab-init/Cargo.toml >&2; then
+    complain "harness/lab-init imports nothing of ours but virtual-clock"
+fi
 if git ls-files | grep -E '/' | cut -d/ -f1 | sort -u | grep -vxE 'harness|scenarios|mock-servers|snapshots|ci|\..*' >&2; then
     complain "the top level is fixed"
 fi

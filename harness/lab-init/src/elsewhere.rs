@@ -3,7 +3,7 @@
 use crate::command::Command;
 use crate::error::LabError;
 use crate::layout::{Layout, Owner};
-use crate::view::{Activity, Connection, Jump, Look, Task};
+use crate::view::{Activity, Connection, Jump, Look, Moved, Task};
 use std::convert::Infallible;
 use std::fs::File;
 use std::io::PipeReader;
@@ -75,7 +75,7 @@ impl Lab {
         match self.0 {}
     }
 
-    pub fn jump(&self, _jump: Jump) -> Result<Duration, LabError> {
+    pub fn jump(&self, _jump: Jump) -> Result<Moved, LabError> {
         match self.0 {}
     }
 

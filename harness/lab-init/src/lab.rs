@@ -5,7 +5,7 @@ use crate::error::{Doing, LabError};
 use crate::layout::{Layout, Owner};
 use crate::process::Process;
 use crate::protocol::{Answer, OUTER, Request, readable_within, receive, send};
-use crate::view::{Activity, Connection, Jump, Look, Task};
+use crate::view::{Activity, Connection, Jump, Look, Moved, Task};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::fs::File;
@@ -231,13 +231,13 @@ impl Lab {
     }
 
     /// Moves the lab's clock; whoever has waited for the moment that it then shows, or for an earlier one, goes on. All must
-    /// be quiet. Returns the moment, which is later than the one asked for only as [`Jump::on_before`] allows.
+    /// be quiet. It comes later than to the moment that is asked for only as [`Jump::on_before`] allows.
     ///
     /// # Errors
     /// In a lab without one, and for a moment that is past.
-    pub fn jump(&self, jump: Jump) -> Result<Duration, LabError> {
+    pub fn jump(&self, jump: Jump) -> Result<Moved, LabError> {
         match self.call(&Request::Jump(jump))? {
-            Answer::Moment(now) => Ok(now),
+            Answer::Moved(moved) => Ok(moved),
             answer => Err(unexpected(&answer)),
         }
     }

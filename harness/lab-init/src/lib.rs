@@ -51,7 +51,7 @@ pub use lab::Process;
 pub use layout::{Layout, Owner};
 #[cfg(target_os = "linux")]
 pub use process::Process;
-pub use view::{Activity, Connection, Jump, Look, Outside, Task, Told};
+pub use view::{Activity, Connection, Jump, Look, Moved, Outside, Task, Told};
 
 /// Becomes lab-init, and never returns, in a process that [`Lab::start`] has started; does nothing in any other.
 ///

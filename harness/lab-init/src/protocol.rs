@@ -3,7 +3,7 @@
 use crate::command::Spec;
 use crate::error::{Doing, LabError};
 use crate::layout::{Layout, Owner};
-use crate::view::{Activity, Connection, Jump, Look, Task};
+use crate::view::{Activity, Connection, Jump, Look, Moved, Task};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
@@ -67,7 +67,6 @@ pub(crate) enum Request {
     /// From now on everything in the lab lives under a virtual clock that begins at this date, in seconds since 1970.
     StartClock(u64),
     Look,
-    /// Answer: the moment that the clock then shows.
     Jump(Jump),
 }
 
@@ -81,7 +80,7 @@ pub(crate) enum Answer {
     Listeners(Vec<SocketAddr>),
     Activity(Activity),
     Look(Look),
-    Moment(Duration),
+    Moved(Moved),
 }
 
 /// Sends one message.

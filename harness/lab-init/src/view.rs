@@ -130,3 +130,12 @@ pub struct Jump {
     /// The file that the relay logs to, apart from the system log.
     pub log: Option<PathBuf>,
 }
+
+/// How far a lab's clock has moved: see [`crate::Lab::jump`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moved {
+    /// The moment that it shows now, since its start.
+    pub now: Duration,
+    /// In how many steps it came there.
+    pub steps: u64,
+}

@@ -5,9 +5,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use lab_init::{Lab, Layout};
+use lab_init::{Jump, Lab, Layout};
 
 use super::{Facts, Kernel, NoLab, Program, Relay};
 use crate::relay::adapter::Adapter;
@@ -24,6 +24,7 @@ pub fn look(relays: &[Adapter]) -> Facts {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     Facts {
         embedded: embedded(),
+        clock: labs_work.then(clock),
         lab: lab.map_err(|error| NoLab { why: error.cause(), mend: error.help().map(str::to_owned) }),
         kernel: kernel(&status),
         relays: relays.iter().map(|adapter| relay(adapter, labs_work)).collect(),
@@ -104,6 +105,26 @@ fn relay(adapter: &Adapter, labs_work: bool) -> Relay {
         root,
         command: roots::command(adapter),
         is_up_to_date: made.map(|made| made.is_up_to_date),
+    }
+}
+
+/// Whether a program dates things by the virtual clock of its lab, a day on.
+fn clock() -> Result<(), String> {
+    const DAY: Duration = Duration::from_hours(24);
+    let told = |error: lab_init::LabError| error.to_string();
+    let date = SystemTime::UNIX_EPOCH + 20_000 * DAY;
+    let lab = Lab::start(&Layout::default()).map_err(told)?;
+    lab.start_clock(date).map_err(told)?;
+    lab.jump(Jump { to: DAY, sleep_on: false, on_before: None, log: None }).map_err(told)?;
+    let asked = lab_init::Command::new(["/bin/sh", "-c", "date +%s"]).output(lab_init::Output::Split);
+    let mut process = lab.spawn(asked).map_err(told)?;
+    let answer = read_aside(process.stdout.take());
+    process.wait(PATIENCE).map_err(told)?;
+    let said = answer.recv_timeout(PATIENCE).unwrap_or_default();
+    let expected = (date + DAY).duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    match said.trim().parse::<u64>() {
+        Ok(said) if said == expected => Ok(()),
+        _ => Err(format!("a program that is asked for the time a day on says \"{}\", not {expected}", said.trim())),
     }
 }
 

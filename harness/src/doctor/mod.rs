@@ -19,6 +19,8 @@ pub struct Facts {
     pub embedded: Result<PathBuf, String>,
     /// How long it took to make a lab and to end it, or why there is none.
     pub lab: Result<Duration, NoLab>,
+    /// Whether a program in a lab lives by the virtual clock, and if not, why; `None`: without labs nobody can tell.
+    pub clock: Option<Result<(), String>>,
     /// What a lab is made of.
     pub kernel: Kernel,
     /// The real relays that were asked about.
@@ -156,6 +158,7 @@ impl Diagnosis {
             Err(why) => check(EMBEDDED, REFERENCE, State::Missing, why.clone()),
         }];
         checks.extend(labs(facts));
+        checks.push(clock(facts));
         checks.extend(facts.relays.iter().map(relay));
         checks.extend(roots(facts));
         checks.extend(facts.engines.iter().map(|(name, program)| {
@@ -271,6 +274,18 @@ fn labs(facts: &Facts) -> Vec<Check> {
             "boot without ipv6.disable=1; in a container: docker run --sysctl net.ipv6.conf.all.disable_ipv6=0",
         ),
     ]
+}
+
+/// Real relays are run without it too, but for what depends on time.
+fn clock(facts: &Facts) -> Check {
+    let (state, says) = match &facts.clock {
+        Some(Ok(())) => (State::Ok, "a day passes in a lab as soon as all wait for it".to_owned()),
+        Some(Err(why)) => (State::Missing, format!("{why}: scenarios that depend on time are unsupported on real relays")),
+        None => (State::Unknown, "without labs it cannot be tried".to_owned()),
+    };
+    let mend = (state == State::Missing)
+        .then(|| "Linux with glibc on x86_64 or aarch64; a kernel with CONFIG_SCHED_INFO".to_owned());
+    Check { mend, ..check(LABS, "virtual clock", state, says) }
 }
 
 fn relay(relay: &Relay) -> Check {

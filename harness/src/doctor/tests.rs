@@ -5,6 +5,7 @@ fn everything() -> Facts {
     Facts {
         embedded: Ok("/tmp".into()),
         lab: Ok(Duration::from_millis(11)),
+        clock: Some(Ok(())),
         kernel: Kernel::default(),
         relays: vec![Relay {
             name: "our-relay".to_owned(),
@@ -37,6 +38,7 @@ fn nothing() -> Facts {
             why: "making the lab's namespaces: Operation not permitted (os error 1)".to_owned(),
             mend: Some("the right SYS_ADMIN is missing: run as root".to_owned()),
         }),
+        clock: None,
         kernel: Kernel {
             rights: Some(1 << 12),
             namespaces: Some(["mnt", "net", "pid", "uts"].map(str::to_owned).to_vec()),
@@ -170,4 +172,15 @@ fn programs_get_the_same_as_json() {
         serde_json::json!({ "group": "labs, for real relays", "name": "veth", "state": "missing", "says": "the kernel has none", "mend": "modprobe veth" })
     );
     assert_eq!(named("tmpfs")["mend"], serde_json::Value::Null);
+}
+
+#[test]
+fn a_machine_without_the_virtual_clock_is_told_what_that_means() {
+    let why = "a program that was asked an hour later said \"5\"".to_owned();
+    let found = Diagnosis::of(&Facts { clock: Some(Err(why.clone())), ..everything() });
+    let clock = found.checks.iter().find(|check| check.name == "virtual clock").expect("it is looked at");
+    assert_eq!(clock.state, State::Missing);
+    assert!(clock.says.starts_with(&why) && clock.mend.is_some(), "{clock:?}");
+    // Real relays can be run all the same.
+    assert!(found.can_run(&["our-relay".to_owned()]));
 }

@@ -33,7 +33,7 @@ mod linux {
             Ok(Self { timer, reader })
         }
 
-        /// Waits so long.
+        /// Waits so long; all else that can go on at this moment goes on first, and the thread parks.
         pub(in super::super) async fn wait(&self, time: Duration) -> io::Result<()> {
             let none = Timespec { tv_sec: 0, tv_nsec: 0 };
             // Zero would stop it.
@@ -45,7 +45,12 @@ mod linux {
                 self.reader.readable().await?;
                 match self.reader.try_read(&mut [0; 8]) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    read => return read.map(drop),
+                    read => {
+                        // The runtime forgets that there was something: the next wait is one even if its time is none, and the
+                        // thread parks once for each.
+                        let _ = self.reader.try_read(&mut [0; 8]);
+                        return read.map(drop);
+                    }
                 }
             }
         }

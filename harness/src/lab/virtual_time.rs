@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,13 @@ const LOST: Duration = Duration::from_millis(60);
 const STRANGE: Duration = Duration::from_millis(300);
 /// One that follows it, and sleeps by the kernel's own time all the same, after so long.
 const ASLEEP: Duration = Duration::from_secs(5);
+
+static STEPS: AtomicU64 = AtomicU64::new(0);
+
+/// How many steps the clocks of real relays have made in this process. Benchmarks divide by it.
+pub fn clock_steps() -> u64 {
+    STEPS.load(Ordering::Relaxed)
+}
 
 /// Who keeps the clock from moving, in words: for a run that its guard ends.
 #[derive(Clone, Default)]
@@ -119,7 +127,10 @@ impl Elsewhere for Relay<'_> {
                 self.failed.get_or_insert(error);
                 to
             },
-            RunTime::new,
+            |moved| {
+                STEPS.fetch_add(moved.steps, Ordering::Relaxed);
+                RunTime::new(moved.now)
+            },
         )
     }
 }

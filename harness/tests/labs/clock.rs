@@ -34,7 +34,7 @@ fn a_relay_that_does_not_take_the_preload_is_unsupported_at_once_and_by_name() {
         return;
     }
     // What is started after this is as a static program is.
-    let own = Own::relay(&[&START.replace("start: ", "start: : >/etc/ld.so.preload; ")]);
+    let own = Own::relay(&[&START.replace("start: ", "start: true >/etc/ld.so.preload; ")]);
     let began = Instant::now();
     let why = unsupported(&own, AN_HOUR);
     assert_says(&why, &["no virtual clock", "perl (process", "does not follow the clock", "the step `wait`"]);
@@ -57,18 +57,15 @@ fn a_static_program_is_told_by_its_name() {
         eprintln!("skipped: there is no C compiler, or no static C library");
         return;
     }
-    let octal: String = std::fs::read(&program).expect("built").iter().fold(String::new(), |mut text, octet| {
-        use std::fmt::Write as _;
-        let _ = write!(text, "{octet:02x}");
-        text
-    });
+    let packed = Command::new("gzip").arg("-9c").arg(&program).output().expect("gzip starts").stdout;
+    let hexadecimal: String = packed.iter().map(|octet| format!("{octet:02x}")).collect();
     // The program comes as a file of the adapter's, which is text.
-    let unpack = "perl -ne 'print pack q(H*), $_' </usr/local/lib/stands.hex >/usr/local/lib/stands-still; \
+    let unpack = "perl -ne 'print pack q(H*), $_' </usr/local/lib/stands.hex | gzip -d >/usr/local/lib/stands-still; \
          chmod 755 /usr/local/lib/stands-still; /usr/local/lib/stands-still & ";
     let own = Own::relay(&[&START.replace("start: ", &format!("start: {unpack}"))]);
     let path = own.path();
     let text = std::fs::read_to_string(&path).expect("there");
-    let text = text.replacen("files:\n", &format!("files:\n  /usr/local/lib/stands.hex: \"{octal}\"\n"), 1);
+    let text = text.replacen("files:\n", &format!("files:\n  /usr/local/lib/stands.hex: \"{hexadecimal}\"\n"), 1);
     std::fs::write(&path, text).expect("written");
     let began = Instant::now();
     let why = unsupported(&own, AN_HOUR);

@@ -3,7 +3,7 @@
 use super::network::Network;
 use super::sockets::{Socket, Sockets};
 use crate::error::{Doing, LabError};
-use crate::view::{Jump, Look, Outside, Told};
+use crate::view::{Jump, Look, Moved, Outside, Told};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::{self, File, Permissions};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -116,7 +116,7 @@ impl Clock {
     }
 
     /// See [`Jump`].
-    pub(super) fn jump(&mut self, jump: &Jump) -> Result<Duration, LabError> {
+    pub(super) fn jump(&mut self, jump: &Jump) -> Result<Moved, LabError> {
         let told = |error: ClockError| LabError::told("moving the lab's clock", error.to_string());
         let until = Instant::now() + AT_MOST;
         let seen = self.from_outside(jump);
@@ -131,11 +131,13 @@ impl Clock {
         if jump.sleep_on {
             self.driver.set(ahead(&self.driver, to)).map_err(told)?;
             self.asked = to;
-            return Ok(Duration::from_nanos(to));
+            return Ok(Moved { now: Duration::from_nanos(to), steps: 1 });
         }
+        let mut steps = 0;
         loop {
             self.driver.jump(ahead(&self.driver, to)).map_err(told)?;
             self.asked = to;
+            steps += 1;
             let Some(before) = jump.on_before else { break };
             let mut pause = MOMENT;
             let next = loop {
@@ -158,7 +160,7 @@ impl Clock {
             }
             to = next;
         }
-        Ok(Duration::from_nanos(to))
+        Ok(Moved { now: Duration::from_nanos(to), steps })
     }
 
     fn counters(&self) -> Vec<u8> {

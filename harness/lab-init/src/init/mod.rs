@@ -233,8 +233,8 @@ impl Served {
                 None => Err(without_clock()),
             },
             Request::Jump(jump) => {
-                let now = self.clock.as_mut().ok_or_else(without_clock)?.jump(&jump)?;
-                Ok((Answer::Moment(now), None))
+                let moved = self.clock.as_mut().ok_or_else(without_clock)?.jump(&jump)?;
+                Ok((Answer::Moved(moved), None))
             }
             Request::Tasks => look::tasks().map(|tasks| (Answer::Tasks(tasks), None)),
             Request::Listeners => {
