@@ -3,6 +3,7 @@
 use std::io::IoSlice;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake};
 use std::time::Duration;
 
 use mock_servers::RunTime;
@@ -12,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::datagrams::DatagramSocket;
 use super::net::{Accepting, Net, Socket};
 use super::runtime::block_on;
-use super::sim::{Flow, Owner, Sim};
+use super::sim::{Elsewhere, Flow, Owner, Sim};
 
 fn at(text: &str) -> SocketAddr {
     text.parse().expect("an address")
@@ -225,4 +226,63 @@ fn the_observer_can_hold_the_clock() {
     });
     assert_eq!(held_at, (seconds(20), Some(seconds(30))));
     assert_eq!(jumps, 2);
+}
+
+/// Writes down who was woken, and when.
+type Happened = Arc<Mutex<Vec<&'static str>>>;
+
+struct Woken(&'static str, Happened);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.1.lock().expect("unpoisoned").push(self.0);
+    }
+}
+
+/// A program with a clock of its own that waits for one moment.
+struct Program {
+    waits_for: Option<RunTime>,
+    happened: Happened,
+}
+
+impl Elsewhere for Program {
+    fn next(&self) -> Option<RunTime> {
+        self.waits_for
+    }
+
+    fn jump(&mut self, to: RunTime, on_before: Option<RunTime>) -> RunTime {
+        if on_before.is_some() && self.waits_for.take_if(|moment| *moment <= to).is_some() {
+            self.happened.lock().expect("unpoisoned").push("relay");
+        }
+        to
+    }
+}
+
+#[test]
+fn of_one_moment_all_mocks_come_before_a_relay_elsewhere_and_the_steps_after_it() {
+    let (sim, happened) = (Sim::default(), Happened::default());
+    let mut program = Program { waits_for: Some(seconds(5)), happened: happened.clone() };
+    let mut timers: Vec<_> = [("step", Owner::Step), ("mock", Owner::Mock), ("other mock", Owner::Mock)]
+        .map(|(name, owner)| {
+            let mut timer = Box::pin(sim.sleep_until(seconds(5), owner));
+            let waker = Arc::new(Woken(name, happened.clone())).into();
+            assert!(timer.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            timer
+        })
+        .into();
+    for n in 1..=4 {
+        assert!(sim.step(true, &mut program));
+        assert_eq!((sim.now(), happened.lock().expect("unpoisoned").len()), (seconds(5), n));
+    }
+    timers.clear();
+    assert_eq!(*happened.lock().expect("unpoisoned"), ["mock", "other mock", "relay", "step"]);
+}
+
+#[test]
+fn what_is_due_elsewhere_goes_on_before_anybody_is_asked() {
+    let (sim, happened) = (Sim::default(), Happened::default());
+    let mut program = Program { waits_for: Some(RunTime::ZERO), happened: happened.clone() };
+    sim.observe(Box::new(|_| Flow::Hold), RunTime::NEVER);
+    assert!(sim.step(true, &mut program));
+    assert_eq!(*happened.lock().expect("unpoisoned"), ["relay"]);
 }
