@@ -49,7 +49,10 @@ fn who_waits_goes_on_when_the_clock_has_come_there() {
     let Some(lab) = lab_with_clock() else { return };
     let (mut process, mut lines) = started(&lab, "sleep 86400; date +%s");
     let look = settled(&lab);
-    assert_eq!((look.next.map(|next| next.as_secs()), look.outside.as_slice()), (Some(86_400), [].as_slice()));
+    assert_eq!(
+        (look.next.map(|next| next.as_secs()), look.outside.as_slice()),
+        (Some(86_400), [].as_slice())
+    );
     assert_eq!(lab.jump(jump(look.next.unwrap())).unwrap().steps, 1);
     assert_eq!(lines.next(), Some((START + 86_400).to_string()));
     assert!(process.wait(LIMIT).unwrap().success());
@@ -133,7 +136,8 @@ fn octets_and_questions_under_way_are_seen() {
     lab.add_addresses(&[server]).unwrap();
     let tcp = lab.bind_tcp(SocketAddr::new(server, 25)).unwrap();
     let udp = lab.bind_udp(SocketAddr::new(server, 53)).unwrap();
-    let script = format!("exec 3<>/dev/tcp/{server}/25; read -u 3 word; echo $word >/dev/udp/{server}/53; sleep 1000");
+    let script =
+        format!("exec 3<>/dev/tcp/{server}/25; read -u 3 word; echo $word >/dev/udp/{server}/53; sleep 1000");
     let (_process, _lines) = started(&lab, &script);
     let (mut stream, _) = until("it calls", || tcp.accept().ok());
     let before = settled(&lab);

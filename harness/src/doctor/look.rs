@@ -124,7 +124,10 @@ fn clock() -> Result<(), String> {
     let expected = (date + DAY).duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     match said.trim().parse::<u64>() {
         Ok(said) if said == expected => Ok(()),
-        _ => Err(format!("a program that is asked for the time a day on says \"{}\", not {expected}", said.trim())),
+        _ => Err(format!(
+            "a program that is asked for the time a day on says \"{}\", not {expected}",
+            said.trim()
+        )),
     }
 }
 

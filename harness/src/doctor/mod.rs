@@ -280,7 +280,9 @@ fn labs(facts: &Facts) -> Vec<Check> {
 fn clock(facts: &Facts) -> Check {
     let (state, says) = match &facts.clock {
         Some(Ok(())) => (State::Ok, "a day passes in a lab as soon as all wait for it".to_owned()),
-        Some(Err(why)) => (State::Missing, format!("{why}: scenarios that depend on time are unsupported on real relays")),
+        Some(Err(why)) => {
+            (State::Missing, format!("{why}: scenarios that depend on time are unsupported on real relays"))
+        }
         None => (State::Unknown, "without labs it cannot be tried".to_owned()),
     };
     let mend = (state == State::Missing)

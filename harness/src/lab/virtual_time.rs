@@ -159,9 +159,9 @@ pub(super) async fn beat(sim: Sim, lab: Arc<Lab>, log: Option<PathBuf>, holdup: 
         }
         holdup.tell(busy_with(&first));
         holdup.note(&first, sim.now());
-        holdup.outside(first.outside.first().filter(|one| {
-            last.1.elapsed() > if one.follows { ASLEEP } else { STRANGE }
-        }));
+        holdup.outside(
+            first.outside.first().filter(|one| last.1.elapsed() > if one.follows { ASLEEP } else { STRANGE }),
+        );
         if !is_quiet(&first, last.1.elapsed()) {
             continue;
         }

@@ -216,7 +216,8 @@ impl Process {
         let root = roots::root(&self.adapter)?;
         // A root that is made anew is another directory, or is given another program.
         let program = self.adapter.provides.strip_prefix("/").unwrap_or(&self.adapter.provides);
-        let made = [root.clone(), root.join(program)].map(|path| path.metadata().and_then(|is| is.modified()).ok());
+        let made =
+            [root.clone(), root.join(program)].map(|path| path.metadata().and_then(|is| is.modified()).ok());
         let of = (root, made, self.configured.version.clone());
         if let Some(version) = asked().get(&of) {
             return Ok(version.clone());

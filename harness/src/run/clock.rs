@@ -47,10 +47,12 @@ fn prove(adapter: &Arc<Adapter>, options: &RunOptions) -> Result<(), String> {
     let kind =
         Kind::Process { adapter: adapter.clone(), clock: record::Clock::Run, patience: options.patience };
     let run = |way: &str| {
-        let mut scenarios = scenario::parse(&format!("{PROOF}{way}"), Path::new("proof.yaml"), "proof").ok()?;
+        let mut scenarios =
+            scenario::parse(&format!("{PROOF}{way}"), Path::new("proof.yaml"), "proof").ok()?;
         Some(run_with(&scenarios.pop()?, &adapter.name, kind.clone(), &options))
     };
-    let record = WAYS.iter().map(|way| run(way)).find(|ran| !matches!(ran, Some(Err(RunError::Unsupported(_)))));
+    let record =
+        WAYS.iter().map(|way| run(way)).find(|ran| !matches!(ran, Some(Err(RunError::Unsupported(_)))));
     let record = match record.flatten() {
         Some(ran) => ran.map_err(|error| error.to_string())?,
         None => return Err("it takes mail for nobody who could tell what time it is there".to_owned()),

@@ -24,7 +24,12 @@ fn unsupported(own: &Own, steps: &str) -> String {
 
 fn finished(own: &Own, steps: &str) -> Record {
     let record = own.run(steps, &RunOptions::default()).expect("there is a record");
-    assert_eq!((&record.clock, &record.end.how), (&Clock::Run, &Ending::Finished), "{}", render::story(&record));
+    assert_eq!(
+        (&record.clock, &record.end.how),
+        (&Clock::Run, &Ending::Finished),
+        "{}",
+        render::story(&record)
+    );
     record
 }
 
@@ -65,7 +70,8 @@ fn a_static_program_is_told_by_its_name() {
     let own = Own::relay(&[&START.replace("start: ", &format!("start: {unpack}"))]);
     let path = own.path();
     let text = std::fs::read_to_string(&path).expect("there");
-    let text = text.replacen("files:\n", &format!("files:\n  /usr/local/lib/stands.hex: \"{hexadecimal}\"\n"), 1);
+    let text =
+        text.replacen("files:\n", &format!("files:\n  /usr/local/lib/stands.hex: \"{hexadecimal}\"\n"), 1);
     std::fs::write(&path, text).expect("written");
     let began = Instant::now();
     let why = unsupported(&own, AN_HOUR);
@@ -128,7 +134,8 @@ fn one_that_asks_to_set_the_clock_is_refused_and_told() {
     }
     let own = Own::that("sets the clock");
     let record = finished(&own, AN_HOUR);
-    let told: Vec<_> = record.log.iter().filter(|line| line.text.contains("asked to set the clock")).collect();
+    let told: Vec<_> =
+        record.log.iter().filter(|line| line.text.contains("asked to set the clock")).collect();
     let [told] = told.as_slice() else { panic!("{:?}", record.log) };
     assert_eq!(told.at.since_start().as_secs(), 3600);
     let output = own.command().output().expect("the command starts");

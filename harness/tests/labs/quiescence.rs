@@ -39,7 +39,8 @@ fn hard_worker() -> Own {
     let path = own.path();
     let text = std::fs::read_to_string(&path).expect("there");
     let indented: String = WORK.lines().map(|line| format!("    {line}\n")).collect();
-    let file = format!("files:\n  /usr/local/lib/work.pl: |\n    {{%- raw %}}\n{indented}    {{%- endraw %}}\n");
+    let file =
+        format!("files:\n  /usr/local/lib/work.pl: |\n    {{%- raw %}}\n{indented}    {{%- endraw %}}\n");
     std::fs::write(&path, text.replacen("files:\n", &file, 1)).expect("written");
     own
 }
@@ -47,7 +48,8 @@ fn hard_worker() -> Own {
 fn assert_stood(record: &Record, works: usize) {
     let told = render::story(record);
     assert_eq!((&record.clock, &record.end.how), (&Clock::Run, &Ending::Finished), "{told}");
-    let lines = |start: &str| record.log.iter().filter(|line| line.text.starts_with(start)).collect::<Vec<_>>();
+    let lines =
+        |start: &str| record.log.iter().filter(|line| line.text.starts_with(start)).collect::<Vec<_>>();
     assert!(lines("early").is_empty(), "{:?}", record.log);
     let worked = lines("worked for ");
     assert_eq!(worked.len(), works, "{:?}", record.log);

@@ -132,7 +132,12 @@ impl Driver {
             let busy = Some((task.pid, task.tid));
             self.doubtful += 1;
             self.last.0 = false;
-            return Ok(Look { busy, mark: scramble(self.doubtful, 1), threads: self.tasks.len(), ..Look::default() });
+            return Ok(Look {
+                busy,
+                mark: scramble(self.doubtful, 1),
+                threads: self.tasks.len(),
+                ..Look::default()
+            });
         }
         self.has_busy = false;
         let failed = |error| ClockError::system("looking at /proc", error);

@@ -71,7 +71,8 @@ impl Clock {
 
     /// Who runs; and, when nobody does, all the rest.
     pub(super) fn look(&mut self, network: &Network) -> Result<Look, LabError> {
-        let seen = self.driver.look_on().map_err(|error| LabError::told("looking at the lab", error.to_string()))?;
+        let seen =
+            self.driver.look_on().map_err(|error| LabError::told("looking at the lab", error.to_string()))?;
         let mut look = Look {
             mark: seen.mark,
             busy: !seen.quiet,
