@@ -7,6 +7,9 @@ use super::{Finding, Severity, transaction};
 use crate::record::mail::{self, Field};
 use crate::record::{Delivery, Record, Role, Submission};
 
+/// RFC 5321 section 4.5.3.1.6, CRLF included.
+const LONGEST_LINE: usize = 1000;
+
 /// Compares every copy that was delivered with its submission. The same change in many copies is told once.
 pub(super) fn judge(record: &Record) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
@@ -64,7 +67,7 @@ fn body(sent: &[u8], got: &[u8], binary: bool, breaches: &mut Vec<Breach>) -> bo
     }
     let (sent_leaves, got_leaves) = (mail::leaves(sent), mail::leaves(got));
     let excused = !binary && excused(sent_body);
-    let same = sent_leaves == got_leaves || excused && loose(&sent_leaves) == loose(&got_leaves);
+    let same = sent_leaves == got_leaves || excused && alike(&sent_leaves, &got_leaves);
     let it = "passes the body on as it was, or encoded so that it decodes to the same";
     if !same {
         let conversion = sent_body.iter().any(|b| *b > 127) && !got_body.iter().any(|b| *b > 127);
@@ -89,21 +92,57 @@ fn trimmed(body: &[u8]) -> &[u8] {
 /// What no relay has to pass on as it is: bare CR or LF (RFC 5321 section 2.3.8), NUL, and lines past the limit
 /// (section 4.5.3.1.6).
 fn excused(body: &[u8]) -> bool {
-    let bare = body.iter().enumerate().any(|(at, b)| match b {
-        b'\n' => at == 0 || body[at - 1] != b'\r',
-        b'\r' => body.get(at + 1) != Some(&b'\n'),
-        b => *b == 0,
-    });
-    bare || body.split(|b| *b == b'\n').any(|line| line.len() > 999)
+    (0..body.len()).any(|at| is_bare(body, at))
+        || body.split(|b| *b == b'\n').any(|line| line.len() + 1 > LONGEST_LINE)
 }
 
-/// Without anything that an excused body may lose, and without spaces: one may stand in place of a bare CR or LF, or where a
-/// long line was broken.
-fn loose(leaves: &[Vec<u8>]) -> Vec<Vec<u8>> {
-    let strip = |leaf: &Vec<u8>| -> Vec<u8> {
-        leaf.iter().copied().filter(|b| !matches!(b, b'\r' | b'\n' | b' ' | 0)).collect()
-    };
-    leaves.iter().map(strip).collect()
+/// CR or LF alone, or NUL.
+fn is_bare(body: &[u8], at: usize) -> bool {
+    match body[at] {
+        b'\n' => at == 0 || body[at - 1] != b'\r',
+        b'\r' => body.get(at + 1) != Some(&b'\n'),
+        b => b == 0,
+    }
+}
+
+/// Whether parts say the same, apart from what an excused body may lose, and from the spaces that may stand for it.
+fn alike(sent: &[Vec<u8>], got: &[Vec<u8>]) -> bool {
+    sent.len() == got.len() && sent.iter().zip(got).all(|(sent, got)| alike_part(sent, got))
+}
+
+/// Line ends and NUL apart: a space may stand for each bare CR, bare LF or NUL, and one behind the place where a line past
+/// the limit was broken.
+fn alike_part(sent: &[u8], got: &[u8]) -> bool {
+    let lost = |b: u8| matches!(b, b'\r' | b'\n' | 0);
+    let (mut at, mut other) = (0, 0);
+    // How many spaces may stand here, and the end of the line, if it is past the limit.
+    let (mut spaces, mut long_until) = (0, 0);
+    loop {
+        if at == 0 || sent[at - 1] == b'\n' {
+            let line = sent[at..].iter().position(|b| *b == b'\n').unwrap_or(sent.len() - at);
+            long_until = if line + 1 > LONGEST_LINE { at + line } else { 0 };
+        }
+        if sent.get(at).is_some_and(|b| lost(*b)) {
+            spaces += usize::from(is_bare(sent, at));
+            at += 1;
+            continue;
+        }
+        let mut broken = false;
+        while got.get(other).is_some_and(|b| lost(*b)) {
+            broken = at < long_until;
+            other += 1;
+        }
+        match (sent.get(at), got.get(other)) {
+            (None, None) => return true,
+            (Some(a), Some(b)) if a == b => {
+                spaces = if *a == b' ' { spaces } else { 0 };
+                (at, other) = (at + 1, other + 1);
+            }
+            (_, Some(b' ')) if broken => other += 1,
+            (_, Some(b' ')) if spaces > 0 => (spaces, other) = (spaces - 1, other + 1),
+            _ => return false,
+        }
+    }
 }
 
 fn difference(sent: &[Vec<u8>], got: &[Vec<u8>]) -> String {

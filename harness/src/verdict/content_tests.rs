@@ -131,6 +131,33 @@ fn bare_line_ends_may_be_mended() {
 }
 
 #[rstest]
+#[case("one two three", INNOCENT)]
+#[case("onetwo three", INNOCENT)]
+#[case("one  two three", &["invariant: content changed"])]
+#[case("onetwothree", &["invariant: content changed"])]
+#[case("one two  three", &["invariant: content changed"])]
+#[case("o ne\r\ntwo three", &["invariant: content changed"])]
+fn a_space_may_stand_for_a_bare_line_end_and_nowhere_else(#[case] mended: &str, #[case] found: &[&str]) {
+    let sent = format!("{HEADER}\r\none\rtwo three\r\n");
+    let got = format!("{RECEIVED}{}", sent.replace("one\rtwo three", mended));
+    assert_eq!(judged(&sent, &got), found);
+}
+
+#[rstest]
+#[case("\r\n", INNOCENT)]
+#[case("\r\n ", INNOCENT)]
+#[case("!\r\n ", &["invariant: content changed"])]
+#[case(" ", &["invariant: content changed"])]
+fn a_line_past_the_limit_may_be_broken(#[case] between: &str, #[case] found: &[&str]) {
+    let (x, y) = ("x".repeat(990), "y".repeat(990));
+    let sent = format!("{HEADER}\r\nshort\r\n{x}{y}\r\n");
+    let got = format!("{RECEIVED}{HEADER}\r\nshort\r\n{x}{between}{y}\r\n");
+    assert_eq!(judged(&sent, &got), found);
+    let short = got.replace("short", " short");
+    assert_eq!(judged(&sent, &short), ["invariant: content changed"]);
+}
+
+#[rstest]
 #[case("BODY=8BITMIME", INNOCENT)]
 #[case("BODY=BINARYMIME", &["invariant: content changed"])]
 fn binary_content_keeps_each_octet(#[case] body: &str, #[case] broken: &[&str]) {
