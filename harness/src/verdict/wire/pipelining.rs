@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use mock_servers::transcript::{Side, What};
+
 use super::{Breach, Of};
 use crate::record::conversation::{Asked, Exchange};
 
@@ -17,7 +19,7 @@ pub(super) fn judge(of: &Of<'_>, breaches: &mut Vec<Breach>) {
         }
         // replies come in order: what waits stands right before it
         let waiting = of.talk.exchanges[1..index].iter().rev().take(exchange.outstanding);
-        let Some(last) = waiting.into_iter().find(|e| answered_after(e, exchange)) else { continue };
+        let Some(last) = waiting.into_iter().find(|e| answered_after(of, e, exchange)) else { continue };
         let content = matches!(exchange.asked, Asked::Content { .. });
         let events = last.event..exchange.event + 1;
         let last_verb = last.verb();
@@ -52,9 +54,14 @@ fn may_be_followed(exchange: &Exchange) -> bool {
 }
 
 /// Whether an exchange was still unanswered when a later one came. After a minute of silence the client may have given
-/// up waiting (RFC 5321 section 4.5.3.2).
-fn answered_after(earlier: &Exchange, later: &Exchange) -> bool {
+/// up waiting (RFC 5321 section 4.5.3.2); once the server has closed, there is nothing to wait for.
+fn answered_after(of: &Of<'_>, earlier: &Exchange, later: &Exchange) -> bool {
     let unanswered = earlier.reply.as_ref().is_none_or(|answer| answer.event > later.event);
+    let closed =
+        of.session.events.iter().position(|e| matches!(e.what, What::Closed { by: Side::Server, .. }));
     // a chunk is answered after its content, which is no command
-    unanswered && earlier.verb() != "BDAT" && later.at.since(earlier.at) < Duration::from_mins(1)
+    unanswered
+        && closed.is_none_or(|closed| closed > later.event)
+        && earlier.verb() != "BDAT"
+        && later.at.since(earlier.at) < Duration::from_mins(1)
 }

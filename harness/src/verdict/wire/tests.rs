@@ -242,6 +242,15 @@ fn after_a_timeout_a_command_may_come_while_a_reply_is_due() {
     assert_innocent(&run(talk.close(Side::Client, Close::Fin)));
 }
 
+#[test]
+fn once_the_server_has_closed_nothing_is_waited_for() {
+    let talk = || hub().hello(&[]).c("MAIL FROM:<a@b.example>");
+    let gone = talk().close(Side::Server, Close::Fin).c("QUIT\r\nRSET").close(Side::Client, Close::Fin);
+    assert_innocent(&run(gone));
+    let there = talk().c("RSET").close(Side::Server, Close::Fin).close(Side::Client, Close::Fin);
+    assert_found(&run(there), "wire: pipelining not offered");
+}
+
 /// Alice's mail with 8-bit content, labelled or not, and what the hub gets when it offers this.
 fn eight_bit(labelled: bool, offered: &[&str]) -> Vec<String> {
     let mut eight = content("note-1");
