@@ -283,6 +283,14 @@ fn the_wire_is_looked_at() {
         &record,
         "hub, session 2 began 45m after session 1; required at least 1h",
     );
+    // Relays reckon in whole seconds.
+    holds(wire(|w| w.gap = Some(Range { from: Some(Duration::from_millis(2_700_800)), to: None })), &record);
+    breaks(
+        wire(|w| w.gap = Some(Range { from: Some(Duration::from_secs(2_701)), to: None })),
+        &record,
+        "hub, session 2 began 45m after session 1; required at least 45m1s",
+    );
+    holds(wire(|w| w.gap = Some(Range { from: None, to: Some(Duration::from_millis(2_699_200)) })), &record);
     holds(Check::Untouched("spare".to_owned()), &record);
     breaks(Check::Untouched("hub".to_owned()), &record, "2 sessions with hub, the first at +0s");
 }

@@ -3,7 +3,7 @@
 use mock_servers::time::human;
 use mock_servers::transcript::{Side, Transaction};
 
-use super::{Breach, Look, Seen};
+use super::{Breach, Look, Seen, in_time};
 use crate::record::dkim;
 use crate::record::mail::normal;
 use crate::record::{Accepted, Delivery};
@@ -68,7 +68,7 @@ impl Look<'_> {
                 return off(format!("{} octets", phrases::octets(octets)));
             }
             let after = copy.at.since(unit.of.at);
-            if let Some(within) = wanted.within.filter(|range| !range.contains(after)) {
+            if let Some(within) = wanted.within.filter(|range| !in_time(range, after)) {
                 return off(format!("{} after the submission", duration(&within)));
             }
             if wanted.dkim_intact

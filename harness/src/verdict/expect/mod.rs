@@ -6,6 +6,10 @@ mod mail;
 mod notified;
 mod wire;
 
+use std::time::Duration;
+
+use mock_servers::script::Range;
+
 pub(super) use at_steps::{at_steps, looked_at};
 
 use super::ledger::{Ledger, Unit};
@@ -74,6 +78,15 @@ fn breaches(expectations: &[Expectation], results: &[ExpectationResult]) -> Vec<
         evidence: result.evidence.clone(),
     };
     broken.map(finding).collect()
+}
+
+/// Relays reckon in whole seconds (time(2)): what they do after so long comes up to a second sooner or later.
+const WHOLE_SECOND: Duration = Duration::from_secs(1);
+
+/// Whether a time that passed is in, as far as clocks of whole seconds can tell.
+fn in_time(range: &Range<Duration>, passed: Duration) -> bool {
+    range.from.is_none_or(|from| passed + WHOLE_SECOND > from)
+        && range.to.is_none_or(|to| passed < to + WHOLE_SECOND)
 }
 
 /// What was seen of a check.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mock_servers::script::{Glob, Range};
 
 use super::mail::instead;
-use super::{Look, Seen};
+use super::{Look, Seen, in_time};
 use crate::scenario::phrases::{count, counted, duration};
 use crate::scenario::{Of, Returned};
 use crate::verdict::ledger::{Notice, Unit};
@@ -45,7 +45,7 @@ impl Look<'_> {
                     return off(format!("with {status}; required {}", wanted.join(" or ")));
                 }
                 let after = notice.notification.at.since(unit.of.at);
-                if let Some(within) = wanted.within.filter(|range| !range.contains(after)) {
+                if let Some(within) = wanted.within.filter(|range| !in_time(range, after)) {
                     return off(format!("; required {} after the submission", duration(&within)));
                 }
                 let text = wanted.text.as_deref().filter(|text| !says(notice, text))?;
@@ -85,7 +85,7 @@ impl Look<'_> {
             }
             let first = told.first()?;
             let at = first.notification.at;
-            if let Some(within) = within.filter(|range| !range.contains(at.since(unit.of.at))) {
+            if let Some(within) = within.filter(|range| !in_time(range, at.since(unit.of.at))) {
                 let required = duration(within);
                 let why = format!(
                     "{}: the first came at +{at}; required {required} after it",

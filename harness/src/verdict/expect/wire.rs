@@ -4,7 +4,7 @@ use mock_servers::script::Glob;
 use mock_servers::time::human;
 use mock_servers::transcript::{Session, Side, What};
 
-use super::{Look, Seen};
+use super::{Look, Seen, in_time};
 use crate::record::conversation::{Asked, conversation};
 use crate::record::turns::transaction_events;
 use crate::scenario::phrases::{count, counted, duration, thing};
@@ -44,7 +44,7 @@ impl Look<'_> {
         if let Some(gap) = wanted.gap {
             for pair in sessions.windows(2) {
                 let between = pair[1].1.opened.since(pair[0].1.opened);
-                if !gap.contains(between) {
+                if !in_time(&gap, between) {
                     let why = format!(
                         "{} began {} after session {}; required {}",
                         named(pair[1].1),

@@ -13,6 +13,9 @@ use crate::scenario::{Scenario, Step};
 
 const HALF_AN_HOUR: Duration = Duration::from_mins(30);
 
+/// Relays reckon in whole seconds (time(2)).
+const WHOLE_SECOND: Duration = Duration::from_secs(1);
+
 /// The first that came back too soon. Not judged where the scenario itself configures shorter waits, or steps in, nor where
 /// it configures longer ones that the relay cannot be told: its own are for a scenario that leaves them to it.
 pub(super) fn judge(scenario: &Scenario, record: &Record) -> Option<Finding> {
@@ -40,7 +43,7 @@ pub(super) fn judge(scenario: &Scenario, record: &Record) -> Option<Finding> {
         let (index_again, again) =
             *servers[nth + 1..].iter().find(|(_, s)| s.mock == first.mock && s.server == first.server)?;
         let gap = again.opened.since(ended(first));
-        if gap >= HALF_AN_HOUR {
+        if gap + WHOLE_SECOND > HALF_AN_HOUR {
             return None;
         }
         let repeats =
