@@ -222,7 +222,10 @@ impl Run<'_> {
                 self.world.relay.kill();
                 self.watch.look(self.sim.now());
             }
-            Step::RestartRelay => self.world.restart_relay().await?,
+            Step::RestartRelay => {
+                self.world.restart_relay().await?;
+                self.watch.started_again(self.sim.now());
+            }
             Step::Stop(server) => self.world.stop_server(server).await,
             Step::Start(server) => self.world.start_server(server)?,
             Step::QueueRunForce => self.world.relay.force_queue_run().map_err(RunError::Unsupported)?,

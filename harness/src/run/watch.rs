@@ -1,6 +1,7 @@
 //! What is looked at each time before the run's clock moves: the queue, and whether what is waited for has come.
 
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use mock_servers::RunTime;
 use mock_servers::time::human;
@@ -8,6 +9,10 @@ use tokio::sync::oneshot;
 
 use crate::lab::{Flow, Quiet, Relay};
 use crate::record::{Clock, Ending, QueueEntry, QueueState};
+
+/// So long a relay that was started again may take to read its queue: one that lists what its scheduler knows shows nothing
+/// until then.
+const READS_ITS_QUEUE: Duration = Duration::from_secs(1);
 
 /// Looks at the relay whenever all is quiet. Clones are the same one.
 #[derive(Clone)]
@@ -26,6 +31,8 @@ struct State {
     traffic: Traffic,
     /// What there was of traffic and log when the queue was last listed.
     listed_at: Option<u64>,
+    /// Until then what is on the relay's disk need not be in its listing yet.
+    reads_until: RunTime,
 }
 
 /// Grows with everything that mocks and clients see of the relay.
@@ -51,6 +58,7 @@ impl Watch {
             clock,
             traffic,
             listed_at: None,
+            reads_until: RunTime::ZERO,
         };
         (Self(Arc::new(Mutex::new(state))), told)
     }
@@ -72,6 +80,13 @@ impl Watch {
     /// From now on a session is waited for; `what` says what did not come about, should it never come. `None`: no longer.
     pub(super) fn awaits(&self, what: Option<String>) {
         self.lock().awaited = what;
+    }
+
+    /// The relay was started again, on the queue that it left.
+    pub(super) fn started_again(&self, now: RunTime) {
+        let mut state = self.lock();
+        state.reads_until = now + READS_ITS_QUEUE;
+        state.listed_at = None;
     }
 
     /// Every state of the queue that differed from the one before.
@@ -98,8 +113,10 @@ impl Watch {
         }
         // A server that is about to answer may yet take a mail, though nobody waits for its answer any more.
         let servers_rest = quiet.next_of_mocks.is_none_or(|next| next > state.limit);
+        let has_read = quiet.next.is_none_or(|next| next > state.reads_until);
         if live == 0
             && servers_rest
+            && has_read
             && let Some(settle) = state.settle.take()
         {
             // Whoever waited may be gone: a run that is being cancelled.
