@@ -39,8 +39,10 @@ impl Fault {
     }
 }
 
-/// What [`Fault::Garbage`] sends: a header that promises more than follows.
+/// What [`Fault::Garbage`] sends: a header that promises more than follows, and a label of a kind that is not (RFC 1035 section
+/// 4.1.4: "the 10 and 01 combinations are reserved"). A label that runs beyond the end would be read by chance: glibc compares
+/// the question up to the end of its buffer, whatever stood there before.
 pub(super) fn garbage(id: [u8; 2]) -> Vec<u8> {
-    // QR and AA; one question, one answer; then a label that runs beyond the end
-    [&id[..], &[0x84, 0, 0, 1, 0, 1, 0, 0, 0, 0], &[63, b'?']].concat()
+    // QR and AA; one question, one answer; then the label
+    [&id[..], &[0x84, 0, 0, 1, 0, 1, 0, 0, 0, 0], &[0x80, b'?']].concat()
 }
