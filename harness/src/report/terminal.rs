@@ -1,5 +1,6 @@
 //! The report for people at a terminal: a line per scenario, what can be acted on, a summary.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -9,6 +10,9 @@ use crate::verdict::{Finding, Severity, State};
 
 /// How many lines of a transcript stand below one breach.
 const EVIDENCE_LINES: usize = 18;
+
+/// So many breaches of one requirement are shown, each with its lines; a list of recipients may break it once for each.
+const ALIKE: usize = 8;
 
 /// Colours, or none.
 #[derive(Debug, Clone, Copy)]
@@ -73,7 +77,13 @@ pub fn details(judged: &Judged, style: Style) -> String {
         (_, Ok((record, verdict))) if verdict.findings.iter().any(|f| f.severity != Severity::Note) => {
             let _ = writeln!(out, "{}", heading(judged, style));
             let mut shown_before: Vec<Vec<String>> = Vec::new();
+            let mut alike: BTreeMap<(&str, &str), usize> = BTreeMap::new();
             for finding in verdict.findings.iter().filter(|finding| finding.severity != Severity::Note) {
+                let count = alike.entry((&finding.it, &finding.clause)).or_default();
+                *count += 1;
+                if *count > ALIKE {
+                    continue;
+                }
                 breach(&mut out, finding, style);
                 let lines: Vec<String> = finding
                     .evidence
@@ -87,6 +97,9 @@ pub fn details(judged: &Judged, style: Style) -> String {
                     let _ = writeln!(out, "      {}", style.dim(&format!("│ {line}")));
                 }
                 shown_before.push(lines);
+            }
+            for ((it, clause), count) in alike.into_iter().filter(|(_, count)| *count > ALIKE) {
+                let _ = writeln!(out, "    … and {} more times: {it} ({clause})", count - ALIKE);
             }
             let _ = writeln!(out, "    again: {rerun} --story");
         }
