@@ -421,7 +421,8 @@ impl Process {
         }
         // Some relays' ids are random, and listed in their order.
         entries.sort_by(|a, b| {
-            (a.arrived, &a.from, &a.recipients, &a.id).cmp(&(b.arrived, &b.from, &b.recipients, &b.id))
+            let of_mail = (a.arrived, &a.from, &a.recipients, &a.reason, &a.id);
+            of_mail.cmp(&(b.arrived, &b.from, &b.recipients, &b.reason, &b.id))
         });
         Ok(entries)
     }

@@ -54,9 +54,12 @@ pub(super) fn changes(record: &Record, names: &Names) -> Vec<Change> {
             let again = again.then(|| Again { id: entry.id.clone(), since });
             changes.push(Change { at: state.at, text: told_as(entry, names), again });
         }
-        let gone: Vec<&str> =
-            told.keys().copied().filter(|id| !state.entries.iter().any(|entry| entry.id == **id)).collect();
-        for id in gone {
+        let here = |id: &str| state.entries.iter().any(|entry| entry.id == id);
+        let mut gone: Vec<(&str, &QueueEntry)> =
+            told.iter().map(|(id, entry)| (*id, *entry)).filter(|(id, _)| !here(id)).collect();
+        // Ids may be random.
+        gone.sort_by_key(|(_, entry)| (entry.arrived, &entry.from, &entry.recipients, &entry.reason));
+        for (id, _) in gone {
             told.remove(id);
             let text = format!("{} has left the queue", names.queue_id(id));
             changes.push(Change { at: state.at, text, again: None });
