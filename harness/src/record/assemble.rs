@@ -6,7 +6,7 @@ use mock_servers::transcript::Session;
 
 use super::{
     Checkpoint, Clock, End, LogLine, QueueState, Record, RelayIdentity, StepDone, attempts::Attempts,
-    deliveries, order, submissions,
+    deliveries, order, submissions, timeline,
 };
 
 /// What the lab saw.
@@ -83,6 +83,7 @@ pub fn assemble(raw: Raw) -> Record {
     for delivery in deliveries.iter_mut().chain(&mut let_go) {
         delivery.attempt = attempts.of(&submissions[delivery.submission], delivery);
     }
+    let timelines = timeline::of(&submissions, &attempts, &queue, &sessions, &deliveries, &notifications);
     Record {
         relay: raw.relay,
         epoch: raw.epoch,
@@ -95,6 +96,7 @@ pub fn assemble(raw: Raw) -> Record {
         notifications,
         strays: sorted.strays,
         queue,
+        timelines,
         log: raw.log,
         steps: raw.steps,
         checkpoints,

@@ -5,6 +5,7 @@
 //! tells them apart; where it does not, more than [`PAUSE`] between two sessions does. A relay that was killed or restarted
 //! between two sessions has begun another attempt.
 
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use mock_servers::RunTime;
@@ -25,6 +26,19 @@ pub(super) struct Attempts<'a> {
     serves: &'a [(String, String)],
     /// When the relay was killed or restarted.
     interruptions: Vec<RunTime>,
+    /// Sessions by what may make them a try for a mail, so that of many mails not each is held against all sessions.
+    by_trait: HashMap<Trait, Vec<usize>>,
+}
+
+/// What a session with a server shows of the mail that it was opened for.
+#[derive(PartialEq, Eq, Hash)]
+enum Trait {
+    /// The token in the content.
+    Token(String),
+    /// Reverse-path and forward-path where no content came; no forward-path where MAIL was refused.
+    Envelope(String, Option<String>),
+    /// Nothing but the server.
+    Server(String),
 }
 
 /// What a content says that it is.
@@ -45,10 +59,36 @@ impl<'a> Attempts<'a> {
             let token = tokens::written_in(&transaction.content)?;
             Some(Mark { token, round: round(&transaction.content) })
         };
-        let marks = sessions.iter().map(|session| session.transactions.iter().map(mark).collect());
+        let marks: Vec<Vec<Option<Mark>>> =
+            sessions.iter().map(|session| session.transactions.iter().map(mark).collect()).collect();
         let interrupts = |step: &&StepDone| step.step.starts_with("kill") || step.step.starts_with("restart");
         let interruptions = steps.iter().filter(interrupts).map(|step| step.began).collect();
-        Self { sessions, marks: marks.collect(), queue, serves, interruptions }
+        let by_trait = by_trait(sessions, &marks);
+        Self { sessions, marks, queue, serves, interruptions, by_trait }
+    }
+
+    /// The sessions that were tries for this submission to this domain, in order.
+    pub(super) fn tries(&self, submission: &Submission, domain: &str) -> Vec<&'a Session> {
+        let from = mail::normal(&submission.from);
+        let mut traits: Vec<Trait> = submission.token.iter().cloned().map(Trait::Token).collect();
+        traits.push(Trait::Envelope(from.clone(), None));
+        let to = submission.recipients.iter().map(|r| mail::normal(&r.to));
+        traits.extend(to.map(|to| Trait::Envelope(from.clone(), Some(to))));
+        let serving =
+            self.serves.iter().filter(|(_, served)| served == "*" || served.eq_ignore_ascii_case(domain));
+        traits.extend(serving.map(|(server, _)| Trait::Server(server.clone())));
+        let candidates: BTreeSet<usize> =
+            traits.iter().filter_map(|one| self.by_trait.get(one)).flatten().copied().collect();
+        let domains = [domain.to_owned()];
+        let named = |t: &Transaction| {
+            t.recipients.is_empty() || t.recipients.iter().any(|to| mail::domain(&to.to) == domain)
+        };
+        let is_for = |at: &usize| {
+            let session = &self.sessions[*at];
+            (session.transactions.is_empty() || session.transactions.iter().any(named))
+                && self.is_for(session, &self.marks[*at], submission, &domains)
+        };
+        candidates.into_iter().filter(is_for).map(|at| &self.sessions[at]).collect()
     }
 
     /// The attempt's number for the destination of this copy, from 1.
@@ -95,7 +135,7 @@ impl<'a> Attempts<'a> {
     }
 
     /// Whether the mail lay in the queue between two sessions.
-    fn waited(&self, submission: &Submission, end: RunTime, opened: RunTime) -> bool {
+    pub(super) fn waited(&self, submission: &Submission, end: RunTime, opened: RunTime) -> bool {
         let states = self.queue.iter().filter(|state| state.at <= opened);
         let in_between = states.clone().filter(|state| state.at >= end);
         let mut relevant: Vec<&QueueState> = in_between.collect();
@@ -132,8 +172,34 @@ impl<'a> Attempts<'a> {
     }
 }
 
+/// Which sessions with servers have which trait.
+fn by_trait(sessions: &[Session], marks: &[Vec<Option<Mark>>]) -> HashMap<Trait, Vec<usize>> {
+    let mut by_trait: HashMap<Trait, Vec<usize>> = HashMap::new();
+    let servers = sessions.iter().enumerate().filter(|(_, session)| session.mock_is == Side::Server);
+    for (index, session) in servers {
+        let mut has = Vec::new();
+        if session.transactions.is_empty() {
+            has.push(Trait::Server(session.mock.clone()));
+        }
+        for (transaction, mark) in session.transactions.iter().zip(&marks[index]) {
+            let from = mail::normal(&transaction.from);
+            has.extend(mark.as_ref().map(|mark| Trait::Token(mark.token.clone())));
+            let to = transaction.recipients.iter().map(|r| Some(mail::normal(&r.to)));
+            let none = transaction.recipients.is_empty().then_some(None);
+            has.extend(to.chain(none).map(|to| Trait::Envelope(from.clone(), to)));
+        }
+        for one in has {
+            by_trait.entry(one).or_default().push(index);
+        }
+    }
+    by_trait
+}
+
 /// The queue entries that can be this submission's: by its reverse-path, a recipient, and its time of arrival.
-fn entries<'a>(state: &'a QueueState, submission: &'a Submission) -> impl Iterator<Item = &'a QueueEntry> {
+pub(super) fn entries<'a>(
+    state: &'a QueueState,
+    submission: &'a Submission,
+) -> impl Iterator<Item = &'a QueueEntry> {
     state.entries.iter().filter(|entry| {
         let own = |to: &String| submission.recipients.iter().any(|r| mail::normal(&r.to) == mail::normal(to));
         mail::normal(&entry.from) == mail::normal(&submission.from)

@@ -16,6 +16,7 @@ mod submissions;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod tokens;
 pub mod turns;
 mod varies;
@@ -23,6 +24,7 @@ mod varies;
 pub use assemble::{Raw, Sent, assemble};
 pub use known::{Kind, Known, Span};
 pub use order::steps_among_sessions;
+pub use timeline::Timeline;
 pub use varies::{Varies, Varying};
 
 use std::net::SocketAddr;
@@ -59,6 +61,10 @@ pub struct Record {
     pub strays: Vec<Place>,
     /// The relay's queue whenever it changed, in order.
     pub queue: Vec<QueueState>,
+    /// What became of each recipient that the relay took, in order of the submissions: when it was tried, and what its sender was
+    /// told.
+    #[serde(default)]
+    pub timelines: Vec<Timeline>,
     /// The relay's log.
     pub log: Vec<LogLine>,
     /// The scenario's steps as they were done.

@@ -4,14 +4,26 @@ use std::collections::BTreeMap;
 
 use mock_servers::RunTime;
 
+use super::schedule;
 use crate::record::{Accepted, Record};
 
 /// How many endings are told; a line is no story.
 const FEW: usize = 4;
 
+/// As many characters of a schedule; the story has those that are longer.
+const SHORT: usize = 90;
+
 /// The endings of the run's mail in a few words: `delivered by lotus`, `returned 2d later (4.4.7)`. Servers that took mail
-/// equally soon are told together.
+/// equally soon are told together. Where all that waited was tried by one schedule, that is told too, if it is short.
 pub fn brief(record: &Record) -> String {
+    let endings = endings(record);
+    match schedule::retries(record).filter(|retries| retries.chars().count() <= SHORT) {
+        Some(retries) => format!("{endings}; {retries}"),
+        None => endings,
+    }
+}
+
+fn endings(record: &Record) -> String {
     let mut parts = Vec::new();
     let refused = record.submissions.iter().flat_map(|s| &s.recipients).filter_map(|r| match &r.fate {
         Accepted::No { at, reply: Some(_) } => Some(format!("refused at {at}")),
@@ -97,7 +109,7 @@ fn counted(texts: impl Iterator<Item = String>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::testing::{Run, minutes};
+    use crate::record::testing::{Run, deferral, minutes};
 
     #[test]
     fn servers_that_took_mail_equally_soon_are_told_together() {
@@ -115,6 +127,17 @@ mod tests {
         let both = sent.delivered("hub", 1, minutes(1), "note-1", &["a@hub.example"]);
         let both = both.delivered("hub", 2, minutes(1), "note-2", &["a@hub.example"]);
         assert_eq!(brief(&both.record()), "2 × delivered by hub 1m later");
+    }
+
+    #[test]
+    fn a_schedule_that_is_short_is_told() {
+        let bob = "bob@hub.example";
+        let mut run = Run::new().sent("note", &[bob]);
+        for (ordinal, minute) in [(1, 0), (2, 30), (3, 90)] {
+            run = run.talk(deferral("hub", ordinal, minutes(minute), bob, "451 4.7.1 later"));
+        }
+        let told = brief(&run.delivered("hub", 4, minutes(210), "note-1", &[bob]).record());
+        assert_eq!(told, "delivered by hub 3h30m later; retried after waits of 30m, 1h, 2h");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod fold;
 mod names;
 mod queue;
 mod recipients;
+mod schedule;
 mod story;
 mod talk;
 #[cfg(test)]

@@ -8,7 +8,7 @@ use mock_servers::dns::{DnsQuery, Outcome};
 use mock_servers::transcript::{Session, Side};
 
 use super::names::Names;
-use super::{queue, talk};
+use super::{queue, schedule, talk};
 use crate::record::{Ending, Record, Role, steps_among_sessions};
 
 /// As many lines of the log are shown.
@@ -22,6 +22,7 @@ pub(super) fn tell(record: &Record) -> String {
     story.header();
     story.run();
     story.end();
+    story.schedules();
     story.dns();
     story.log();
     story.text()
@@ -159,6 +160,14 @@ impl<'a> Story<'a> {
                 "",
                 if left == 1 { "entry" } else { "entries" }
             ));
+        }
+    }
+
+    /// What became of the mail that waited, each in one line.
+    fn schedules(&mut self) {
+        let lines = schedule::schedules(self.record, self.names);
+        if !lines.is_empty() {
+            self.told(format!("\n== schedule\n{}\n", lines.join("\n")));
         }
     }
 
