@@ -4,7 +4,7 @@
 //! an attempt. It was made when the first session of it was opened; where no connection came about (refused, no DNS), when
 //! the listing showed it. Of relays that count nothing, sessions alone tell, parted by waiting as [`super::attempts`] has it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mock_servers::RunTime;
 use mock_servers::transcript::Session;
@@ -53,10 +53,15 @@ pub(super) fn of(
             by_id.entry(&entry.id).or_default().push((state.at, entry));
         }
     }
+    let own: Vec<Option<&str>> = submissions.iter().map(|one| named(one, &by_id, sessions)).collect();
+    let others: BTreeSet<&str> = own.iter().flatten().copied().collect();
     let mut timelines = Vec::new();
     for (index, submission) in submissions.iter().enumerate() {
         let taken = submission.recipients.iter().filter(|r| !matches!(r.fate, Accepted::No { .. }));
-        let listed = listed_as(submission, &by_id, queue, sessions);
+        let listed = match own[index] {
+            Some(id) => by_id[id].clone(),
+            None => alike(submission, queue, &others),
+        };
         let mut tries: BTreeMap<String, Vec<&Session>> = BTreeMap::new();
         for recipient in &submission.recipients {
             let domain = mail::domain(&recipient.to);
@@ -83,19 +88,21 @@ pub(super) fn of(
                 .collect();
             let domain = mail::domain(&recipient.to);
             let others: Vec<&Session> = tries.values().flatten().copied().collect();
-            let until = delivered.last().copied();
             let last = mine.last().map(|(_, entry)| &entry.id);
             let queued = queue.last().is_some_and(|state| {
                 let mut of = state.entries.iter().filter(|entry| Some(&entry.id) == last);
                 of.any(|entry| entry.recipients.iter().any(|to| is_own(to)))
             });
+            let returned = told("failed");
+            // The same session may go on with others, and so may later ones.
+            let until = delivered.iter().chain(&returned).max().copied();
             let tried = Tried { own: &tries[&domain], others: &others, attempts, submission };
             timelines.push(Timeline {
                 submission: index,
                 to: recipient.to.clone(),
                 attempts: tried.times(&mine, until),
                 warned: told("delayed"),
-                returned: told("failed"),
+                returned,
                 delivered,
                 held: held_since(&mine),
                 queued,
@@ -105,23 +112,25 @@ pub(super) fn of(
     timelines
 }
 
-/// The entry of a submission: by the id that the relay gave it in its reply, else by its envelope.
-fn listed_as<'a>(
-    submission: &'a Submission,
-    by_id: &BTreeMap<&str, Listed<'a>>,
-    queue: &'a [QueueState],
+/// The id under which the relay listed a submission: one that it named in its reply.
+fn named<'a>(
+    submission: &Submission,
+    by_id: &BTreeMap<&'a str, Listed<'a>>,
     sessions: &[Session],
-) -> Listed<'a> {
-    let place =
-        submission.place.and_then(|place| sessions.get(place.session)?.transactions.get(place.transaction));
-    let said = place.and_then(|transaction| transaction.final_reply.as_ref());
-    let said = said.map(|reply| reply.lines.join(" ")).unwrap_or_default();
-    let words = said.split(|c: char| !(c.is_ascii_alphanumeric() || "-_".contains(c)));
-    if let Some(listed) = words.filter(|word| !word.is_empty()).find_map(|word| by_id.get(word)) {
-        return listed.clone();
-    }
-    let of =
-        |state: &'a QueueState| attempts::entries(state, submission).next().map(|entry| (state.at, entry));
+) -> Option<&'a str> {
+    let place = submission.place?;
+    let transaction = sessions.get(place.session)?.transactions.get(place.transaction)?;
+    let said = transaction.final_reply.as_ref()?.lines.join(" ");
+    let mut words = said.split(|c: char| !(c.is_ascii_alphanumeric() || "-_".contains(c)));
+    words.find_map(|word| by_id.get_key_value(word).map(|(id, _)| *id))
+}
+
+/// What is listed with the envelope of a submission, and is not known to be another one.
+fn alike<'a>(submission: &'a Submission, queue: &'a [QueueState], others: &BTreeSet<&str>) -> Listed<'a> {
+    let of = |state: &'a QueueState| {
+        let mut entries = attempts::entries(state, submission);
+        entries.find(|entry| !others.contains(entry.id.as_str())).map(|entry| (state.at, entry))
+    };
     queue.iter().filter_map(of).collect()
 }
 
@@ -142,11 +151,11 @@ struct Tried<'a> {
 }
 
 impl Tried<'_> {
-    /// When it was tried, until it was delivered.
+    /// When it was tried, until it was delivered or returned.
     fn times(&self, listed: &Listed<'_>, until: Option<RunTime>) -> Vec<RunTime> {
         let mut times = Vec::new();
         let mut from: Option<RunTime> = None;
-        for at in counted(listed) {
+        for at in counted(listed).into_iter().filter(|at| until.is_none_or(|until| *at <= until)) {
             let within =
                 |session: &&&Session| from.is_none_or(|from| session.opened > from) && session.opened <= at;
             if let Some(session) = self.own.iter().find(within) {
