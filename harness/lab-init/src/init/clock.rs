@@ -65,7 +65,7 @@ impl Clock {
         let syslog = syslog.try_clone().doing(|| "keeping the system log's socket".to_owned())?;
         // Waits of microseconds are to be such.
         let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
-        let sockets = [Sockets::open(false)?, network.in_relay(|| Sockets::open(true))??];
+        let sockets = [Sockets::open(false), network.in_relay(|| Sockets::open(true))?];
         Ok(Clock { driver, interfaces, syslog, sockets, lost: 0, datagrams: (0, Vec::new()), asked: 0 })
     }
 
@@ -120,7 +120,7 @@ impl Clock {
     pub(super) fn jump(&mut self, jump: &Jump) -> Result<Moved, LabError> {
         let told = |error: ClockError| LabError::told("moving the lab's clock", error.to_string());
         let until = Instant::now() + AT_MOST;
-        let seen = self.from_outside(jump);
+        let seen = self.seen_outside(jump);
         let mut to = nanoseconds(jump.to);
         if to < self.asked {
             return Err(told(ClockError::Back { now: self.asked, to }));
@@ -156,7 +156,7 @@ impl Clock {
             };
             let Some(next) = next.filter(|next| *next < nanoseconds(before)) else { break };
             let next = next.max(to);
-            if Instant::now() > until || self.from_outside(jump) != seen {
+            if Instant::now() > until || self.seen_outside(jump) != seen {
                 break;
             }
             to = next;
@@ -177,7 +177,7 @@ impl Clock {
     }
 
     /// Changes when a packet has crossed between relay and Internet, and when something was logged.
-    fn from_outside(&self, jump: &Jump) -> (Vec<u8>, u64, bool) {
+    fn seen_outside(&self, jump: &Jump) -> (Vec<u8>, u64, bool) {
         let log = jump.log.as_ref().and_then(|log| fs::metadata(log).ok()).map_or(0, |log| log.len());
         let mut syslog = [PollFd::new(&self.syslog, PollFlags::IN)];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
