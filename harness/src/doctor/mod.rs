@@ -279,7 +279,7 @@ fn labs(facts: &Facts) -> Vec<Check> {
 /// Real relays are run without it too, but for what depends on time.
 fn clock(facts: &Facts) -> Check {
     let (state, says) = match &facts.clock {
-        Some(Ok(())) => (State::Ok, "a day passes in a lab as soon as all wait for it".to_owned()),
+        Some(Ok(())) => (State::Ok, "virtual: a day passes in a lab when all wait for it".to_owned()),
         Some(Err(why)) => {
             (State::Missing, format!("{why}: scenarios that depend on time are unsupported on real relays"))
         }
@@ -287,7 +287,7 @@ fn clock(facts: &Facts) -> Check {
     };
     let mend = (state == State::Missing)
         .then(|| "Linux with glibc on x86_64 or aarch64; a kernel with CONFIG_SCHED_INFO".to_owned());
-    Check { mend, ..check(LABS, "virtual clock", state, says) }
+    Check { mend, ..check(LABS, "clock", state, says) }
 }
 
 fn relay(relay: &Relay) -> Check {

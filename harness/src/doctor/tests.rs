@@ -80,6 +80,7 @@ labs, for real relays
   ok            tmpfs        files in memory
   ok            veth         the wire between relay and Internet
   ok            IPv6         addresses of both families
+  ok            clock        virtual: a day passes in a lab when all wait for it
 
 real relays
   ok            our-relay    1.2, in /roots/our-relay
@@ -120,6 +121,7 @@ labs, for real relays
                              → modprobe veth
   missing       IPv6         the kernel has none
                              → boot without ipv6.disable=1; in a container: docker run --sysctl net.ipv6.conf.all.disable_ipv6=0
+  unknown       clock        without labs it cannot be tried
 
 real relays
   missing       nowhere      there is no prepared root in /roots/our-relay, and no /usr/sbin/our-relay on this machine
@@ -178,7 +180,7 @@ fn programs_get_the_same_as_json() {
 fn a_machine_without_the_virtual_clock_is_told_what_that_means() {
     let why = "a program that was asked an hour later said \"5\"".to_owned();
     let found = Diagnosis::of(&Facts { clock: Some(Err(why.clone())), ..everything() });
-    let clock = found.checks.iter().find(|check| check.name == "virtual clock").expect("it is looked at");
+    let clock = found.checks.iter().find(|check| check.name == "clock").expect("it is looked at");
     assert_eq!(clock.state, State::Missing);
     assert!(clock.says.starts_with(&why) && clock.mend.is_some(), "{clock:?}");
     // Real relays can be run all the same.
