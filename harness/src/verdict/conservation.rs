@@ -201,7 +201,13 @@ fn sent_by(record: &Record, copy: &Reached<'_>) -> RunTime {
     let relay = session.mock_is.other();
     let closed =
         session.events.iter().find(|event| matches!(event.what, What::Closed { by, .. } if by == relay));
-    closed.map_or(copy.at, |event| event.at.min(copy.at))
+    let killed = kills(record).find(|killed| *killed >= session.opened);
+    closed.map(|event| event.at).into_iter().chain(killed).fold(copy.at, RunTime::min)
+}
+
+/// The moments at which the relay was killed.
+fn kills(record: &Record) -> impl Iterator<Item = RunTime> {
+    interruptions(record).filter(|step| step.step.starts_with("kill")).map(|step| step.began)
 }
 
 /// Whether the relay was killed with this copy's session still open and its queue entry not yet gone: only then could
@@ -214,9 +220,10 @@ fn killed_before_it_could_note(record: &Record, unit: &Unit<'_>, copy: &Reached<
             !state.entries.iter().any(|entry| entry.recipients.iter().any(|to| normal(to) == normal(unit.to)))
         })
     };
-    interruptions(record)
-        .filter(|step| step.step.starts_with("kill"))
-        .any(|kill| copy.at <= kill.began && ended(session) >= kill.began && !noted_by(kill.began))
+    kills(record).filter(|kill| session.opened <= *kill).any(|kill| {
+        // what the server says to a relay that is no more is read by nobody
+        copy.at > kill || ended(session) >= kill && !noted_by(kill)
+    })
 }
 
 fn delivered_and_returned(record: &Record, ledger: &Ledger<'_>, unit: &Unit<'_>) -> Option<Finding> {

@@ -238,6 +238,22 @@ fn a_kill_excuses_a_transaction_that_was_open() {
 }
 
 #[test]
+fn what_a_server_says_after_the_kill_is_read_by_nobody() {
+    let held = Talk::server("hub", 1, minutes(0))
+        .hello(&[])
+        .mail(ALICE, &[], "250 OK")
+        .rcpt(BOB, &[], "250 OK")
+        .at(minutes(6))
+        .data(&relayed(&content("note-1")), "250 OK")
+        .quit();
+    let record = run().talk(held).step("kill: relay", minutes(0)).step("restart: relay", minutes(5));
+    let again = hub(2, minutes(5)).quit();
+    assert_innocent(&record.talk(again).record());
+    let third = run().talk(hub(1, minutes(1)).quit()).step("kill: relay", minutes(5));
+    assert_found(&third.talk(hub(2, minutes(6)).quit()).record(), "invariant: doubled");
+}
+
+#[test]
 fn a_kill_does_not_excuse_a_delivery_that_was_over() {
     let record = run()
         .talk(hub(1, minutes(1)).quit())
