@@ -125,6 +125,8 @@ struct Run<'a> {
     steps: Vec<StepDone>,
     /// What had been seen at each `check:`, by its place among the steps.
     checkpoints: Vec<(usize, Raw)>,
+    /// The order to hold a session at the `at:` that comes next, given before the step that brings it about.
+    to_be_held: Option<oneshot::Receiver<()>>,
 }
 
 async fn carry_out(
@@ -156,6 +158,7 @@ async fn carry_out(
         copies: BTreeMap::new(),
         steps: Vec::new(),
         checkpoints: Vec::new(),
+        to_be_held: None,
     };
     let how = run.carry_on(over, guard).await?;
     run.world.check_machine()?;
@@ -172,8 +175,13 @@ impl Run<'_> {
         let guard = tokio::time::sleep(guard);
         tokio::pin!(guard);
         let holdup = self.world.holdup();
-        for step in &self.scenario.steps {
+        for (index, step) in self.scenario.steps.iter().enumerate() {
             let began = self.sim.now();
+            if let Some(Step::At { server, on }) = self.scenario.steps.get(index + 1)
+                && sets_off(step)
+            {
+                self.to_be_held = self.world.gate(server).map(|gate| gate.hold_next(on.clone()));
+            }
             let ended = tokio::select! {
                 biased;
                 done = self.step(step) => { done?; None }
@@ -307,8 +315,10 @@ impl Run<'_> {
 
     /// Goes on until a session at this server comes to this event, and holds it there.
     async fn hold(&mut self, server: &str, on: &On) {
-        let Some(gate) = self.world.gate(server) else { return };
-        let held = gate.hold_next(on.clone());
+        let ordered = self.to_be_held.take();
+        let Some(held) = ordered.or_else(|| Some(self.world.gate(server)?.hold_next(on.clone()))) else {
+            return;
+        };
         self.watch.awaits(Some(format!("no session with {server} came to {on}")));
         // Nobody but the steps opens the gate.
         let _ = held.await;
@@ -365,6 +375,19 @@ impl Run<'_> {
             end: End { at: sim.now(), how },
         }
     }
+}
+
+/// Whether a step may have the relay come to a server before it is over itself: mail goes on while its client says QUIT.
+fn sets_off(step: &Step) -> bool {
+    matches!(
+        step,
+        Step::Send(_)
+            | Step::Client(_)
+            | Step::RestartRelay
+            | Step::Start(_)
+            | Step::QueueRunForce
+            | Step::QueueRunDue
+    )
 }
 
 /// Seconds since 1970.
