@@ -142,9 +142,10 @@ impl Process {
             "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\n",
         )?;
         self.lab.make_directory("/run/gauntlet", 0o755, &Owner::Root)?;
-        if let Some(root) = &settings.tls_root {
-            let mut trusted = self.lab.read_file(adapter::CA_FILE).unwrap_or_default();
-            trusted.extend_from_slice(root.as_bytes());
+        let mut trusted = self.lab.read_file(adapter::CA_FILE).unwrap_or_default();
+        trusted.truncate(first_certificate(&trusted));
+        trusted.extend_from_slice(settings.tls_root.as_deref().unwrap_or_default().as_bytes());
+        if !trusted.is_empty() {
             self.lab.write_file(adapter::CA_FILE, 0o644, &Owner::Root, trusted)?;
         }
         if let Some(certificate) = &settings.certificate {
@@ -603,4 +604,11 @@ impl Driver for Process {
         // Most relays are several processes; and what one that is alone does, the system schedules.
         Varies { side_by_side: true, ..self.configured.varies.clone() }
     }
+}
+
+/// Where the first certificate of a trust store ends. Nobody in a lab has a certificate by any of them, and a relay may read
+/// them all each time it looks at its queue; a store without any is a mistake to some.
+fn first_certificate(store: &[u8]) -> usize {
+    const END: &[u8] = b"-----END CERTIFICATE-----\n";
+    store.windows(END.len()).position(|window| window == END).map_or(store.len(), |at| at + END.len())
 }
