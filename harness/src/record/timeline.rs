@@ -96,11 +96,11 @@ pub(super) fn of(
             let returned = told("failed");
             // The same session may go on with others, and so may later ones.
             let until = delivered.iter().chain(&returned).max().copied();
-            let tried = Tried { own: &tries[&domain], others: &others, attempts, submission };
+            let by_sessions = Tried { own: &tries[&domain], others: &others, attempts, submission };
             timelines.push(Timeline {
                 submission: index,
                 to: recipient.to.clone(),
-                attempts: tried.times(&mine, until),
+                attempts: by_sessions.times(&mine, until),
                 warned: told("delayed"),
                 returned,
                 delivered,

@@ -64,7 +64,11 @@ pub(super) fn schedules(record: &Record, names: &Names) -> Vec<String> {
     }
     if record.relay.varies.side_by_side {
         // which of equal mails comes first is chance
-        order.sort_by(|a, b| (a.0 == b.0).then(|| a.1.cmp(&b.1)).unwrap_or(std::cmp::Ordering::Equal));
+        let mut first: BTreeMap<&str, usize> = BTreeMap::new();
+        for (at, (message, _)) in order.iter().enumerate() {
+            first.entry(message).or_insert(at);
+        }
+        order.sort_by(|a, b| (first[a.0], &a.1).cmp(&(first[b.0], &b.1)));
     }
     let copies = |(message, text): &(&str, String)| match counts[&(*message, text.clone())].0 {
         1 => format!("{message} {text}"),

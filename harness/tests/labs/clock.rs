@@ -63,7 +63,8 @@ fn a_static_program_is_told_by_its_name() {
         return;
     }
     let packed = Command::new("gzip").arg("-9c").arg(&program).output().expect("gzip starts").stdout;
-    let hexadecimal: String = packed.iter().map(|octet| format!("{octet:02x}")).collect();
+    let octets: Vec<String> = packed.iter().map(|octet| format!("{octet:02x}")).collect();
+    let hexadecimal = octets.concat();
     // The program comes as a file of the adapter's, which is text.
     let unpack = "perl -ne 'print pack q(H*), $_' </usr/local/lib/stands.hex | gzip -d >/usr/local/lib/stands-still; \
          chmod 755 /usr/local/lib/stands-still; /usr/local/lib/stands-still & ";

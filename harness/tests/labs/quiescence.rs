@@ -38,7 +38,8 @@ fn hard_worker() -> Own {
     let own = Own::that("works hard");
     let path = own.path();
     let text = std::fs::read_to_string(&path).expect("there");
-    let indented: String = WORK.lines().map(|line| format!("    {line}\n")).collect();
+    let lines: Vec<String> = WORK.lines().map(|line| format!("    {line}\n")).collect();
+    let indented = lines.concat();
     let file =
         format!("files:\n  /usr/local/lib/work.pl: |\n    {{%- raw %}}\n{indented}    {{%- endraw %}}\n");
     std::fs::write(&path, text.replacen("files:\n", &file, 1)).expect("written");

@@ -83,8 +83,12 @@ fn hangs_on_time(check: &Check) -> bool {
         Check::Returned(returned) => returned.within.is_some(),
         Check::Wire(wire) => wire.gap.is_some() || wire.sessions.is_some(),
         Check::Delayed { .. } => true,
-        Check::Refused(_) | Check::Queued(_) | Check::Notified { .. } => false,
-        Check::Untouched(_) | Check::Completed(_) | Check::Logged(_) => false,
+        Check::Refused(_)
+        | Check::Queued(_)
+        | Check::Notified { .. }
+        | Check::Untouched(_)
+        | Check::Completed(_)
+        | Check::Logged(_) => false,
         Check::AnyOf(checks) | Check::AllOf(checks) | Check::NoneOf(checks) => {
             checks.iter().any(hangs_on_time)
         }
