@@ -103,15 +103,17 @@ impl Task {
             Ok(call) => call,
             Err(Running) => return Seen::Busy,
         };
-        // Who has not run since is still asleep in the same call, unless it was woken.
-        if !known || self.syscall.is_none() {
-            let mut text = [0; 512];
-            let Some(stat) = self.read_stat(&mut text) else { return Seen::Gone };
-            match stat.state {
-                b'S' | b'T' | b't' => {}
-                b'Z' | b'X' => return Seen::Gone,
-                _ => return Seen::Busy,
-            }
+        // One that is being woken for another processor (TASK_WAKING) has not run yet, and its call is told as if it slept: only its
+        // state shows it.
+        let mut text = [0; 512];
+        let Some(stat) = self.read_stat(&mut text) else { return Seen::Gone };
+        match stat.state {
+            b'S' | b'T' | b't' => {}
+            b'Z' | b'X' => return Seen::Gone,
+            _ => return Seen::Busy,
+        }
+        // Who has not run since is still asleep in the same call.
+        if !known {
             let image = stat.image();
             if self.count_turns() != Some(turns) {
                 return Seen::Busy;
