@@ -14,6 +14,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, SystemTime};
 
+/// A thread ahead of a lab's programs: none here.
+#[derive(Debug)]
+pub struct Ahead(Infallible);
+
 /// A lab: none here.
 #[derive(Debug)]
 pub struct Lab(Infallible);
@@ -68,6 +72,18 @@ impl Lab {
     }
 
     pub fn start_clock(&self, _date: SystemTime) -> Result<(), LabError> {
+        match self.0 {}
+    }
+
+    pub fn is_in_turn(&self) -> bool {
+        match self.0 {}
+    }
+
+    pub fn rest(&self) -> Result<(), LabError> {
+        match self.0 {}
+    }
+
+    pub fn ahead(&self) -> Option<Ahead> {
         match self.0 {}
     }
 

@@ -5,6 +5,7 @@ use crate::error::{Doing, LabError};
 use crate::layout::{Layout, Owner};
 use crate::process::Process;
 use crate::protocol::{Answer, OUTER, Request, readable_within, receive, send};
+use crate::seat::{Ahead, Seat};
 use crate::view::{Activity, Connection, Jump, Look, Moved, Task};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -16,7 +17,7 @@ use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 /// How long lab-init may take for one answer, and for its end. It takes milliseconds; this only guards.
@@ -31,6 +32,8 @@ pub struct Lab {
     /// `None` after lab-init failed to answer: what comes later would be the answer to something else.
     control: Mutex<Option<OwnedFd>>,
     syslog: UnixDatagram,
+    /// Where its programs take turns, if they do.
+    seat: Mutex<Option<Seat>>,
     outer: Outer,
 }
 
@@ -66,7 +69,7 @@ impl Lab {
         let (_, descriptors) = call(&control, &Request::Start(layout), &[])?;
         let syslog = UnixDatagram::from(the_one(descriptors)?);
         syslog.set_nonblocking(true).doing(doing)?;
-        Ok(Lab { control, syslog, outer })
+        Ok(Lab { control, syslog, seat: Mutex::default(), outer })
     }
 
     /// Ends it, and waits until every process of it is gone.
@@ -210,13 +213,43 @@ impl Lab {
     }
 
     /// Puts everything that is spawned from now on under a virtual clock, which begins at this date (in whole seconds) and moves
-    /// only by [`Lab::jump`]. To be called before anything is spawned.
+    /// only by [`Lab::jump`]. Programs run one after another on one processor, where that is allowed. To be called before
+    /// anything is spawned.
     ///
     /// # Errors
     /// Where there is no such clock for this machine.
     pub fn start_clock(&self, date: SystemTime) -> Result<(), LabError> {
         let seconds = date.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        self.call(&Request::StartClock(seconds)).map(drop)
+        let seat = Seat::take();
+        let processor = seat.as_ref().map(|seat| seat.processor);
+        match self.call(&Request::StartClock { seconds, processor })? {
+            Answer::InTurn(in_turn) => *self.seat() = seat.filter(|_| in_turn),
+            answer => return Err(unexpected(&answer)),
+        }
+        Ok(())
+    }
+
+    /// Whether its programs run one after another, so that what they do at one moment comes in the same order each time. That
+    /// needs the right `CAP_SYS_NICE`.
+    pub fn is_in_turn(&self) -> bool {
+        self.seat().is_some()
+    }
+
+    /// In a lab whose programs run in turn, returns when all of them wait; in any other it says nothing.
+    ///
+    /// # Errors
+    /// When lab-init is gone.
+    pub fn rest(&self) -> Result<(), LabError> {
+        self.call(&Request::Rest).map(drop)
+    }
+
+    /// Puts this thread ahead of the lab's programs, if they run in turn: see [`Ahead`].
+    pub fn ahead(&self) -> Option<Ahead> {
+        self.seat().as_ref().and_then(Ahead::of)
+    }
+
+    fn seat(&self) -> MutexGuard<'_, Option<Seat>> {
+        self.seat.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Who runs and who waits for what, under the lab's clock.

@@ -38,6 +38,8 @@ mod lab;
 mod process;
 #[cfg(target_os = "linux")]
 mod protocol;
+#[cfg(target_os = "linux")]
+mod seat;
 
 #[cfg(not(target_os = "linux"))]
 #[path = "elsewhere.rs"]
@@ -47,10 +49,12 @@ pub use command::{Command, Output, Space, Stdin};
 pub use error::LabError;
 pub use lab::Lab;
 #[cfg(not(target_os = "linux"))]
-pub use lab::Process;
+pub use lab::{Ahead, Process};
 pub use layout::{Layout, Owner};
 #[cfg(target_os = "linux")]
 pub use process::Process;
+#[cfg(target_os = "linux")]
+pub use seat::Ahead;
 pub use view::{Activity, Connection, Jump, Look, Moved, Outside, Task, Told};
 
 /// Becomes lab-init, and never returns, in a process that [`Lab::start`] has started; does nothing in any other.

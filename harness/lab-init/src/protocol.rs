@@ -64,8 +64,14 @@ pub(crate) enum Request {
     Connections,
     Listeners,
     Activity,
-    /// From now on everything in the lab lives under a virtual clock that begins at this date, in seconds since 1970.
-    StartClock(u64),
+    /// From now on everything in the lab lives under a virtual clock that begins at this date, in seconds since 1970, and
+    /// runs one after another on this processor.
+    StartClock {
+        seconds: u64,
+        processor: Option<usize>,
+    },
+    /// In a lab whose programs run in turn: answered when all of them wait.
+    Rest,
     Look,
     Jump(Jump),
 }
@@ -81,6 +87,8 @@ pub(crate) enum Answer {
     Activity(Activity),
     Look(Look),
     Moved(Moved),
+    /// Whether programs run one after another.
+    InTurn(bool),
 }
 
 /// Sends one message.

@@ -13,6 +13,7 @@ mod sim;
 #[cfg(test)]
 mod tests;
 mod ticker;
+mod turns;
 mod virtual_time;
 mod wires;
 mod world;

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use super::sim::{Elsewhere, Sim};
 use super::ticker::Ticker;
+use super::turns::Turns;
 
 /// Between two looks: at first, and at most.
 const SOON: Duration = Duration::from_micros(40);
@@ -137,18 +138,18 @@ impl Elsewhere for Relay<'_> {
 
 /// Moves the run's time until it is dropped, at the moments at which all is quiet. Returns when lab-init is gone, or without
 /// a timer of the kernel's. `log` is the file that the relay logs to, if it does not use the system log.
-pub(super) async fn beat(sim: Sim, lab: Arc<Lab>, log: Option<PathBuf>, holdup: Holdup) {
+pub(super) async fn beat(sim: Sim, turns: Turns, lab: Arc<Lab>, log: Option<PathBuf>, holdup: Holdup) {
     let Ok(ticker) = Ticker::new() else { return };
+    let ahead = lab.ahead();
     let mut pause = SOON;
     // The last mark, and since when it has been the same.
     let mut last = (0, Instant::now());
     loop {
-        if ticker.wait(pause).await.is_err() {
-            return;
-        }
-        pause = (pause * 3 / 2).min(LATER);
-        if sim.is_held() {
-            continue;
+        if ahead.is_some() {
+            match let_all_through(&sim, &turns, &lab).await {
+                Ok(()) => {}
+                Err(error) => return holdup.give_up(error.to_string()),
+            }
         }
         let first = match lab.look() {
             Ok(look) => look,
@@ -162,7 +163,11 @@ pub(super) async fn beat(sim: Sim, lab: Arc<Lab>, log: Option<PathBuf>, holdup: 
         holdup.outside(
             first.outside.first().filter(|one| last.1.elapsed() > if one.follows { ASLEEP } else { STRANGE }),
         );
-        if !is_quiet(&first, last.1.elapsed()) {
+        if sim.is_held() || !is_quiet(&first, last.1.elapsed()) {
+            if ticker.wait(pause).await.is_err() {
+                return;
+            }
+            pause = (pause * 3 / 2).min(LATER);
             continue;
         }
         // What has come to the harness's side is taken up when the thread parks the first time, and all that follows from it is done
@@ -180,13 +185,38 @@ pub(super) async fn beat(sim: Sim, lab: Arc<Lab>, log: Option<PathBuf>, holdup: 
         if second.mark != first.mark || second.busy {
             continue;
         }
-        let log = log.as_deref();
-        let mut relay = Relay { lab: &lab, log, next: second.next.map(RunTime::new), failed: None };
-        sim.step(true, &mut relay);
-        if let Some(error) = relay.failed {
-            return holdup.give_up(error.to_string());
-        }
         pause = SOON;
+        if !turns.grant_next() {
+            let log = log.as_deref();
+            let mut relay = Relay { lab: &lab, log, next: second.next.map(RunTime::new), failed: None };
+            sim.step(true, &mut relay);
+            if let Some(error) = relay.failed {
+                return holdup.give_up(error.to_string());
+            }
+        }
+        if ticker.wait(Duration::ZERO).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Around a relay whose programs run in turn: gives each input its turn, until there is none left that has something.
+async fn let_all_through(sim: &Sim, turns: &Turns, lab: &Lab) -> Result<(), LabError> {
+    loop {
+        // Whoever had something to do here has done it, and whoever that woke.
+        for _ in 0..2 {
+            tokio::task::yield_now().await;
+        }
+        if sim.is_held() {
+            return Ok(());
+        }
+        lab.rest()?;
+        for _ in 0..2 {
+            tokio::task::yield_now().await;
+        }
+        if sim.is_held() || !turns.grant_next() {
+            return Ok(());
+        }
     }
 }
 

@@ -6,20 +6,20 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use lab_init::Lab;
-use mock_servers::environment::real::RealConnection;
 use mock_servers::environment::{Connection, Datagrams, Listener};
 use tokio::net::{TcpListener, TcpSocket, UdpSocket};
 
 use super::datagrams::DatagramSocket;
 use super::net::Net;
+use super::turns::{DatagramsInTurn, InTurn, ListensInTurn, Turns};
 
 /// The network of one run. Clones are the same one.
 #[derive(Clone)]
 pub(super) enum Wires {
     /// Addresses that lead to loopback sockets.
     Simulated(Net),
-    /// The addresses themselves, in namespaces.
-    Lab(Arc<Lab>),
+    /// The addresses themselves, in namespaces; what comes from there is taken up in turn.
+    Lab(Arc<Lab>, Turns),
 }
 
 impl Wires {
@@ -31,7 +31,7 @@ impl Wires {
                 Ok(())
             }
             // What exists and where nobody listens refuses.
-            Self::Lab(_) => self.exist(at.ip()),
+            Self::Lab(..) => self.exist(at.ip()),
         }
     }
 
@@ -40,7 +40,7 @@ impl Wires {
         match self {
             Self::Simulated(net) => net.filter(at),
             // What does not exist does not answer.
-            Self::Lab(_) => {}
+            Self::Lab(..) => {}
         }
     }
 
@@ -48,7 +48,7 @@ impl Wires {
     pub(super) fn exist(&self, at: IpAddr) -> io::Result<()> {
         match self {
             Self::Simulated(_) => Ok(()),
-            Self::Lab(lab) => lab.add_addresses(&[at]).map_err(io::Error::other),
+            Self::Lab(lab, _) => lab.add_addresses(&[at]).map_err(io::Error::other),
         }
     }
 
@@ -56,9 +56,9 @@ impl Wires {
     pub(super) fn listen(&self, at: SocketAddr) -> io::Result<Box<dyn Listener>> {
         match self {
             Self::Simulated(net) => Ok(Box::new(net.listen(at)?)),
-            Self::Lab(lab) => {
+            Self::Lab(lab, turns) => {
                 let listener = lab.bind_tcp(at).map_err(io::Error::other)?;
-                Ok(Box::new(TcpListener::from_std(listener)?))
+                Ok(Box::new(ListensInTurn::new(TcpListener::from_std(listener)?, turns)))
             }
         }
     }
@@ -67,9 +67,9 @@ impl Wires {
     pub(super) fn datagrams(&self, at: SocketAddr) -> io::Result<Box<dyn Datagrams>> {
         match self {
             Self::Simulated(net) => Ok(Box::new(DatagramSocket::open(net, at)?)),
-            Self::Lab(lab) => {
+            Self::Lab(lab, turns) => {
                 let socket = lab.bind_udp(at).map_err(io::Error::other)?;
-                Ok(Box::new(UdpSocket::from_std(socket)?))
+                Ok(Box::new(DatagramsInTurn::new(UdpSocket::from_std(socket)?, turns)))
             }
         }
     }
@@ -85,12 +85,12 @@ impl Wires {
                 let (socket, from) = net.connect(from, to).await?;
                 Ok((Box::new(socket), from))
             }
-            Self::Lab(lab) => {
+            Self::Lab(lab, turns) => {
                 let socket = lab.client_tcp(from).map_err(io::Error::other)?;
                 let stream = TcpSocket::from_std_stream(socket.into()).connect(to).await?;
                 stream.set_nodelay(true)?;
                 let from = stream.local_addr()?;
-                Ok((Box::new(RealConnection(stream)), from))
+                Ok((Box::new(InTurn::new(stream, turns)), from))
             }
         }
     }

@@ -22,6 +22,7 @@ use super::places::{self, ORIGIN, Places};
 use super::scratch::Scratch;
 use super::settings::settings;
 use super::sim::{Flow, Hold, Observer, Owner, Sim};
+use super::turns::Turns;
 use super::virtual_time::Holdup;
 use super::wires::Wires;
 use super::zone::{serves_origin, zone};
@@ -240,7 +241,7 @@ impl World {
 
     /// Stops the relay in order and starts it again.
     pub async fn restart_relay(&self) -> Result<(), LabError> {
-        let _meanwhile = matches!(self.wires, Wires::Lab(_)).then(|| self.unjudged());
+        let _meanwhile = matches!(self.wires, Wires::Lab(..)).then(|| self.unjudged());
         self.relay.stop().await;
         Ok(self.relay.start().await?)
     }
@@ -370,16 +371,24 @@ fn surround(
             let under = (*clock == record::Clock::Run).then_some(epoch);
             let relay = Process::prepare(adapter, settings, places::TRUSTED.into(), now, under, *patience)?;
             let lab = relay.lab();
-            match clock {
-                record::Clock::Machine => tasks.spawn(pulse::beat(sim.clone(), lab.clone())),
-                record::Clock::Run => tasks.spawn(virtual_time::beat(
-                    sim.clone(),
-                    lab.clone(),
-                    relay.log_file(),
-                    holdup.clone(),
-                )),
+            let turns = match clock {
+                record::Clock::Machine => {
+                    tasks.spawn(pulse::beat(sim.clone(), lab.clone()));
+                    Turns::free()
+                }
+                record::Clock::Run => {
+                    let turns = Turns::default();
+                    tasks.spawn(virtual_time::beat(
+                        sim.clone(),
+                        turns.clone(),
+                        lab.clone(),
+                        relay.log_file(),
+                        holdup.clone(),
+                    ));
+                    turns
+                }
             };
-            Ok((Wires::Lab(lab), relay))
+            Ok((Wires::Lab(lab, turns), relay))
         }
     }
 }

@@ -7,6 +7,8 @@
 
 #[path = "attach.rs"]
 mod attach;
+#[path = "chance.rs"]
+mod chance;
 #[path = "clocks.rs"]
 mod clocks;
 #[path = "files.rs"]

@@ -20,6 +20,8 @@ pub mod sys;
 #[cfg(carried)]
 mod task;
 #[cfg(carried)]
+pub mod turn;
+#[cfg(carried)]
 mod wake;
 
 #[cfg(all(carried, clippy))]

@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 /// Marks the file as a page ("GauntClk").
 pub const MAGIC: u64 = 0x6b6c_4374_6e75_6147;
 /// The layout's version; a library and a driver of different versions leave each other alone.
-pub const VERSION: u64 = 1;
+pub const VERSION: u64 = 2;
 /// Where the page stands in a lab's root.
 pub const PAGE_PATH: &str = "/usr/lib/gauntlet/virtual-clock.page";
 /// The page's file name, by which a process that has mapped it is known.
@@ -132,7 +132,9 @@ pub struct Layout {
     pub timers_used: AtomicU64,
     /// Bits of [`told`].
     pub told: AtomicU64,
-    spare: [AtomicU64; 503],
+    /// How many random numbers were drawn.
+    pub drawn: AtomicU64,
+    spare: [AtomicU64; 502],
     /// Alarms and timers.
     pub timers: [Timer; TIMERS],
     /// Waits.
@@ -167,6 +169,17 @@ impl Layout {
     /// One reading of the clock: strictly later than any before it.
     pub fn read(&self) -> u64 {
         self.reading.fetch_add(TICK, SeqCst) + TICK
+    }
+
+    /// The next random number: SplitMix64 (G. L. Steele, D. Lea, C. H. Flood, "Fast splittable pseudorandom number generators",
+    /// OOPSLA 2014).
+    pub fn draw(&self) -> u64 {
+        const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
+        let count = self.drawn.fetch_add(1, SeqCst) + 1;
+        let z = GAMMA.wrapping_mul(count);
+        let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
     }
 
     /// The clock's reading without a tick.

@@ -93,8 +93,12 @@ impl Clock {
         (seen.mark, &internet, &relay).hash(&mut hasher);
         for (here, there) in [(&internet, &relay), (&relay, &internet)] {
             for one in here.iter().filter(|one| one.is_in_flight()) {
+                let peer = peer(one, here).or_else(|| peer(one, there));
+                if peer.is_some_and(|peer| one.has_arrived(peer)) {
+                    continue;
+                }
                 look.in_flight = true;
-                look.held_up &= is_held_up(one, here) || is_held_up(one, there);
+                look.held_up &= peer.is_some_and(|peer| peer.unread > 0);
             }
         }
         let datagrams = self.datagrams();
@@ -189,9 +193,9 @@ fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Whether what this connection has not got across waits for the other end to read.
-fn is_held_up(one: &Socket, others: &[Socket]) -> bool {
-    others.iter().any(|other| (other.local, other.remote) == (one.remote, one.local) && other.unread > 0)
+/// The connection's other end. What it has not got across may wait for that to read.
+fn peer<'a>(one: &Socket, others: &'a [Socket]) -> Option<&'a Socket> {
+    others.iter().find(|other| (other.local, other.remote) == (one.remote, one.local))
 }
 
 fn told_of(bits: u64) -> Vec<Told> {

@@ -31,6 +31,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio, exit};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use virtual_clock::turn::{self, Rank};
 
 const NAMESPACES: &str = "the right SYS_ADMIN is missing: run as root, or docker run --cap-add SYS_ADMIN --cap-add NET_ADMIN; \
      in an unprivileged user's hands labs do not work yet";
@@ -224,10 +225,19 @@ impl Served {
                 self.last_mark = Some(activity.mark);
                 Ok((Answer::Activity(activity), None))
             }
-            Request::StartClock(seconds) => {
+            Request::StartClock { seconds, processor } => {
+                let in_turn = || {
+                    turn::bind(&[processor?]).ok()?;
+                    turn::rank(Rank::InTurn).ok()?;
+                    turn::rank(Rank::Ordinary).ok()?;
+                    children::first_among_ordinary(true).then_some(())
+                };
+                self.children.in_turn = in_turn().is_some();
                 self.clock = Some(Clock::start(seconds, &self.syslog, &self.network)?);
-                Ok((Answer::Done, None))
+                Ok((Answer::InTurn(self.children.in_turn), None))
             }
+            // This process gives way to every program that is ready.
+            Request::Rest => Ok((Answer::Done, None)),
             Request::Look => match &mut self.clock {
                 Some(clock) => clock.look(&self.network).map(|look| (Answer::Look(look), None)),
                 None => Err(without_clock()),

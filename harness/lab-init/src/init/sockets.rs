@@ -37,6 +37,12 @@ impl Socket {
     pub(super) fn is_in_flight(&self) -> bool {
         self.unacknowledged > 0 || [SYN_SENT, SYN_RECEIVED].contains(&self.state)
     }
+
+    /// All that it has written is there, though it may not have been told so yet: acknowledgements are sent late where the reader
+    /// takes its time.
+    pub(super) fn has_arrived(&self, peer: &Socket) -> bool {
+        self.unacknowledged > 0 && peer.unread >= self.unacknowledged
+    }
 }
 
 /// Asks for the sockets of the namespace in which it was opened.
