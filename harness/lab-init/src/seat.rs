@@ -53,7 +53,7 @@ impl Ahead {
         let before = turn::processors().ok()?;
         let ahead = Self { before, thread: std::thread::current().id() };
         turn::bind(&[seat.processor]).ok()?;
-        turn::rank(Rank::First).ok()?;
+        turn::rank(0, Rank::First).ok()?;
         Some(ahead)
     }
 }
@@ -62,7 +62,7 @@ impl Drop for Ahead {
     fn drop(&mut self) {
         if std::thread::current().id() == self.thread {
             // What was allowed before is allowed still.
-            let _ = turn::rank(Rank::Ordinary);
+            let _ = turn::rank(0, Rank::Ordinary);
             let _ = turn::bind(&self.before);
         }
     }

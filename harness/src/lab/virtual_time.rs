@@ -2,7 +2,7 @@
 //! that somebody waits for, the relay's or the harness's own, when all are known to wait (ARCHITECTURE decision 3).
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,6 +14,8 @@ use tokio::sync::Notify;
 use super::sim::{Elsewhere, Sim};
 use super::ticker::Ticker;
 use super::turns::Turns;
+use crate::relay::Driver as _;
+use crate::relay::process::Process;
 
 /// Between two looks: at first, and at most.
 const SOON: Duration = Duration::from_micros(40);
@@ -137,9 +139,10 @@ impl Elsewhere for Relay<'_> {
 }
 
 /// Moves the run's time until it is dropped, at the moments at which all is quiet. Returns when lab-init is gone, or without
-/// a timer of the kernel's. `log` is the file that the relay logs to, if it does not use the system log.
-pub(super) async fn beat(sim: Sim, turns: Turns, lab: Arc<Lab>, log: Option<PathBuf>, holdup: Holdup) {
+/// a timer of the kernel's.
+pub(super) async fn beat(sim: Sim, turns: Turns, process: Arc<Process>, holdup: Holdup) {
     let Ok(ticker) = Ticker::new() else { return };
+    let (lab, log) = (process.lab(), process.log_file());
     let ahead = lab.ahead();
     let mut pause = SOON;
     // The last mark, and since when it has been the same.
@@ -188,6 +191,8 @@ pub(super) async fn beat(sim: Sim, turns: Turns, lab: Arc<Lab>, log: Option<Path
         pause = SOON;
         if !turns.grant_next() {
             let log = log.as_deref();
+            // What is logged from here on is seen to be.
+            process.logged();
             let mut relay = Relay { lab: &lab, log, next: second.next.map(RunTime::new), failed: None };
             sim.step(true, &mut relay);
             if let Some(error) = relay.failed {

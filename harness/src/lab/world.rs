@@ -381,8 +381,7 @@ fn surround(
                     tasks.spawn(virtual_time::beat(
                         sim.clone(),
                         turns.clone(),
-                        lab.clone(),
-                        relay.log_file(),
+                        relay.clone(),
                         holdup.clone(),
                     ));
                     turns

@@ -21,24 +21,28 @@ type Mask = [u64; PROCESSORS / 64];
 pub enum Rank {
     /// Whoever the system chooses, when nobody below is ready.
     Ordinary,
+    /// Ahead of those, and behind all below; what it starts is ordinary.
+    Last,
     /// Ahead of those, and until it waits; so is all that it starts.
     InTurn,
     /// Ahead of all; what it starts is ordinary.
     First,
 }
 
-/// Ranks this thread.
+/// Ranks a thread by its number; 0 is this one.
 ///
 /// # Errors
 /// The system's: EPERM without the right `CAP_SYS_NICE` (or a limit RTPRIO that allows it).
-pub fn rank(rank: Rank) -> io::Result<()> {
+pub fn rank(thread: i32, rank: Rank) -> io::Result<()> {
     let (policy, priority): (_, i32) = match rank {
         Rank::Ordinary => (SCHED_OTHER, 0),
-        Rank::InTurn => (SCHED_FIFO, 1),
-        Rank::First => (SCHED_FIFO | RESET_ON_FORK, 2),
+        Rank::Last => (SCHED_FIFO | RESET_ON_FORK, 1),
+        Rank::InTurn => (SCHED_FIFO, 2),
+        Rank::First => (SCHED_FIFO | RESET_ON_FORK, 3),
     };
+    let thread = thread.unsigned_abs() as usize;
     // SAFETY: `struct sched_param` is one int.
-    told(unsafe { call(sys::SCHED_SETSCHEDULER, [0, policy, &raw const priority as usize, 0, 0, 0]) })
+    told(unsafe { call(sys::SCHED_SETSCHEDULER, [thread, policy, &raw const priority as usize, 0, 0, 0]) })
         .map(drop)
 }
 

@@ -2,6 +2,7 @@
 
 use super::files::ids;
 use super::network::Network;
+use super::turn::InTurn;
 use crate::command::{Space, Spec};
 use crate::error::{Doing, LabError};
 use crate::layout::Owner;
@@ -13,21 +14,17 @@ use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
-use virtual_clock::turn::{self, Rank};
 
 /// Commands that the harness has started, each with the pipe that tells it of their end.
 #[derive(Default)]
-pub(super) struct Children {
-    running: HashMap<u32, File>,
-    /// Each runs until it waits, before another does ([`turn`]).
-    pub(super) in_turn: bool,
-}
+pub(super) struct Children(HashMap<u32, File>);
 
 impl Children {
     /// Starts a command. `with`: see [`Request::Spawn`](crate::protocol::Request::Spawn).
     pub(super) fn spawn(
         &mut self,
         network: &Network,
+        in_turn: Option<&InTurn>,
         spec: &Spec,
         with: Vec<OwnedFd>,
     ) -> Result<u32, LabError> {
@@ -58,19 +55,17 @@ impl Children {
             let (user, group) = ids(&spec.user)?;
             command.uid(user).gid(group);
         }
-        // What it starts inherits this; process 1 itself gives way to all of them.
-        let in_turn = self.in_turn && first_among_ordinary(false) && turn::rank(Rank::InTurn).is_ok();
-        let child = match spec.space {
-            Space::Internet => command.spawn(),
-            Space::Relay => network.in_relay(|| command.spawn())?,
+        let mut spawn = || match spec.space {
+            Space::Internet => Ok(command.spawn()),
+            Space::Relay => network.in_relay(|| command.spawn()),
         };
-        if in_turn {
-            turn::rank(Rank::Ordinary).doing(|| "giving way to the relay".to_owned())?;
-            first_among_ordinary(true);
-        }
+        let child = match in_turn {
+            Some(in_turn) => in_turn.starting(spawn)??,
+            None => spawn()?,
+        };
         // It is reaped with all others.
         let pid = child.doing(doing)?.id();
-        self.running.insert(pid, end);
+        self.0.insert(pid, end);
         Ok(pid)
     }
 
@@ -82,7 +77,7 @@ impl Children {
     }
 
     fn ended(&mut self, pid: Pid, status: i32) {
-        if let Some(mut tell) = self.running.remove(&pid.as_raw_nonzero().get().cast_unsigned()) {
+        if let Some(mut tell) = self.0.remove(&pid.as_raw_nonzero().get().cast_unsigned()) {
             // The harness may not care any more.
             let _ = tell.write_all(&status.to_ne_bytes());
         }
@@ -106,11 +101,6 @@ impl Children {
             }
         }
     }
-}
-
-/// When the lab's programs all wait, their processor is process 1's, whatever else the machine does. Best effort.
-pub(super) fn first_among_ordinary(on: bool) -> bool {
-    rustix::process::setpriority_process(None, if on { -20 } else { 0 }).is_ok()
 }
 
 /// Sends a signal to one process.

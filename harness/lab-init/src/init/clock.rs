@@ -18,8 +18,11 @@ use virtual_clock::{ClockError, Driver, LIBRARY, LIBRARY_PATH, Page, Scope, Why}
 /// Which libraries the dynamic linker loads first into every program (ld.so(8)).
 const PRELOAD: &str = "/etc/ld.so.preload";
 
-/// So long, in real time, the clock may go on by itself before the harness is told.
-const AT_MOST: Duration = Duration::from_millis(5);
+/// So many steps the clock may make by itself before the harness is told: a number, and not a time, so that it is the same ones
+/// in each run.
+const STEPS: u64 = 250;
+/// So long, in real time, programs may take to come to rest in between.
+const AT_MOST: Duration = Duration::from_millis(50);
 /// Between two looks at threads that have just been woken: at first, and at most.
 const MOMENT: Duration = Duration::from_micros(8);
 const LATER: Duration = Duration::from_micros(400);
@@ -123,7 +126,6 @@ impl Clock {
     /// See [`Jump`].
     pub(super) fn jump(&mut self, jump: &Jump) -> Result<Moved, LabError> {
         let told = |error: ClockError| LabError::told("moving the lab's clock", error.to_string());
-        let until = Instant::now() + AT_MOST;
         let seen = self.seen_outside(jump);
         let mut to = nanoseconds(jump.to);
         if to < self.asked {
@@ -145,6 +147,7 @@ impl Clock {
             steps += 1;
             let Some(before) = jump.on_before else { break };
             let mut pause = MOMENT;
+            let until = Instant::now() + AT_MOST;
             let next = loop {
                 let look = self.driver.look().map_err(told)?;
                 if look.settled {
@@ -160,7 +163,7 @@ impl Clock {
             };
             let Some(next) = next.filter(|next| *next < nanoseconds(before)) else { break };
             let next = next.max(to);
-            if Instant::now() > until || self.seen_outside(jump) != seen {
+            if steps >= STEPS || self.seen_outside(jump) != seen {
                 break;
             }
             to = next;

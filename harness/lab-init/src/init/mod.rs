@@ -8,6 +8,7 @@ mod netlink;
 mod network;
 mod root;
 mod sockets;
+mod turn;
 
 use crate::early::unshare;
 use crate::error::{Doing, LabError};
@@ -31,7 +32,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio, exit};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use virtual_clock::turn::{self, Rank};
+use turn::InTurn;
 
 const NAMESPACES: &str = "the right SYS_ADMIN is missing: run as root, or docker run --cap-add SYS_ADMIN --cap-add NET_ADMIN; \
      in an unprivileged user's hands labs do not work yet";
@@ -161,6 +162,8 @@ struct Served {
     /// See [`Request::Activity`].
     last_mark: Option<u64>,
     clock: Option<Clock>,
+    /// Programs run one after another.
+    in_turn: Option<InTurn>,
     /// The harness reads it; here it is only seen whether there is something to read.
     syslog: UnixDatagram,
 }
@@ -189,9 +192,27 @@ impl Served {
         fs::set_permissions("/dev/log", Permissions::from_mode(0o666)).doing(doing)?;
         let seen = syslog.try_clone().doing(doing)?;
         Ok((
-            Served { network, children: Children::default(), last_mark: None, clock: None, syslog: seen },
+            Served {
+                network,
+                children: Children::default(),
+                last_mark: None,
+                clock: None,
+                in_turn: None,
+                syslog: seen,
+            },
             syslog,
         ))
+    }
+
+    /// Where programs run in turn, does something only when all of them wait.
+    fn when_all_wait<T>(
+        &mut self,
+        act: impl FnOnce(&mut Self) -> Result<T, LabError>,
+    ) -> Result<T, LabError> {
+        let Some(in_turn) = self.in_turn.take() else { return act(self) };
+        let done = in_turn.last(|| act(self));
+        self.in_turn = Some(in_turn);
+        done
     }
 
     fn answer(
@@ -215,7 +236,7 @@ impl Served {
                 files::make_directory(&path, mode, &owner).map(done)
             }
             Request::Spawn(spec) => {
-                let pid = self.children.spawn(&self.network, &spec, with)?;
+                let pid = self.children.spawn(&self.network, self.in_turn.as_ref(), &spec, with)?;
                 Ok((Answer::Pid(pid), None))
             }
             Request::Signal { pid, signal } => children::signal(pid, signal).map(done),
@@ -226,26 +247,19 @@ impl Served {
                 Ok((Answer::Activity(activity), None))
             }
             Request::StartClock { seconds, processor } => {
-                let in_turn = || {
-                    turn::bind(&[processor?]).ok()?;
-                    turn::rank(Rank::InTurn).ok()?;
-                    turn::rank(Rank::Ordinary).ok()?;
-                    children::first_among_ordinary(true).then_some(())
-                };
-                self.children.in_turn = in_turn().is_some();
+                self.in_turn = processor.and_then(InTurn::on);
                 self.clock = Some(Clock::start(seconds, &self.syslog, &self.network)?);
-                Ok((Answer::InTurn(self.children.in_turn), None))
+                Ok((Answer::InTurn(self.in_turn.is_some()), None))
             }
-            // This process gives way to every program that is ready.
-            Request::Rest => Ok((Answer::Done, None)),
-            Request::Look => match &mut self.clock {
-                Some(clock) => clock.look(&self.network).map(|look| (Answer::Look(look), None)),
-                None => Err(without_clock()),
-            },
-            Request::Jump(jump) => {
-                let moved = self.clock.as_mut().ok_or_else(without_clock)?.jump(&jump)?;
-                Ok((Answer::Moved(moved), None))
-            }
+            Request::Rest => self.when_all_wait(|_| Ok((Answer::Done, None))),
+            Request::Look => self.when_all_wait(|lab| {
+                let clock = lab.clock.as_mut().ok_or_else(without_clock)?;
+                clock.look(&lab.network).map(|look| (Answer::Look(look), None))
+            }),
+            Request::Jump(jump) => self.when_all_wait(|lab| {
+                let clock = lab.clock.as_mut().ok_or_else(without_clock)?;
+                clock.jump(&jump).map(|moved| (Answer::Moved(moved), None))
+            }),
             Request::Tasks => look::tasks().map(|tasks| (Answer::Tasks(tasks), None)),
             Request::Listeners => {
                 look::listeners(&self.network).map(|listeners| (Answer::Listeners(listeners), None))
