@@ -79,7 +79,7 @@ impl Lab {
         match self.0 {}
     }
 
-    pub fn rest(&self) -> Result<(), LabError> {
+    pub fn rests(&self) -> Result<bool, LabError> {
         match self.0 {}
     }
 

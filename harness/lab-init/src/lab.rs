@@ -235,12 +235,16 @@ impl Lab {
         self.seat().is_some()
     }
 
-    /// In a lab whose programs run in turn, returns when all of them wait; in any other it says nothing.
+    /// In a lab whose programs run in turn, returns when all of them wait; `false` when they did not for a second, and in any
+    /// other lab.
     ///
     /// # Errors
     /// When lab-init is gone.
-    pub fn rest(&self) -> Result<(), LabError> {
-        self.call(&Request::Rest).map(drop)
+    pub fn rests(&self) -> Result<bool, LabError> {
+        match self.call(&Request::Rest)? {
+            Answer::Rests(rests) => Ok(rests),
+            answer => Err(unexpected(&answer)),
+        }
     }
 
     /// Puts this thread ahead of the lab's programs, if they run in turn: see [`Ahead`].

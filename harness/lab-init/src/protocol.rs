@@ -70,7 +70,7 @@ pub(crate) enum Request {
         seconds: u64,
         processor: Option<usize>,
     },
-    /// In a lab whose programs run in turn: answered when all of them wait.
+    /// In a lab whose programs run in turn: answered when all of them wait, or do not come to rest.
     Rest,
     Look,
     Jump(Jump),
@@ -89,6 +89,8 @@ pub(crate) enum Answer {
     Moved(Moved),
     /// Whether programs run one after another.
     InTurn(bool),
+    /// Whether all of them wait.
+    Rests(bool),
 }
 
 /// Sends one message.

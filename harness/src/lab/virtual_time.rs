@@ -215,7 +215,9 @@ async fn let_all_through(sim: &Sim, turns: &Turns, lab: &Lab) -> Result<(), LabE
         if sim.is_held() {
             return Ok(());
         }
-        lab.rest()?;
+        if !lab.rests()? {
+            return Ok(());
+        }
         for _ in 0..2 {
             tokio::task::yield_now().await;
         }

@@ -33,6 +33,8 @@ pub(super) struct Clock {
     driver: Driver,
     /// The counters of this namespace's interfaces, by which a packet to the relay or from it is seen.
     interfaces: File,
+    /// The packets that wait on each processor.
+    packets: File,
     syslog: UnixDatagram,
     /// The Internet's and the relay's.
     sockets: [Sockets; 2],
@@ -68,11 +70,30 @@ impl Clock {
         show_idle_machine()?;
         let interfaces = Path::new("/proc/thread-self/net/dev");
         let interfaces = File::open(interfaces).doing(|| format!("opening {}", interfaces.display()))?;
+        let packets = Path::new("/proc/net/softnet_stat");
+        let packets = File::open(packets).doing(|| format!("opening {}", packets.display()))?;
         let syslog = syslog.try_clone().doing(|| "keeping the system log's socket".to_owned())?;
         // Waits of microseconds are to be such.
         let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
         let sockets = [Sockets::open(false), network.in_relay(|| Sockets::open(true))?];
-        Ok(Clock { driver, interfaces, syslog, sockets, lost: 0, datagrams: (0, Vec::new()), asked: 0 })
+        Ok(Clock {
+            driver,
+            interfaces,
+            packets,
+            syslog,
+            sockets,
+            lost: 0,
+            datagrams: (0, Vec::new()),
+            asked: 0,
+        })
+    }
+
+    /// Whether every program sleeps, where they run in turn and it is this process's: none of them waits for a disk, and no packet
+    /// is on its way to one.
+    pub(super) fn rests(&mut self) -> Result<bool, LabError> {
+        let seen =
+            self.driver.look_on().map_err(|error| LabError::told("looking at the lab", error.to_string()))?;
+        Ok(seen.quiet && !self.has_packets())
     }
 
     /// Who runs; and, when nobody does, all the rest.
@@ -89,6 +110,7 @@ impl Clock {
             held_up: true,
             told: told_of(self.driver.page().take_told()),
         };
+        look.busy |= self.has_packets();
         if look.busy {
             return Ok(look);
         }
@@ -114,6 +136,13 @@ impl Clock {
         }
         look.mark = hasher.finish();
         Ok(look)
+    }
+
+    /// Whether packets wait on this processor to be carried on; other labs' on it are not told apart.
+    pub(super) fn has_packets(&self) -> bool {
+        let mut text = [0; 16 << 10];
+        let length = self.packets.read_at(&mut text, 0).unwrap_or_default();
+        packets(&String::from_utf8_lossy(&text[..length]), rustix::thread::sched_getcpu()) > 0
     }
 
     /// Datagrams that were sent and that nobody has read, lost ones among them.
@@ -195,6 +224,18 @@ impl Clock {
     }
 }
 
+/// By the form of `/proc/net/softnet_stat`: a line of hexadecimal numbers for each processor, the twelfth of which is the length
+/// of its backlog, and the thirteenth its number (Linux 5.10, `softnet_seq_show`; before that there were neither).
+fn packets(statistics: &str, processor: usize) -> usize {
+    let number = |text: Option<&str>| usize::from_str_radix(text?, 16).ok();
+    let backlog = |line: &str| {
+        let mut numbers = line.split_whitespace().skip(11);
+        let backlog = number(numbers.next())?;
+        (number(numbers.next())? == processor).then_some(backlog)
+    };
+    statistics.lines().find_map(backlog).unwrap_or_default()
+}
+
 /// The machine's load is not the lab's: a relay that puts off its work under load would do so by chance.
 fn show_idle_machine() -> Result<(), LabError> {
     let idle = Path::new(LIBRARY_PATH).with_file_name("loadavg");
@@ -227,4 +268,21 @@ fn outside(one: virtual_clock::Outside) -> Outside {
         Why::NotAttached => "it does not follow the clock (a static program, or one in Go)".to_owned(),
     };
     Outside { pid: one.pid.unsigned_abs(), program: one.name, how, follows: one.why != Why::NotAttached }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_backlog_is_the_twelfth_number_of_the_processors_line() {
+        let line = |backlog, processor| {
+            format!(
+                "0001d6c4 00000000 0000000a 0 0 0 0 0 0 00000000 00000000 {backlog} {processor} 00000000 00000000\n"
+            )
+        };
+        let two = line("00000000", "00000000") + &line("0000000a", "00000001");
+        assert_eq!((packets(&two, 0), packets(&two, 1), packets(&two, 2)), (0, 10, 0));
+        assert_eq!(packets("0001d6c4 00000000 0000000a 0 0 0 0 0 0\n", 0), 0);
+    }
 }

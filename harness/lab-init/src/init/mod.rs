@@ -32,12 +32,17 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio, exit};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 use turn::InTurn;
 
 const NAMESPACES: &str = "the right SYS_ADMIN is missing: run as root, or docker run --cap-add SYS_ADMIN --cap-add NET_ADMIN; \
      in an unprivileged user's hands labs do not work yet";
 /// Messages that wait for a reader of the system log; the kernel's own 10 would make a relay wait for the harness.
 const SYSLOG_QUEUE: &str = "4096";
+
+/// How often the kernel is given time to carry packets, and how much.
+const PACKETS: u32 = 500;
+const MOMENT: Duration = Duration::from_micros(20);
 
 /// See [`crate::hook`].
 pub(crate) fn hook() {
@@ -204,15 +209,32 @@ impl Served {
         ))
     }
 
-    /// Where programs run in turn, does something only when all of them wait.
+    /// Where programs run in turn, does something only when all of them wait; it is told whether that is known.
     fn when_all_wait<T>(
         &mut self,
-        act: impl FnOnce(&mut Self) -> Result<T, LabError>,
+        act: impl FnOnce(&mut Self, bool) -> Result<T, LabError>,
     ) -> Result<T, LabError> {
-        let Some(in_turn) = self.in_turn.take() else { return act(self) };
-        let done = in_turn.last(|| act(self));
+        let Some(in_turn) = self.in_turn.take() else { return act(self, false) };
+        let done = in_turn.last(|rests| act(self, rests));
         self.in_turn = Some(in_turn);
         done
+    }
+
+    /// Whether all programs wait, and no packet does that could wake one. Those are carried by an ordinary thread of the kernel's
+    /// where there were many, which comes after programs that run in turn.
+    fn at_rest(&mut self) -> Result<bool, LabError> {
+        for _ in 0..PACKETS {
+            let rests = self.when_all_wait(|lab, rests| {
+                let clock = lab.clock.as_mut().ok_or_else(without_clock)?;
+                Ok(if rests { Some(clock.rests()?) } else { None })
+            })?;
+            match rests {
+                None => return Ok(false),
+                Some(true) => return Ok(true),
+                Some(false) => std::thread::sleep(MOMENT),
+            }
+        }
+        Ok(false)
     }
 
     fn answer(
@@ -251,12 +273,12 @@ impl Served {
                 self.clock = Some(Clock::start(seconds, &self.syslog, &self.network)?);
                 Ok((Answer::InTurn(self.in_turn.is_some()), None))
             }
-            Request::Rest => self.when_all_wait(|_| Ok((Answer::Done, None))),
-            Request::Look => self.when_all_wait(|lab| {
+            Request::Rest => self.at_rest().map(|rests| (Answer::Rests(rests), None)),
+            Request::Look => self.when_all_wait(|lab, _| {
                 let clock = lab.clock.as_mut().ok_or_else(without_clock)?;
                 clock.look(&lab.network).map(|look| (Answer::Look(look), None))
             }),
-            Request::Jump(jump) => self.when_all_wait(|lab| {
+            Request::Jump(jump) => self.when_all_wait(|lab, _| {
                 let clock = lab.clock.as_mut().ok_or_else(without_clock)?;
                 clock.jump(&jump).map(|moved| (Answer::Moved(moved), None))
             }),

@@ -8,18 +8,20 @@
 use crate::error::{Doing, LabError};
 use rustix::process::setpriority_process;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use virtual_clock::turn::{self, Rank};
 
 /// So long, in real time, programs may run without a pause before process 1 is brought forward.
-const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The lab's programs run in turn.
 #[derive(Debug)]
 pub(super) struct InTurn {
     /// Odd while process 1 is the last.
     waits: Arc<AtomicU64>,
+    /// It was brought forward.
+    brought: Arc<AtomicBool>,
 }
 
 impl InTurn {
@@ -30,31 +32,34 @@ impl InTurn {
         turn::rank(0, Rank::Ordinary).ok()?;
         let main = rustix::thread::gettid().as_raw_nonzero().get();
         let waits = Arc::new(AtomicU64::new(0));
-        let seen = waits.clone();
+        let brought = Arc::new(AtomicBool::new(false));
+        let (seen, bring) = (waits.clone(), brought.clone());
         let guard = move || {
             let mut last = 0;
             while turn::rank(0, Rank::First).is_ok() {
                 std::thread::sleep(PATIENCE);
                 let now = seen.load(Ordering::SeqCst);
                 if now % 2 == 1 && now == last {
-                    let _ = turn::rank(main, Rank::First);
+                    bring.store(turn::rank(main, Rank::First).is_ok(), Ordering::SeqCst);
                 }
                 last = now;
             }
         };
         std::thread::Builder::new().name("guard".to_owned()).stack_size(64 << 10).spawn(guard).ok()?;
-        let in_turn = Self { waits };
+        let in_turn = Self { waits, brought };
         in_turn.go_first_among_ordinary(true);
         Some(in_turn)
     }
 
-    /// Does something as soon as every program of the lab waits; whoever is woken by it runs at once.
-    pub(super) fn last<T>(&self, act: impl FnOnce() -> Result<T, LabError>) -> Result<T, LabError> {
+    /// Does something as soon as every program of the lab waits, or has not for so long that process 1 was brought forward: then
+    /// it is told `false`. Whoever is woken by it runs at once.
+    pub(super) fn last<T>(&self, act: impl FnOnce(bool) -> Result<T, LabError>) -> Result<T, LabError> {
+        self.brought.store(false, Ordering::SeqCst);
         self.waits.fetch_add(1, Ordering::SeqCst);
         let done = self.rank(Rank::Last).and_then(|()| {
             // Whoever is ready comes first.
             rustix::thread::sched_yield();
-            act()
+            act(!self.brought.load(Ordering::SeqCst))
         });
         self.waits.fetch_add(1, Ordering::SeqCst);
         self.rank(Rank::Ordinary)?;
