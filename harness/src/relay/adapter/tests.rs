@@ -238,17 +238,19 @@ fn what_cannot_be_told_is_unsupported_with_the_reason() {
         "opensmtpd cannot be told `tls: dane`: TLSA records are not looked up: smtpd.conf(5) has no word for them"
     );
     assert_eq!(
-        why(|it| it.reuse = Some(false)),
-        "opensmtpd cannot be told `reuse: false`: sessions to next hops are kept open for a while and used again; \
-         smtpd.conf(5) has no word for it"
+        why(|it| it.tls = Tls::Off),
+        "opensmtpd cannot be told `tls: off`: STARTTLS is opportunistic wherever a mail exchanger offers it; smtpd.conf(5), relay, \
+         has `smtp+notls` for a relay host only"
     );
     // Times it has of its own; the run goes on by these.
     let configured = opensmtpd.configure(&Settings { retry_first: Some(SECOND), ..bare() }).unwrap();
     let why = configured.own_times.unwrap();
     assert!(why.starts_with("opensmtpd cannot be told `retry first`: the back-off is fixed"), "{why}");
     assert_eq!(opensmtpd.configure(&bare()).unwrap().own_times, None);
-    // `reuse: true` is what it does anyway.
-    assert!(opensmtpd.configure(&Settings { reuse: Some(true), ..bare() }).is_ok());
+    // `reuse: true` is what it does anyway; `false` can be had.
+    for reuse in [true, false] {
+        assert!(opensmtpd.configure(&Settings { reuse: Some(reuse), ..bare() }).is_ok());
+    }
 }
 
 const MINIMAL: &str = "\
