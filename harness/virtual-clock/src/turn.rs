@@ -1,14 +1,17 @@
 //! One program at a time: who runs next is decided by who was woken first, and by nothing else.
 //!
-//! Programs that are bound to one processor and scheduled first in, first out (`SCHED_FIFO`, sched(7)) run until they wait.
-//! What they do at one moment of a standing clock then comes in the same order each time, however busy the machine is and
-//! however many processors it has. An ordinary program that is bound to the same processor gets it when all of them wait.
+//! Programs that are bound to one processor and scheduled in real time (sched(7)) run until they wait, and in the order in
+//! which they were woken. What they do at one moment of a standing clock then comes in the same order each time, however busy
+//! the machine is and however many processors it has. An ordinary program that is bound to the same processor gets it when all
+//! of them wait. They go round (`SCHED_RR`): one that never waits leaves the others, and other labs on the same processor, their
+//! share; who works for longer than a slice (100 ms) at a time is the only one whose place among the others is not certain.
 
 use crate::sys::{self, call};
 use std::io;
 
 const SCHED_OTHER: usize = 0;
 const SCHED_FIFO: usize = 1;
+const SCHED_RR: usize = 2;
 /// What the thread starts is ordinary again.
 const RESET_ON_FORK: usize = 0x4000_0000;
 /// Bits of a processor mask: as many as Linux can be built for.
@@ -23,7 +26,7 @@ pub enum Rank {
     Ordinary,
     /// Ahead of those, and behind all below; what it starts is ordinary.
     Last,
-    /// Ahead of those, and until it waits; so is all that it starts.
+    /// Ahead of those, and until it waits or a slice is over; so is all that it starts.
     InTurn,
     /// Ahead of all; what it starts is ordinary.
     First,
@@ -37,7 +40,7 @@ pub fn rank(thread: i32, rank: Rank) -> io::Result<()> {
     let (policy, priority): (_, i32) = match rank {
         Rank::Ordinary => (SCHED_OTHER, 0),
         Rank::Last => (SCHED_FIFO | RESET_ON_FORK, 1),
-        Rank::InTurn => (SCHED_FIFO, 2),
+        Rank::InTurn => (SCHED_RR, 2),
         Rank::First => (SCHED_FIFO | RESET_ON_FORK, 3),
     };
     let thread = thread.unsigned_abs() as usize;

@@ -104,3 +104,15 @@ fn a_signal_ends_a_wait_before_its_time() {
         assert_eq!(lab.drive(program), said, "{probe}");
     }
 }
+
+#[test]
+fn random_numbers_are_the_same_in_each_run_and_differ_from_each_other() {
+    let (first, _) = driven("random");
+    let lines: Vec<&str> = first.lines().collect();
+    assert_eq!(lines.len(), 9, "{first}");
+    assert_eq!([lines[0], lines[2], lines[4], lines[8]], ["13", "0", "-1", "0"], "{first}");
+    assert_eq!(lines[7], "Some(0) Some(5)", "every number below six came, and none beyond");
+    let drawn = [lines[1], lines[3], lines[5], lines[6]];
+    assert!((1..4).all(|at| !drawn[..at].contains(&drawn[at])), "{first}");
+    assert_eq!(driven("random").0, first);
+}

@@ -33,6 +33,9 @@ unsafe extern "C" {
         t: *const timespec,
         m: *const c_void,
     ) -> c_int;
+    fn arc4random() -> u32;
+    fn arc4random_uniform(bound: u32) -> u32;
+    fn arc4random_buf(to: *mut c_void, length: usize);
     fn adjtime(change: *const timeval, left: *mut timeval) -> c_int;
 }
 
@@ -181,6 +184,20 @@ unsafe fn run(name: &str) {
     // SAFETY: all through, the C library's functions with places of ours.
     unsafe {
         match name {
+            "random" => {
+                let mut octets = [0_u8; 13];
+                println!("{}", libc::getrandom(octets.as_mut_ptr().cast(), octets.len(), 0));
+                println!("{octets:?}");
+                println!("{}", libc::getentropy(octets.as_mut_ptr().cast(), octets.len()));
+                println!("{octets:?}");
+                println!("{}", libc::getentropy(octets.as_mut_ptr().cast(), 257));
+                arc4random_buf(octets.as_mut_ptr().cast(), octets.len());
+                println!("{octets:?}");
+                println!("{}", arc4random());
+                let small = (0..1_000).map(|_| arc4random_uniform(6)).collect::<Vec<_>>();
+                println!("{:?} {:?}", small.iter().min(), small.iter().max());
+                println!("{}", arc4random_uniform(0));
+            }
             "poll" => say(|| libc::poll(&raw mut entry, 1, 3_600_000).into()),
             "poll-twice" => {
                 say(|| libc::poll(&raw mut entry, 1, 90_000).into());
