@@ -28,8 +28,11 @@ pub(super) fn read(place: Place, session: &Session, mail: &Transaction, to: Vec<
             let kind = part.content_type().map_or_else(String::new, |kind| {
                 format!("{}/{}", kind.ctype(), kind.subtype().unwrap_or_default()).to_ascii_lowercase()
             });
-            if matches!(kind.as_str(), "message/rfc822" | "message/global")
-                && matches!(part.encoding, Encoding::None)
+            // a part that calls itself a header may be a whole mail
+            if matches!(
+                kind.as_str(),
+                "message/rfc822" | "message/global" | "text/rfc822-headers" | "message/global-headers"
+            ) && matches!(part.encoding, Encoding::None)
             {
                 let returned = mail.content.get(part.offset_body as usize..part.offset_end as usize);
                 returns_body |= !mail::split(returned.unwrap_or_default()).1.trim_ascii().is_empty();

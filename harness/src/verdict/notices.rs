@@ -26,6 +26,7 @@ pub(super) fn judge(record: &Record, ledger: &Ledger<'_>) -> Vec<Finding> {
             let judging = Judging { record, offered: &offered, notification: notice.notification };
             findings.extend(judging.asked_for(unit, notice));
             findings.extend(judging.diagnosis(&refused, unit, notice));
+            findings.extend(judging.original_recipient(unit, notice));
         }
     }
     findings
@@ -120,7 +121,9 @@ impl Judging<'_> {
 
     fn fields(&self, findings: &mut Vec<Finding>) {
         let n = self.notification;
-        if !n.well_formed || self.about().is_none() {
+        // the fields of one that is not in the form are fields all the same
+        let told = n.well_formed || !n.message_fields.is_empty() || !n.recipients.is_empty();
+        if !told || self.about().is_none() {
             return;
         }
         let it = "has the fields of RFC 3464, with values that it defines";
@@ -197,6 +200,33 @@ impl Judging<'_> {
             let it = "gives the ENVID back as Original-Envelope-Id";
             findings.push(self.finding(Severity::Violates, "envelope id", it, "RFC 3461 section 6.3", &why));
         }
+    }
+
+    /// RFC 3461 section 6.3 (d): the ORCPT that was given for a recipient, and no Original-Recipient where none was.
+    fn original_recipient(&self, unit: &Unit<'_>, notice: &Notice<'_>) -> Option<Finding> {
+        let recipient = &self.notification.recipients[notice.recipient?];
+        let place = unit.of.place.filter(|_| self.dsn_offered())?;
+        let named = &self.record.sessions[place.session].transactions[place.transaction].recipients;
+        // the same address may have been named twice
+        let given: Vec<Option<&str>> =
+            named.iter().filter(|r| normal(&r.to) == normal(unit.to)).map(|r| orcpt(&r.parameters)).collect();
+        let told = recipient.fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("Original-Recipient"));
+        let told = told.map(|(_, value)| value.trim());
+        if given.is_empty() || given.iter().any(|given| same_original(*given, told)) {
+            return None;
+        }
+        let word = |value: Option<&str>, what: &str| {
+            value.map_or_else(|| format!("no {what}"), |value| format!("the {what} `{value}`"))
+        };
+        let why = format!(
+            "has {} for {}, whose RCPT came with {}",
+            word(told, "Original-Recipient"),
+            unit.to.trim(),
+            word(given.into_iter().find_map(|given| given), "ORCPT")
+        );
+        let it = "gives the ORCPT back as Original-Recipient, and has none where none was given";
+        let clause = "RFC 3461 section 6.3 (d)";
+        Some(self.finding(Severity::Violates, "original recipient", it, clause, &why))
     }
 
     /// NOTIFY is honoured (RFC 3461 section 5.2.2, 5.2.3, 5.2.5 to 5.2.7).
@@ -300,6 +330,24 @@ impl<'a> LastWords<'a> {
         let last = said.into_iter().flatten().filter(about).max_by_key(|(t, _)| t.started);
         last.is_some_and(|(_, no)| *no)
     }
+}
+
+fn orcpt(parameters: &[String]) -> Option<&str> {
+    let pairs = parameters.iter().filter_map(|parameter| parameter.split_once('='));
+    pairs.into_iter().find(|(key, _)| key.eq_ignore_ascii_case("ORCPT")).map(|(_, value)| value)
+}
+
+/// Whether a field has the type and the address that ORCPT has, decoded or as they came. Of the type `utf-8` there are
+/// several spellings (RFC 6533 section 3), so that of that its being there is all that is looked at.
+fn same_original(given: Option<&str>, told: Option<&str>) -> bool {
+    let (Some(given), Some(told)) = (given, told) else { return given.is_none() && told.is_none() };
+    let (Some((kind, address)), Some((told_kind, told))) = (given.split_once(';'), told.split_once(';'))
+    else {
+        return given == told;
+    };
+    let (kind, told) = (kind.trim(), told.trim());
+    kind.eq_ignore_ascii_case("utf-8")
+        || kind.eq_ignore_ascii_case(told_kind.trim()) && (told == address || told == from_xtext(address))
 }
 
 /// RFC 3464 section 2.3.4: digits without leading zeros, three of them at most.

@@ -105,6 +105,56 @@ fn the_envelope_id_comes_back_decoded() {
 }
 
 #[test]
+fn the_original_recipient_is_the_orcpt_and_none_where_none_was_given() {
+    let told = |orcpt: &'static [&'static str], original: &str| {
+        let original =
+            if original.is_empty() { String::new() } else { format!("Original-Recipient: {original}\r\n") };
+        let back = failed().replace("Final-Recipient", &format!("{original}Final-Recipient"));
+        rules(
+            &Run::new()
+                .sent_as("note", ALICE, &[(BOB, orcpt)])
+                .notified(1, minutes(1), back.as_bytes())
+                .record(),
+        )
+    };
+    let innocent = Vec::<String>::new();
+    let broken = ["notification: original recipient"];
+    assert_eq!(told(&[], ""), innocent);
+    assert_eq!(told(&[], "rfc822;bob@hub.example"), broken);
+    let given: &[&str] = &["NOTIFY=FAILURE", "ORCPT=rfc822;Bob+2BOld@Was.example"];
+    assert_eq!(told(given, ""), broken);
+    assert_eq!(told(given, "rfc822; Bob+Old@Was.example"), innocent);
+    assert_eq!(told(given, "RFC822;Bob+2BOld@Was.example"), innocent, "as it came");
+    assert_eq!(told(given, "rfc822; bob@hub.example"), broken);
+    assert_eq!(told(&["ORCPT=utf-8;b\\x{E4}r@hub.example"], "utf-8; b\u{e4}r@hub.example"), innocent);
+}
+
+/// What does not offer DSN is not bound by it.
+#[test]
+fn without_dsn_an_original_recipient_is_its_own_affair() {
+    let talk = Talk::client("sender", 1, minutes(0)).hello(&[]).mail(ALICE, &[], "250 OK");
+    let talk = talk.rcpt(BOB, &[], "250 OK").data(&content("note-1"), "250 OK").quit();
+    let sent = Run::new().sent_by("note", ALICE, &[(BOB, &[])], talk, content("note-1"));
+    let back =
+        failed().replace("Final-Recipient", "Original-Recipient: rfc822;bob@hub.example\r\nFinal-Recipient");
+    assert_innocent(&sent.notified(1, minutes(1), back.as_bytes()).record());
+}
+
+#[test]
+fn fields_are_looked_at_in_one_that_is_not_in_the_form_too() {
+    let mixed = failed().replace("multipart/report; report-type=delivery-status", "multipart/mixed");
+    let found = |back: &str| {
+        let talk = Talk::client("sender", 1, minutes(0)).hello(&["DSN"]).mail(ALICE, &["ENVID=Q"], "250 OK");
+        let talk = talk.rcpt(BOB, &[], "250 OK").data(&content("note-1"), "250 OK").quit();
+        let sent = Run::new().sent_by("note", ALICE, &[(BOB, &[])], talk, content("note-1"));
+        rules(&sent.notified(1, minutes(1), back.as_bytes()).record())
+    };
+    assert_eq!(found(&mixed), ["notification: form", "notification: envelope id"]);
+    let other = mixed.replace("Reporting-MTA: dns", "Original-Envelope-Id: Q\r\nReporting: dns");
+    assert_eq!(found(&other), ["notification: form", "notification: fields"]);
+}
+
+#[test]
 fn after_a_refusal_it_says_who_refused_and_how() {
     let refused = || {
         let hub =
@@ -139,6 +189,9 @@ fn no_more_of_the_mail_comes_back_than_was_asked_for() {
     assert_eq!(told(&["RET=FULL"], &whole), innocent);
     assert_eq!(told(&["RET=FULL"], &header), innocent);
     assert_eq!(told(&[], &whole), innocent);
+    // in a part that calls itself a header, and is a whole mail
+    let in_disguise = whole.replace("message/rfc822", "text/rfc822-headers");
+    assert_eq!(told(&["RET=hdrs"], &in_disguise), ["notification: RET"]);
     let relayed = whole.replace("Action: failed\r\nStatus: 5.1.1", "Action: relayed\r\nStatus: 2.0.0");
     let record = sent(&[]).notified(1, minutes(1), relayed.as_bytes()).record();
     assert!(rules(&record).contains(&"notification: RET".to_owned()));
