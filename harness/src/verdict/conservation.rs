@@ -279,7 +279,8 @@ fn refused_and_yet(
     let how = reply.map_or_else(|| "the connection ended".to_owned(), |reply| format!("`{reply}`"));
     let refused = format!("{} was refused at {at} ({how})", unit.name(record));
     let clause = match reply {
-        None => "RFC 5321 section 4.1.1.10",
+        // acts as if it had said 4yz, and after that makes no attempt
+        None => "RFC 5321 section 4.1.1.10, 4.2.5",
         Some(_) if at == "end-of-data" => "RFC 5321 section 4.2.5",
         Some(_) => "RFC 5321 section 4.2.1",
     };
