@@ -13,7 +13,7 @@ use std::time::Duration;
 
 pub use reference_relay::environment::{Clock, Network};
 
-use crate::record::{LogLine, QueueEntry, Role, Varies};
+use crate::record::{LogLine, OwnTime, QueueEntry, Role, Varies};
 
 /// What every relay is told, in neutral words; a driver maps it to its relay's own configuration.
 #[derive(Debug, Clone)]
@@ -240,9 +240,9 @@ pub trait Driver: Send + Sync {
     fn awaits_call(&self) -> bool {
         false
     }
-    /// Why it goes by times of its own where it was to be told some; `None`: it goes by those that it was told.
-    fn own_times(&self) -> Option<String> {
-        None
+    /// The times of its own that it goes by where it was to be told some.
+    fn own_times(&self) -> Vec<OwnTime> {
+        Vec::new()
     }
     /// The part that it plays towards submitting clients.
     fn role(&self) -> Role;

@@ -97,13 +97,23 @@ pub struct RelayIdentity {
     pub hostname: String,
     /// Which part it played towards the submitting client.
     pub role: Role,
-    /// Why it went by times of its own where the scenario has others; `None`: it went by the scenario's.
-    pub own_times: Option<String>,
+    /// The times of its own that it went by where the scenario has others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub own_times: Vec<OwnTime>,
     /// Where it accepts mail.
     pub address: SocketAddr,
     /// What it does not do alike from run to run.
     #[serde(default, skip_serializing_if = "Varies::is_nothing")]
     pub varies: Varies,
+}
+
+/// A time that a relay has of its own, since it cannot be told one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnTime {
+    /// The setting, as adapters call it: `retry first`, `end of data timeout`.
+    pub setting: String,
+    /// That it cannot be told, and why.
+    pub why: String,
 }
 
 /// What a relay is to the client that submits (RFC 5598): it decides which header changes are allowed.

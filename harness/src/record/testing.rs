@@ -25,6 +25,7 @@ pub(crate) fn reply(text: &str) -> Reply {
 }
 
 /// Writes a session as it goes, line by line.
+#[derive(Clone)]
 pub(crate) struct Talk {
     session: Session,
     at: RunTime,
@@ -256,7 +257,7 @@ impl Run {
             version: "0.1.0".to_owned(),
             hostname: "relay.origin.example".to_owned(),
             role: Role::Relay,
-            own_times: None,
+            own_times: Vec::new(),
             address: "198.51.100.2:25".parse().unwrap(),
             varies: crate::record::Varies::default(),
         };

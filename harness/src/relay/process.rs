@@ -15,7 +15,7 @@ use tokio::net::TcpSocket;
 
 use super::adapter::{self, Adapter, ConfigureError, Configured, LogSource};
 use super::{BoxFuture, Driver, Fault, Settings, StartError, Trouble, Unsupported, roots};
-use crate::record::{LogLine, QueueEntry, Role, Varies};
+use crate::record::{LogLine, OwnTime, QueueEntry, Role, Varies};
 
 /// The present moment of the run.
 pub type Now = Arc<dyn Fn() -> RunTime + Send + Sync>;
@@ -592,7 +592,7 @@ impl Driver for Process {
         self.state().is_to_be_called && self.lab.listeners().is_ok_and(|places| self.is_reached_at(&places))
     }
 
-    fn own_times(&self) -> Option<String> {
+    fn own_times(&self) -> Vec<OwnTime> {
         self.configured.own_times.clone()
     }
 

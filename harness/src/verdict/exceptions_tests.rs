@@ -14,7 +14,7 @@ use crate::record::testing::{
     Run, Talk, content, deferral, delivery, minutes, notice, notice_with, relayed, reply,
 };
 use crate::record::{Ending, Record, Role};
-use crate::scenario::{Check, Delivered, Level, Refused, Step, Tls};
+use crate::scenario::{Check, Level, Refused, Step, Tls};
 
 const ALICE: &str = "alice@origin.example";
 const BOB: &str = "bob@hub.example";
@@ -607,31 +607,6 @@ fn what_hangs_on_a_parameter_that_was_left_out_is_not_judged() {
     another.raw.sent[1].left_out = vec!["NOTIFY=SUCCESS".to_owned()];
     let another = judge(&expecting(Level::Must, told()), &another.record());
     assert_eq!(another.results[0].state, State::Broken, "another message's parameter is no excuse");
-}
-
-#[test]
-fn what_hangs_on_times_that_the_relay_has_of_its_own_is_not_judged() {
-    let own_times = |own: bool| {
-        let mut run = run().talk(hub(1, minutes(7)).quit());
-        run.raw.relay.own_times = own.then(|| "smtpd cannot be told `retry first`: it is fixed".to_owned());
-        run.record()
-    };
-    let soon =
-        Check::Delivered(Delivered { within: Some(up_to(Duration::from_mins(5))), ..delivered("note") });
-    let verdict = judge(&expecting(Level::Should, soon.clone()), &own_times(true));
-    let Outcome::Unsupported { reason } = &verdict.outcome else { panic!("{verdict:#?}") };
-    assert!(reason.contains("smtpd cannot be told `retry first`: it is fixed"), "{reason}");
-    assert_eq!(judge(&expecting(Level::Should, soon), &own_times(false)).outcome, Outcome::Deviates);
-    let in_time =
-        Check::Delivered(Delivered { within: Some(up_to(Duration::from_mins(9))), ..delivered("note") });
-    assert_eq!(judge(&expecting(Level::Should, in_time), &own_times(true)).outcome, Outcome::Pass);
-    let elsewhere = Check::Delivered(Delivered { by: Some("backup".to_owned()), ..delivered("note") });
-    let elsewhere = judge(&expecting(Level::Must, elsewhere), &own_times(true)).outcome;
-    assert_eq!(elsewhere, Outcome::Violates, "no schedule excuses the wrong server");
-}
-
-fn up_to<T>(to: T) -> mock_servers::script::Range<T> {
-    mock_servers::script::Range { from: None, to: Some(to) }
 }
 
 fn at_least_one() -> mock_servers::script::Range<u64> {

@@ -27,6 +27,8 @@ mod notices;
 #[cfg(test)]
 mod notices_tests;
 #[cfg(test)]
+mod own_times_tests;
+#[cfg(test)]
 mod testing;
 mod wire;
 

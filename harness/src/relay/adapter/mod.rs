@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use super::{Settings, Unsupported};
-use crate::record::{Role, Varies};
+use crate::record::{OwnTime, Role, Varies};
 use crate::yaml::Diagnostics;
 pub use queue::{Listed, read_queue};
 
@@ -109,8 +109,8 @@ pub enum ConfigureError {
 /// An adapter's words for one run. Commands are for `sh -c`, as root, in the lab.
 #[derive(Debug, Clone)]
 pub struct Configured {
-    /// Which of the times that it was to be told it has of its own, and why.
-    pub own_times: Option<String>,
+    /// The times of its own that it has where it was to be told some.
+    pub own_times: Vec<OwnTime>,
     /// What is written before the relay is started for the first time.
     pub files: Vec<ConfigFile>,
     /// What is done after that, once.
@@ -191,7 +191,7 @@ impl Adapter {
     /// Its words with a run's settings filled in.
     pub fn configure(&self, settings: &Settings) -> Result<Configured, ConfigureError> {
         let filling = template::Filling::new(&self.name, settings);
-        let mut own_times = None;
+        let mut own_times = Vec::new();
         for (setting, reason) in &self.cannot {
             if !template::is_given(setting, settings) {
                 continue;
@@ -204,7 +204,7 @@ impl Adapter {
                 if !template::is_time_between(setting) {
                     return Err(Unsupported(why).into());
                 }
-                own_times.get_or_insert(why);
+                own_times.push(OwnTime { setting: (*setting).to_owned(), why });
             }
         }
         let command = |place: &str, text: &Option<String>| {

@@ -1,7 +1,6 @@
 //! What looks like a breach and need not be the relay's doing.
 
-use super::{Look, Seen, State, When};
-use mock_servers::script::Range;
+use super::{Look, Seen, State};
 
 use crate::record::mail::normal;
 use crate::record::{Notification, Submission};
@@ -27,17 +26,6 @@ impl<'a> Look<'a> {
                 seen.why
             )),
             None => seen,
-        }
-    }
-
-    /// A breach that hangs on how long the relay waits, by one that cannot be told what the scenario has of that. What holds
-    /// at its own times too, holds.
-    pub(super) fn past_times_of_its_own(&self, check: &Check, when: When, seen: Seen) -> Seen {
-        match &self.record.relay.own_times {
-            Some(why) if seen.state == State::Broken && (when == When::AtAStep || hangs_on_time(check)) => {
-                Seen::unclear(format!("{why}; {}", seen.why))
-            }
-            _ => seen,
         }
     }
 
@@ -70,29 +58,6 @@ impl<'a> Look<'a> {
         let notification = self.record.notifications.iter().find(may_be_about)?;
         let (server, at) = (&notification.server, notification.at);
         Some(format!("it cannot be told which mail the notification is about that {server} took at +{at}"))
-    }
-}
-
-/// Whether it hangs on the waits between attempts, or for replies. The first attempt comes after none.
-fn hangs_on_time(check: &Check) -> bool {
-    match check {
-        Check::Delivered(delivered) => {
-            let first_alone = |attempt: &Range<u64>| *attempt == Range::exactly(1);
-            delivered.within.is_some() || !delivered.attempt.as_ref().is_none_or(first_alone)
-        }
-        Check::Returned(returned) => returned.within.is_some(),
-        Check::Wire(wire) => wire.gap.is_some() || wire.sessions.is_some(),
-        Check::Delayed { .. } => true,
-        Check::Refused(_)
-        | Check::Queued(_)
-        | Check::Notified { .. }
-        | Check::Untouched(_)
-        | Check::Completed(_)
-        | Check::Logged(_) => false,
-        Check::AnyOf(checks) | Check::AllOf(checks) | Check::NoneOf(checks) => {
-            checks.iter().any(hangs_on_time)
-        }
-        Check::Each { check, .. } => hangs_on_time(check),
     }
 }
 

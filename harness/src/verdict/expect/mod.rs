@@ -4,6 +4,7 @@ mod at_steps;
 mod doubts;
 mod mail;
 mod notified;
+mod own_times;
 mod wire;
 
 use std::time::Duration;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use mock_servers::script::Range;
 
 pub(super) use at_steps::{at_steps, looked_at};
+pub(super) use own_times::own_retries;
 
 use super::ledger::{Ledger, Unit};
 use super::{Evidence, ExpectationResult, Finding, State};

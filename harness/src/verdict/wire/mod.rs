@@ -7,6 +7,8 @@ mod eight_bit;
 mod grammar;
 mod pipelining;
 mod retries;
+#[cfg(test)]
+mod retries_tests;
 mod server;
 #[cfg(test)]
 mod tests;

@@ -1,15 +1,13 @@
 //! Each rule of the wire convicts the guilty and acquits the innocent.
 
-use std::time::Duration;
-
 use mock_servers::RunTime;
 use mock_servers::transcript::{Close, Part, Side, What};
 use rstest::rstest;
 
 use super::grammar::names_a_host;
-use crate::record::testing::{Run, Talk, content, deferral, minutes, relayed};
+use crate::record::testing::{Run, Talk, content, minutes, relayed};
 use crate::record::{Ending, Record};
-use crate::verdict::testing::{assert_found, assert_innocent, judge_with, rules, scenario};
+use crate::verdict::testing::{assert_found, assert_innocent, rules};
 
 const ALICE: &str = "alice@origin.example";
 const BOB: &str = "bob@hub.example";
@@ -364,51 +362,6 @@ fn enhanced_codes_bind_only_those_who_offer_them() {
 fn data_is_answered_with_354() {
     let eager = client().hello(&[]).mail(ALICE, &[], "250 OK").c("DATA").s("250 OK").quit();
     assert_found(&run(eager), "wire: reply class");
-}
-
-/// Deferred at the start, then tried again after so many minutes.
-fn retried(again: Talk) -> Run {
-    Run::new().sent("note", &[BOB]).talk(deferral("hub", 1, minutes(0), BOB, "451 later")).talk(again).queued(
-        minutes(1000),
-        &[BOB],
-        2,
-        Some(minutes(2000)),
-    )
-}
-
-#[test]
-fn the_same_host_is_left_alone_for_half_an_hour() {
-    let after = |m| retried(deferral("hub", 2, minutes(m), BOB, "451 later")).record();
-    assert_found(&after(10), "wire: retry too soon");
-    assert_innocent(&after(30));
-}
-
-#[test]
-fn a_scenario_may_ask_for_shorter_waits() {
-    let mut quick = scenario();
-    quick.relay.retry_first = Some(Duration::from_mins(5));
-    let record = retried(deferral("hub", 2, minutes(5), BOB, "451 later")).record();
-    assert_eq!(judge_with(&quick, &record), Vec::<String>::new());
-}
-
-#[test]
-fn waits_that_a_relay_cannot_be_told_are_its_own() {
-    let mut early = retried(deferral("hub", 2, minutes(7), BOB, "451 later"));
-    early.raw.relay.own_times = Some("smtpd cannot be told `retry first`: the back-off is fixed".to_owned());
-    assert_innocent(&early.record());
-}
-
-#[test]
-fn leftover_recipients_and_reconnects_are_no_retries() {
-    let too_many = Run::new()
-        .sent("note", &[BOB])
-        .talk(deferral("hub", 1, minutes(0), BOB, "452 too many recipients"))
-        .talk(deferral("hub", 2, minutes(0), BOB, "452 too many recipients"))
-        .queued(minutes(1), &[BOB], 1, Some(minutes(2000)));
-    assert_innocent(&too_many.record());
-    let helo = Talk::server("hub", 2, minutes(0)).s("220 hub").c("HELO relay.origin.example").s("250 hub");
-    let helo = helo.mail(ALICE, &[], "250 OK").rcpt(BOB, &[], "451 later").quit();
-    assert_innocent(&retried(helo).record());
 }
 
 /// A transaction with a server that offers CHUNKING, then these commands and replies.
