@@ -3,12 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::ledger::submission_name;
+use super::likeness::{Likeness, alike, excused};
 use super::{Finding, Severity, transaction};
 use crate::record::mail::{self, Field};
 use crate::record::{Delivery, Record, Role, Submission};
-
-/// RFC 5321 section 4.5.3.1.6, CRLF included.
-const LONGEST_LINE: usize = 1000;
 
 /// Compares every copy that was delivered with its submission. The same change in many copies is told once.
 pub(super) fn judge(record: &Record) -> Vec<Finding> {
@@ -31,6 +29,7 @@ pub(super) fn judge(record: &Record) -> Vec<Finding> {
 }
 
 struct Breach {
+    severity: Severity,
     rule: &'static str,
     it: &'static str,
     clause: &'static str,
@@ -41,7 +40,7 @@ impl Breach {
     fn found(self, record: &Record, submission: &Submission, delivery: &Delivery) -> Finding {
         let name = submission_name(record, submission);
         Finding {
-            severity: Severity::Violates,
+            severity: self.severity,
             rule: format!("invariant: {}", self.rule),
             it: self.it.to_owned(),
             clause: self.clause.to_owned(),
@@ -67,19 +66,36 @@ fn body(sent: &[u8], got: &[u8], binary: bool, breaches: &mut Vec<Breach>) -> bo
     }
     let (sent_leaves, got_leaves) = (mail::leaves(sent), mail::leaves(got));
     let excused = !binary && excused(sent_body);
-    let same = sent_leaves == got_leaves || excused && alike(&sent_leaves, &got_leaves);
+    let likeness = match sent_leaves == got_leaves {
+        true => Likeness::Same,
+        false if excused => alike(&sent_leaves, &got_leaves),
+        false => Likeness::Other,
+    };
     let it = "passes the body on as it was, or encoded so that it decodes to the same";
-    if !same {
+    // It might have refused the line or returned it (section 4.5.3.1.6), and a relay has no business in the body.
+    if likeness == Likeness::LineBroken {
+        let why = difference(&sent_leaves, &got_leaves);
+        let (rule, clause) = ("long line broken", "RFC 5321 section 3.6.3, 4.5.3.1.6");
+        breaches.push(Breach { severity: Severity::Deviates, rule, it, clause, why });
+        return true;
+    }
+    if likeness == Likeness::Other {
         let conversion = sent_body.iter().any(|b| *b > 127) && !got_body.iter().any(|b| *b > 127);
         let clause = if conversion { "RFC 6152 section 3" } else { "RFC 5321 section 3.6.3" };
         let why = difference(&sent_leaves, &got_leaves);
-        breaches.push(Breach { rule: "content changed", it, clause, why });
+        breaches.push(Breach { severity: Severity::Violates, rule: "content changed", it, clause, why });
         return true;
     }
     // only what calls itself MIME is decoded by who reads it (RFC 2045 section 4)
     if !excused && mail::first(&mail::split(got).0, "MIME-Version").is_none() {
         let why = "the body was encoded, and no MIME-Version says so".to_owned();
-        breaches.push(Breach { rule: "conversion without MIME", it, clause: "RFC 6152 section 3", why });
+        breaches.push(Breach {
+            severity: Severity::Violates,
+            rule: "conversion without MIME",
+            it,
+            clause: "RFC 6152 section 3",
+            why,
+        });
     }
     true
 }
@@ -87,62 +103,6 @@ fn body(sent: &[u8], got: &[u8], binary: bool, breaches: &mut Vec<Breach>) -> bo
 fn trimmed(body: &[u8]) -> &[u8] {
     let end = body.iter().rposition(|b| !matches!(b, b'\r' | b'\n')).map_or(0, |at| at + 1);
     &body[..end]
-}
-
-/// What no relay has to pass on as it is: bare CR or LF (RFC 5321 section 2.3.8), NUL, and lines past the limit
-/// (section 4.5.3.1.6).
-fn excused(body: &[u8]) -> bool {
-    (0..body.len()).any(|at| is_bare(body, at))
-        || body.split(|b| *b == b'\n').any(|line| line.len() + 1 > LONGEST_LINE)
-}
-
-/// CR or LF alone, or NUL.
-fn is_bare(body: &[u8], at: usize) -> bool {
-    match body[at] {
-        b'\n' => at == 0 || body[at - 1] != b'\r',
-        b'\r' => body.get(at + 1) != Some(&b'\n'),
-        b => b == 0,
-    }
-}
-
-/// Whether parts say the same, apart from what an excused body may lose, and from the spaces that may stand for it.
-fn alike(sent: &[Vec<u8>], got: &[Vec<u8>]) -> bool {
-    sent.len() == got.len() && sent.iter().zip(got).all(|(sent, got)| alike_part(sent, got))
-}
-
-/// Line ends and NUL apart: a space may stand for each bare CR, bare LF or NUL, and one behind the place where a line past
-/// the limit was broken.
-fn alike_part(sent: &[u8], got: &[u8]) -> bool {
-    let lost = |b: u8| matches!(b, b'\r' | b'\n' | 0);
-    let (mut at, mut other) = (0, 0);
-    // How many spaces may stand here, and the end of the line, if it is past the limit.
-    let (mut spaces, mut long_until) = (0, 0);
-    loop {
-        if at == 0 || sent[at - 1] == b'\n' {
-            let line = sent[at..].iter().position(|b| *b == b'\n').unwrap_or(sent.len() - at);
-            long_until = if line + 1 > LONGEST_LINE { at + line } else { 0 };
-        }
-        if sent.get(at).is_some_and(|b| lost(*b)) {
-            spaces += usize::from(is_bare(sent, at));
-            at += 1;
-            continue;
-        }
-        let mut broken = false;
-        while got.get(other).is_some_and(|b| lost(*b)) {
-            broken = at < long_until;
-            other += 1;
-        }
-        match (sent.get(at), got.get(other)) {
-            (None, None) => return true,
-            (Some(a), Some(b)) if a == b => {
-                spaces = if *a == b' ' { spaces } else { 0 };
-                (at, other) = (at + 1, other + 1);
-            }
-            (_, Some(b' ')) if broken => other += 1,
-            (_, Some(b' ')) if spaces > 0 => (spaces, other) = (spaces - 1, other + 1),
-            _ => return false,
-        }
-    }
 }
 
 fn difference(sent: &[Vec<u8>], got: &[Vec<u8>]) -> String {
@@ -198,13 +158,13 @@ fn header(role: Role, sent: &[u8], got: &[u8], converted: bool, breaches: &mut V
             }
             None => format!("`{}: {}` is gone", field.name, field.value),
         };
-        breaches.push(Breach { rule: "header changed", it, clause, why });
+        breaches.push(Breach { severity: Severity::Violates, rule: "header changed", it, clause, why });
     }
     for field in &got {
         let changed = missing.iter().any(|other| other.is(&field.name));
         if !changed && !may_be_added(role, &field.name, converted) {
             let why = format!("`{}: {}` was added", field.name, field.value);
-            breaches.push(Breach { rule: "header changed", it, clause, why });
+            breaches.push(Breach { severity: Severity::Violates, rule: "header changed", it, clause, why });
         }
     }
 }
@@ -228,13 +188,20 @@ fn received(sent: &[Field], got: &[Field], breaches: &mut Vec<Breach>) {
     let clause = "RFC 5321 section 4.4";
     if all.len() <= old.len() {
         let why = format!("it has {} Received fields, and was submitted with {}", all.len(), old.len());
-        breaches.push(Breach { rule: "no trace", it: "adds its Received field at the top", clause, why });
+        breaches.push(Breach {
+            severity: Severity::Violates,
+            rule: "no trace",
+            it: "adds its Received field at the top",
+            clause,
+            why,
+        });
         return;
     }
     let kept = &all[all.len() - old.len()..];
     if let Some((was, is)) = old.iter().zip(kept).find(|(was, is)| !same_value(was, is)) {
         let why = format!("`Received: {}` became `Received: {}`", was.value, is.value);
         breaches.push(Breach {
+            severity: Severity::Violates,
             rule: "trace changed",
             it: "leaves older Received fields alone",
             clause,
@@ -246,6 +213,7 @@ fn received(sent: &[Field], got: &[Field], breaches: &mut Vec<Breach>) {
     if let Some(field) = got[..first].iter().find(above) {
         let why = format!("its Received field stands below `{}: {}`", field.name, field.value);
         breaches.push(Breach {
+            severity: Severity::Violates,
             rule: "trace not at the top",
             it: "adds its Received field at the top",
             clause,

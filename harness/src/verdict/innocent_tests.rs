@@ -130,21 +130,18 @@ fn each_of_two_that_are_alike_may_have_a_copy() {
     assert_found(&twice().talk(copy(3)).record(), "invariant: doubled");
 }
 
-/// Postfix breaks lines past `smtp_line_length_limit` by CR LF SPACE, in the body and in the header.
+/// Postfix breaks lines past `smtp_line_length_limit` by CR LF SPACE: in the header that is folding.
 #[test]
-fn a_line_past_the_limit_may_be_broken_with_a_space() {
+fn a_field_past_the_limit_may_be_folded_anywhere() {
     let long = "x".repeat(1200);
     let cut = format!("{}\r\n {}", "x".repeat(990), "x".repeat(210));
-    let body = format!("X-Gauntlet-Token: note-1\r\n\r\n{long}\r\n");
-    let header = format!("Comments: {long}\r\nX-Gauntlet-Token: note-1\r\n\r\nHello.\r\n");
-    for sent in [body, header] {
-        let talk = Talk::client("sender", 1, minutes(0)).hello(&[]).mail(ALICE, &[], "250 OK");
-        let talk = talk.rcpt(BOB, &[], "250 OK").data(sent.as_bytes(), "250 OK").quit();
-        let got = relayed(sent.replace(&long, &cut).as_bytes());
-        let hub = call().hello(&[]).mail(ALICE, &[], "250 OK").rcpt(BOB, &[], "250 OK");
-        let run = Run::new().sent_by("note", ALICE, &[(BOB, &[])], talk, sent.into_bytes());
-        assert_innocent(&run.talk(hub.data(&got, "250 OK").quit()).record());
-    }
+    let sent = format!("Comments: {long}\r\nX-Gauntlet-Token: note-1\r\n\r\nHello.\r\n");
+    let talk = Talk::client("sender", 1, minutes(0)).hello(&[]).mail(ALICE, &[], "250 OK");
+    let talk = talk.rcpt(BOB, &[], "250 OK").data(sent.as_bytes(), "250 OK").quit();
+    let got = relayed(sent.replace(&long, &cut).as_bytes());
+    let hub = call().hello(&[]).mail(ALICE, &[], "250 OK").rcpt(BOB, &[], "250 OK");
+    let run = Run::new().sent_by("note", ALICE, &[(BOB, &[])], talk, sent.into_bytes());
+    assert_innocent(&run.talk(hub.data(&got, "250 OK").quit()).record());
 }
 
 /// RFC 5321 section 7.8: a server may defend itself. Postfix says 221 to `GET / HTTP/1.1`, Exim 554 after three errors of

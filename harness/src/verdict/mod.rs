@@ -22,7 +22,9 @@ mod expect_tests;
 #[cfg(test)]
 mod innocent_tests;
 mod known_failures;
+mod last_words;
 mod ledger;
+mod likeness;
 mod notices;
 #[cfg(test)]
 mod notices_tests;

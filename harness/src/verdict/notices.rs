@@ -1,9 +1,8 @@
 //! Notifications: true, in form, to the one who asked for them, and not to one who did not.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use mock_servers::transcript::{Reply, Side, Transaction};
-
+use super::last_words::LastWords;
 use super::ledger::{Ledger, Notice, Unit, submission_name};
 use super::{Finding, Severity, transaction};
 use crate::record::conversation::conversation;
@@ -297,39 +296,6 @@ fn dsn_offered(record: &Record) -> BTreeSet<usize> {
         conversation(&record.sessions[*session]).exchanges.iter().any(|exchange| exchange.offered("DSN"))
     };
     sessions.into_iter().filter(offered).collect()
-}
-
-/// What servers said about recipients.
-struct LastWords<'a>(BTreeMap<(String, String), Vec<Word<'a>>>);
-
-/// A transaction, and whether a recipient was permanently refused in it.
-type Word<'a> = (&'a Transaction, bool);
-
-impl<'a> LastWords<'a> {
-    fn of(record: &'a Record) -> Self {
-        let mut words: BTreeMap<(String, String), Vec<Word<'a>>> = BTreeMap::new();
-        let servers = record.sessions.iter().filter(|s| s.mock_is == Side::Server);
-        for transaction in servers.flat_map(|s| &s.transactions) {
-            let from = normal(&transaction.from);
-            let mut said: BTreeMap<String, bool> = BTreeMap::new();
-            for recipient in &transaction.recipients {
-                let no = recipient.reply.as_ref().is_some_and(Reply::is_permanent);
-                *said.entry(normal(&recipient.to)).or_default() |= no;
-            }
-            for (to, no) in said {
-                words.entry((from.clone(), to)).or_default().push((transaction, no));
-            }
-        }
-        Self(words)
-    }
-
-    /// Whether the last one before a notice was a permanent refusal.
-    fn no(&self, unit: &Unit<'_>, notice: &Notice<'_>) -> bool {
-        let said = self.0.get(&(normal(&unit.of.from), normal(unit.to)));
-        let about = |(t, _): &&Word<'_>| t.started >= unit.of.at && t.started <= notice.notification.at;
-        let last = said.into_iter().flatten().filter(about).max_by_key(|(t, _)| t.started);
-        last.is_some_and(|(_, no)| *no)
-    }
 }
 
 fn orcpt(parameters: &[String]) -> Option<&str> {
