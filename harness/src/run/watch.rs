@@ -96,7 +96,9 @@ impl Watch {
 
     /// Lists the queue now.
     pub(super) fn look(&self, now: RunTime) {
-        self.lock().look(now);
+        let mut state = self.lock();
+        let has_read = now >= state.reads_until;
+        state.look(now, has_read);
     }
 
     /// To be asked before the clock moves.
@@ -105,7 +107,8 @@ impl Watch {
         if let Some(why) = state.relay.died() {
             return state.end(Ending::RelayDied { why });
         }
-        let live = state.look_if_stirred(quiet.now);
+        let has_read = quiet.next.is_none_or(|next| next > state.reads_until);
+        let live = state.look_if_stirred(quiet.now, has_read);
         if let Some(still) = state.still.take() {
             // As below.
             let _ = still.send(());
@@ -113,7 +116,6 @@ impl Watch {
         }
         // A server that is about to answer may yet take a mail, though nobody waits for its answer any more.
         let servers_rest = quiet.next_of_mocks.is_none_or(|next| next > state.limit);
-        let has_read = quiet.next.is_none_or(|next| next > state.reads_until);
         if live == 0
             && servers_rest
             && has_read
@@ -161,21 +163,26 @@ impl State {
     }
 
     /// The same, for a relay whose queue takes long to list only where it may have changed.
-    fn look_if_stirred(&mut self, at: RunTime) -> usize {
-        let Some(logged) = self.relay.logged() else { return self.look(at) };
+    fn look_if_stirred(&mut self, at: RunTime, has_read: bool) -> usize {
+        let Some(logged) = self.relay.logged() else { return self.look(at, has_read) };
         let stirred = logged + (self.traffic)();
         if self.listed_at == Some(stirred)
             && let Some(last) = self.timeline.last()
         {
             return live(&last.entries);
         }
-        self.listed_at = Some(stirred);
-        self.look(at)
+        // What it reads is no traffic, and need not be logged.
+        self.listed_at = has_read.then_some(stirred);
+        self.look(at, has_read)
     }
 
     /// Writes the queue down if it changed; returns how many entries are live.
-    fn look(&mut self, at: RunTime) -> usize {
-        let entries = self.relay.queue();
+    fn look(&mut self, at: RunTime, has_read: bool) -> usize {
+        let mut entries = self.relay.queue();
+        if !has_read {
+            let before = self.timeline.last().map(|state| state.entries.as_slice()).unwrap_or_default();
+            not_read_yet(before, &mut entries);
+        }
         let live = live(&entries);
         let last = self.timeline.last().map(|state| &state.entries);
         if last != Some(&entries) {
@@ -188,4 +195,34 @@ impl State {
 /// How many entries the relay itself will do something about.
 fn live(entries: &[QueueEntry]) -> usize {
     entries.iter().filter(|entry| !entry.held).count()
+}
+
+/// Of a relay that has just been started again: what was in its queue and is not listed has not been read yet.
+fn not_read_yet(before: &[QueueEntry], listed: &mut Vec<QueueEntry>) {
+    let missing = |entry: &&QueueEntry| !listed.iter().any(|other| other.id == entry.id);
+    let missing: Vec<QueueEntry> = before.iter().filter(missing).cloned().collect();
+    listed.extend(missing);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_queued_before_a_restart_is_so_until_the_relay_has_read_its_queue() {
+        let entry = |id: &str, attempts| QueueEntry {
+            id: id.to_owned(),
+            from: "alice@origin.example".to_owned(),
+            arrived: RunTime::ZERO,
+            recipients: vec!["bob@hub.example".to_owned()],
+            attempts,
+            next: None,
+            reason: None,
+            held: false,
+        };
+        let before = [entry("a", Some(1)), entry("b", Some(1))];
+        let mut listed = vec![entry("b", Some(2))];
+        not_read_yet(&before, &mut listed);
+        assert_eq!(listed, [entry("b", Some(2)), entry("a", Some(1))]);
+    }
 }
