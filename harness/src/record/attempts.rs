@@ -107,13 +107,17 @@ impl<'a> Attempts<'a> {
         for (session, _) in tries {
             let waited = before.is_none_or(|end| self.waited(submission, end, session.opened));
             // A relay that was stopped meanwhile has begun anew, whatever it says and however long a session was open.
-            let anew = opened
-                .is_some_and(|last| self.interruptions.iter().any(|at| last <= *at && *at <= session.opened));
+            let anew = opened.is_some_and(|last| self.interrupted(last, session.opened));
             number += u32::from(waited || anew);
             opened = Some(session.opened);
             before = before.max(Some(ended(session)));
         }
         number.max(self.listed_before(submission, delivering.opened) + 1)
+    }
+
+    /// Whether the relay was killed or restarted between two sessions.
+    pub(super) fn interrupted(&self, last: RunTime, opened: RunTime) -> bool {
+        self.interruptions.iter().any(|at| last <= *at && *at <= opened)
     }
 
     /// Whether a session was a try for this submission to one of these domains.
@@ -150,7 +154,7 @@ impl<'a> Attempts<'a> {
         // Nothing has put it off yet: the first attempt is still going on, however long a host may hang.
         let under_way = |state: &&QueueState| {
             entries(state, submission)
-                .any(|entry| entry.attempts > 0 && entry.next.is_none() && entry.reason.is_none())
+                .any(|entry| entry.attempts.is_some() && entry.next.is_none() && entry.reason.is_none())
         };
         if self.queue.iter().rfind(|state| state.at < opened).as_ref().is_some_and(under_way) {
             return false;
@@ -163,10 +167,14 @@ impl<'a> Attempts<'a> {
     /// Attempts that the relay itself counted and that were over: those of which no session tells, because no
     /// connection came about.
     fn listed_before(&self, submission: &Submission, opened: RunTime) -> u32 {
-        let over = |entry: &&QueueEntry, at: RunTime| entry.next.is_some_and(|next| next > at);
+        // One that has a reason and no time for the next attempt counts attempts that are over, too: it waits for a queue run.
+        let over =
+            |entry: &&QueueEntry, at: RunTime| entry.next.map_or(entry.reason.is_some(), |next| next > at);
         let states = self.queue.iter().filter(|state| state.at < opened && state.at >= submission.at);
         let counts = states.flat_map(|state| {
-            entries(state, submission).filter(move |entry| over(entry, state.at)).map(|entry| entry.attempts)
+            entries(state, submission)
+                .filter(move |entry| over(entry, state.at))
+                .filter_map(|entry| entry.attempts)
         });
         counts.max().unwrap_or(0)
     }

@@ -285,8 +285,9 @@ pub struct QueueEntry {
     pub arrived: RunTime,
     /// Recipients that have no ending yet.
     pub recipients: Vec<String>,
-    /// How many attempts were made.
-    pub attempts: u32,
+    /// How many attempts were made; `None`: the relay does not tell.
+    #[serde(default)]
+    pub attempts: Option<u32>,
     /// When it is tried next; `None`: now, or never.
     pub next: Option<RunTime>,
     /// Why it is still there.

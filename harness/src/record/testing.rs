@@ -356,7 +356,7 @@ impl Run {
             from: "alice@origin.example".to_owned(),
             arrived: RunTime::ZERO,
             recipients: to.iter().map(|&to| to.to_owned()).collect(),
-            attempts,
+            attempts: Some(attempts),
             next,
             reason: Some("451 later".to_owned()),
             held: false,

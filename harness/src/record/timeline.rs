@@ -167,11 +167,14 @@ impl Tried<'_> {
         }
         // What is not counted any more: the last attempt, or all of a relay that counts none.
         let mut before: Option<RunTime> = None;
+        let mut opened: Option<RunTime> = None;
         let rest = self.own.iter().filter(|session| from.is_none_or(|from| session.opened > from));
         for session in rest.filter(|session| until.is_none_or(|until| session.opened <= until)) {
-            if before.is_none_or(|end| self.attempts.waited(self.submission, end, session.opened)) {
+            let anew = opened.is_some_and(|last| self.attempts.interrupted(last, session.opened));
+            if anew || before.is_none_or(|end| self.attempts.waited(self.submission, end, session.opened)) {
                 times.push(session.opened);
             }
+            opened = Some(session.opened);
             before = before.max(Some(ended(session)));
         }
         times
@@ -184,12 +187,12 @@ fn counted(listed: &Listed<'_>) -> Vec<RunTime> {
     let mut count = 0;
     let mut next: Option<RunTime> = None;
     for (at, entry) in listed {
-        let put_off =
-            entry.attempts == 0 && entry.next.is_some_and(|now| next.is_none_or(|before| now > before));
-        if entry.attempts > count || put_off {
+        let put_off = entry.attempts.unwrap_or(0) == 0
+            && entry.next.is_some_and(|now| next.is_none_or(|before| now > before));
+        if entry.attempts.unwrap_or(0) > count || put_off {
             times.push(*at);
         }
-        count = count.max(entry.attempts);
+        count = count.max(entry.attempts.unwrap_or(0));
         next = entry.next.or(next);
     }
     times

@@ -101,13 +101,13 @@ impl Embedded {
                 }
             }
         }
-        let reason = told_once(&reasons);
+        let reason = super::adapter::told_once(&reasons, entry.recipients.len());
         QueueEntry {
             id: entry.id,
             from: entry.sender,
             arrived: self.run_time(entry.arrival),
             recipients: entry.recipients.into_iter().map(|recipient| recipient.address).collect(),
-            attempts: entry.attempts,
+            attempts: Some(entry.attempts),
             next,
             reason,
             held,
@@ -126,25 +126,6 @@ impl Embedded {
         slot.log.extend(self.lines(&relay));
         Some(relay)
     }
-}
-
-/// Why recipients wait: one reason as it is; several, each with the recipient, or the first of those, that it is about.
-fn told_once(reasons: &[(&str, &str)]) -> Option<String> {
-    let mut distinct: Vec<(&str, &str, usize)> = Vec::new();
-    for (to, why) in reasons {
-        match distinct.iter_mut().find(|(_, known, _)| known == why) {
-            Some((_, _, times)) => *times += 1,
-            None => distinct.push((to, why, 1)),
-        }
-    }
-    if let [(_, why, _)] = distinct[..] {
-        return Some(why.to_owned());
-    }
-    let told = distinct.iter().map(|(to, why, times)| {
-        let (why, others) = (why.trim_end_matches('.'), times - 1);
-        if others == 0 { format!("{to}: {why}") } else { format!("{to} and {others} more: {why}") }
-    });
-    Some(told.collect::<Vec<_>>().join("; ")).filter(|told| !told.is_empty())
 }
 
 impl Driver for Embedded {
@@ -295,17 +276,4 @@ fn auth(settings: &super::AuthSettings) -> Result<Auth, Unsupported> {
         password: settings.password.clone(),
         mechanisms,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_reason_is_told_once_and_of_whom() {
-        assert_eq!(told_once(&[]), None);
-        assert_eq!(told_once(&[("a@x.example", "451 no"), ("b@x.example", "451 no")]).unwrap(), "451 no");
-        let several = [("a@x.example", "451 no"), ("b@y.example", "452 full"), ("c@x.example", "451 no")];
-        assert_eq!(told_once(&several).unwrap(), "a@x.example and 1 more: 451 no; b@y.example: 452 full");
-    }
 }

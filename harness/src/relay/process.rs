@@ -395,11 +395,13 @@ impl Process {
         let printed = self.ask(&self.configured.list)?;
         let listed = adapter::read_queue(&printed).map_err(|why| format!("its queue's listing: {why}"))?;
         let mut entries: Vec<QueueEntry> = Vec::new();
+        let mut reasons: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
         for one in listed {
+            let why = one.reason.map(|reason| (one.to.clone(), reason));
+            reasons.entry(one.id.clone()).or_default().extend(why);
             if let Some(entry) = entries.iter_mut().find(|entry| entry.id == one.id) {
                 entry.recipients.push(one.to);
-                entry.attempts = entry.attempts.max(one.attempts.unwrap_or_default());
-                entry.reason = entry.reason.take().or(one.reason);
+                entry.attempts = entry.attempts.max(one.attempts);
                 entry.held |= one.held;
                 entry.next =
                     entry.next.into_iter().chain(one.next.and_then(|next| self.run_time(next))).min();
@@ -411,14 +413,18 @@ impl Process {
                 // Without a clock of the run's own, the run's time says nothing of these.
                 arrived: self.run_time(one.arrived).unwrap_or(RunTime::ZERO),
                 recipients: vec![one.to],
-                attempts: one.attempts.unwrap_or_default(),
+                attempts: one.attempts,
                 next: one.next.and_then(|next| self.run_time(next)),
-                reason: one.reason,
+                reason: None,
                 held: one.held,
             });
         }
         for entry in &mut entries {
             entry.recipients.sort();
+            let mut why = reasons.remove(&entry.id).unwrap_or_default();
+            why.sort();
+            let why: Vec<(&str, &str)> = why.iter().map(|(to, why)| (to.as_str(), why.as_str())).collect();
+            entry.reason = adapter::told_once(&why, entry.recipients.len());
         }
         // Some relays' ids are random, and listed in their order.
         entries.sort_by(|a, b| {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::talk::Line;
+use super::line::Line;
 
 /// From as many repetitions on they are folded.
 const MANY: usize = 8;
@@ -28,7 +28,7 @@ pub(super) fn fold(lines: Vec<Line>) -> Vec<Line> {
         folded.extend(lines[at..at + length].iter_mut().filter_map(Option::take));
         if let Some(line) = &lines[last] {
             let alike = if length == 1 { "it" } else { "these" };
-            folded.push(Line { at: line.at, text: format!("   ({} more like {alike})", times - 2) });
+            folded.push(Line::new(line.at, format!("   ({} more like {alike})", times - 2)));
         }
         folded.extend(lines[last..last + length].iter_mut().filter_map(Option::take));
         at = last + length;
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     fn folded(lines: impl IntoIterator<Item = String>) -> Vec<String> {
-        let lines = lines.into_iter().map(|text| Line { at: RunTime::ZERO, text }).collect();
+        let lines = lines.into_iter().map(|text| Line::new(RunTime::ZERO, text)).collect();
         fold(lines).into_iter().map(|line| line.text).collect()
     }
 

@@ -6,6 +6,9 @@
 
 mod brief;
 mod fold;
+mod line;
+#[cfg(test)]
+mod lines_tests;
 mod names;
 mod queue;
 mod recipients;
@@ -38,6 +41,8 @@ pub fn excerpt(record: &Record, session: usize, events: Range<usize>) -> Vec<Str
     let names = names::Names::of(record);
     let Some(talk) = record.sessions.get(session) else { return Vec::new() };
     let mut lines = vec![format!("+{}  {}", talk.opened, talk::heading(talk))];
-    lines.extend(talk::lines(record, session, events).into_iter().map(|line| names.put(&line.text)));
+    lines.extend(
+        talk::lines(record, session, events).into_iter().map(|line| line.named(|text| names.put(text))),
+    );
     lines
 }

@@ -69,20 +69,23 @@ pub(super) fn changes(record: &Record, names: &Names) -> Vec<Change> {
 }
 
 fn told_as(entry: &QueueEntry, names: &Names) -> String {
-    let attempts = match entry.attempts {
+    let attempts = entry.attempts.map(|attempts| match attempts {
         0 => "no attempt yet".to_owned(),
         1 => "1 attempt".to_owned(),
         n => format!("{n} attempts"),
-    };
+    });
     let next = match entry.next {
-        _ if entry.held => ", held".to_owned(),
-        Some(next) => format!(", next +{next}"),
-        None => String::new(),
+        _ if entry.held => Some("held".to_owned()),
+        next => next.map(|next| format!("next +{next}")),
     };
-    let reason =
-        entry.reason.as_ref().map_or_else(String::new, |reason| format!(": {}", names.put(reason.trim())));
+    let state = attempts.into_iter().chain(next).collect::<Vec<_>>().join(", ");
+    let state = if state.is_empty() { "waits".to_owned() } else { state };
+    // what a notification that was not tried yet gives for a reason is that of the mail which it is about
+    let of_another = entry.from.is_empty() && entry.attempts == Some(0);
+    let reason = entry.reason.as_ref().filter(|_| !of_another);
+    let reason = reason.map_or_else(String::new, |reason| format!(": {}", names.put(reason.trim())));
     format!(
-        "{} from <{}> to {}: {attempts}{next}{reason}",
+        "{} from <{}> to {}: {state}{reason}",
         names.queue_id(&entry.id),
         entry.from,
         listed(&entry.recipients)

@@ -2,7 +2,7 @@
 
 use std::mem::take;
 
-use super::talk::Line;
+use super::line::Line;
 
 /// What a line is to the recipients.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -14,8 +14,9 @@ enum Part {
     Other,
 }
 
-/// Brings each run of RCPT commands into the order of their addresses, and their replies with them. Lines are those of a
-/// session from its beginning; the rest of it stays as it is.
+/// Brings recipients that stand side by side and fared alike into the order of their addresses. Those that were said at
+/// another time, had another reply, or met a rule stay in their place: what came of whom is told as it was. Lines are those
+/// of a session from its beginning.
 pub(super) fn by_name(lines: Vec<Line>) -> Vec<Line> {
     let (parts, runs) = parts(&lines);
     let mut commands: Vec<Vec<Line>> = Vec::new();
@@ -35,8 +36,15 @@ pub(super) fn by_name(lines: Vec<Line>) -> Vec<Line> {
         list[number].push(line);
     }
     let mut now_stands = (0..commands.len()).collect::<Vec<_>>();
+    let alike = |one: &usize, other: &usize| {
+        let (one, other) =
+            (&[&commands[*one][..], &replies[*one][..]], &[&commands[*other][..], &replies[*other][..]]);
+        one.iter().zip(other).all(|(one, other)| fared_alike(one, other))
+    };
     for run in runs {
-        now_stands[run].sort_by_key(|number| commands[*number][0].text.to_ascii_lowercase());
+        for alike in now_stands[run].chunk_by_mut(alike) {
+            alike.sort_by_key(|number| commands[*number][0].text.to_ascii_lowercase());
+        }
     }
     let mut out = Vec::new();
     for (part, other) in parts.iter().zip(others) {
@@ -52,6 +60,18 @@ pub(super) fn by_name(lines: Vec<Line>) -> Vec<Line> {
         }
     }
     out
+}
+
+/// Whether these lines say the same at the same time, addresses apart, and no rule is among them.
+fn fared_alike(one: &[Line], other: &[Line]) -> bool {
+    let words = |line: &Line| -> Vec<String> {
+        let word = |word: &str| if word.contains('@') { "@".to_owned() } else { word.to_owned() };
+        line.text.split(' ').map(word).collect()
+    };
+    let same = |(one, other): (&Line, &Line)| {
+        one.at == other.at && !one.text.starts_with("*  rule ") && words(one) == words(other)
+    };
+    one.len() == other.len() && one.iter().zip(other).all(same)
 }
 
 /// What each line is, and which recipients come one after the other. Each command, each content and each line of an exchange
@@ -112,19 +132,36 @@ mod tests {
     use super::*;
 
     fn told(lines: &[&str]) -> Vec<String> {
-        let line = |text: &&str| Line { at: RunTime::ZERO, text: (*text).to_owned() };
+        let line = |text: &&str| Line::new(RunTime::ZERO, (*text).to_owned());
         by_name(lines.iter().map(line).collect()).into_iter().map(|line| line.text).collect()
     }
 
     #[test]
-    fn recipients_one_by_one_keep_their_replies() {
-        let one = |to: &'static str, reply: &'static str| [to, "*  rule 1 on RCPT", reply];
+    fn recipients_that_fared_alike_are_in_order_and_others_where_they_were() {
+        let one = |to: &'static str, reply: &'static str| [to, reply];
         let begin = ["S: 220 hub", "C: HELO x", "S: 250 hub", "C: MAIL FROM:<>", "S: 250 ok"];
-        let (b, a) = (one("C: RCPT TO:<b@hub>", "S: 250 b"), one("C: RCPT TO:<a@hub>", "S: 550 a"));
+        let b = one("C: RCPT TO:<b@hub>", "S: 250 b@hub ok");
+        let a = one("C: RCPT TO:<a@hub>", "S: 250 a@hub ok");
+        let refused = one("C: RCPT TO:<0@hub>", "S: 550 no");
+        let ruled = ["C: RCPT TO:<0@hub>", "*  rule 1 on RCPT", "S: 250 0@hub ok"];
         let end = ["C: DATA", "S: 354 go on"];
-        let one_way = told(&[&begin[..], &b, &a, &end].concat());
-        assert_eq!(one_way, told(&[&begin[..], &a, &b, &end].concat()));
-        assert_eq!(one_way, [&begin[..], &a, &b, &end].concat());
+        let sorted = [&begin[..], &a, &b, &end].concat();
+        assert_eq!(told(&[&begin[..], &b, &a, &end].concat()), sorted);
+        assert_eq!(told(&sorted), sorted);
+        for other in [&refused[..], &ruled] {
+            let as_it_was = [&begin[..], &b, other, &a, &end].concat();
+            assert_eq!(told(&as_it_was), as_it_was);
+        }
+    }
+
+    #[test]
+    fn no_time_runs_backwards() {
+        let lines = ["S: 220 hub", "C: RCPT TO:<b@hub>", "S: 250 ok", "C: RCPT TO:<a@hub>", "S: 250 ok"];
+        let line = |(index, text): (usize, &&str)| {
+            Line::new(RunTime::new(std::time::Duration::from_secs(index as u64)), (*text).to_owned())
+        };
+        let told = by_name(lines.iter().enumerate().map(line).collect());
+        assert!(told.is_sorted_by_key(|line| line.at));
     }
 
     #[test]
@@ -139,9 +176,10 @@ mod tests {
             "C: RCPT TO:<a@hub>",
             "C: DATA",
             "S: 250 ok",
-            "S: 250-b",
-            "S: 250 b",
-            "S: 250 a",
+            "S: 250-ok",
+            "S: 250 ok",
+            "S: 250-ok",
+            "S: 250 ok",
             "S: 354 go on",
         ]);
         assert_eq!(
@@ -151,9 +189,10 @@ mod tests {
                 "C: RCPT TO:<b@hub>",
                 "C: DATA",
                 "S: 250 ok",
-                "S: 250 a",
-                "S: 250-b",
-                "S: 250 b",
+                "S: 250-ok",
+                "S: 250 ok",
+                "S: 250-ok",
+                "S: 250 ok",
                 "S: 354 go on",
             ]
         );

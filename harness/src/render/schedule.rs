@@ -274,6 +274,14 @@ mod tests {
     }
 
     #[test]
+    fn what_a_killed_relay_sends_again_is_tried_again() {
+        let run = Run::new().sent("note", &[BOB]).delivered("hub", 1, minutes(0), "note-1", &[BOB]);
+        let run = run.step("kill: relay", minutes(0)).step("restart: relay", minutes(5));
+        let told = story(&run.delivered("hub", 2, minutes(5), "note-1", &[BOB]).record());
+        assert!(told.contains("note to bob@hub.example: retried after 5m; delivered 2 times"), "{told}");
+    }
+
+    #[test]
     fn two_hosts_of_a_domain_are_one_attempt() {
         let mut run = Run::new().sent("note", &[BOB]);
         run.raw.serves.push(("spare".to_owned(), "hub.example".to_owned()));

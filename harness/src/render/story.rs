@@ -118,7 +118,11 @@ impl<'a> Story<'a> {
         for line in lines {
             let margin = if line.at == now { String::new() } else { format!("+{}", line.at) };
             now = line.at;
-            let _ = writeln!(text, "{}", format!("{margin:<9}   {}", self.names.put(&line.text)).trim_end());
+            let _ = writeln!(
+                text,
+                "{}",
+                format!("{margin:<9}   {}", line.named(|text| self.names.put(text))).trim_end()
+            );
         }
         self.told(text);
     }

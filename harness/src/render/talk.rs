@@ -7,23 +7,15 @@ use mock_servers::RunTime;
 use mock_servers::transcript::{Close, Part, Session, Side, What};
 
 use super::fold::fold;
+use super::line::{Line, WIDTH, cut, shown, whole};
 use super::recipients;
 use crate::record::{Notification, Place, Record};
-
-/// A line and its time.
-pub(super) struct Line {
-    pub(super) at: RunTime,
-    pub(super) text: String,
-}
 
 /// As many lines of a header are shown.
 const HEADER: usize = 24;
 /// As many lines of a body; a notification's has three parts, which belong together.
 const BODY: usize = 12;
 const REPORT: usize = 40;
-/// As many characters of a line.
-const WIDTH: usize = 160;
-
 /// `relay → lotus (session 1)`.
 pub(super) fn heading(session: &Session) -> String {
     let (from, to) = match session.mock_is {
@@ -50,7 +42,9 @@ pub(super) fn lines(record: &Record, index: usize, events: Range<usize>) -> Vec<
     if record.relay.varies.side_by_side && events.start == 0 {
         quit_before_its_reply(&mut telling.lines);
     }
-    if record.relay.varies.recipient_order && events.start == 0 {
+    // In which order a client of the scenario names recipients is the scenario's.
+    let chosen = session.mock_is == Side::Client;
+    if record.relay.varies.recipient_order && !chosen && events.start == 0 {
         return fold(recipients::by_name(telling.lines));
     }
     fold(telling.lines)
@@ -68,7 +62,12 @@ fn quit_before_its_reply(lines: &mut Vec<Line>) {
     if lines[at + 1..].iter().any(|line| line.text.starts_with('C')) {
         return;
     }
-    let quit = lines.remove(at);
+    let mut quit = lines.remove(at);
+    let after = lines[*before - 1].at;
+    if quit.at != after {
+        quit.text += " (before the reply)";
+        quit.at = after;
+    }
     lines.insert(*before, quit);
 }
 
@@ -86,6 +85,10 @@ struct Telling<'a> {
     /// The last bytes that were told went through TLS, or the next ones are to.
     tls: bool,
     quit: bool,
+    /// Whether the chunk that is being told (BDAT) is the last one; `None`: it is no chunk.
+    last_chunk: Option<bool>,
+    /// The chunk before ended within a line.
+    torn: bool,
     /// Who sent the last bytes.
     last: Option<Side>,
 }
@@ -102,6 +105,8 @@ impl<'a> Telling<'a> {
             in_body: false,
             tls: false,
             quit: false,
+            last_chunk: None,
+            torn: false,
             last: None,
         }
     }
@@ -138,10 +143,9 @@ impl<'a> Telling<'a> {
                 }
             }
             What::Mismatch { step, expected, got } => {
-                self.note(
-                    at,
-                    &format!("line {step} waited for `{expected}`, got `{}`", shown(got.as_bytes())),
-                );
+                let octets = format!(" ({} octets)", got.len());
+                let got = cut(shown(got.as_bytes()), WIDTH, &octets);
+                self.note(at, &format!("line {step} waited for `{expected}`, got `{got}`"));
             }
             What::Completed => self.note(at, "the dialogue is complete"),
             What::Omitted { events, octets, sessions } => {
@@ -165,7 +169,7 @@ impl<'a> Telling<'a> {
     }
 
     fn note(&mut self, at: RunTime, text: &str) {
-        self.lines.push(Line { at, text: format!("*  {text}") });
+        self.lines.push(Line::new(at, format!("*  {text}")));
     }
 
     /// Bytes that go past TLS once it has begun are told apart from those within.
@@ -220,9 +224,15 @@ impl<'a> Telling<'a> {
 
     fn line(&mut self, at: RunTime, from: Side, line: &[u8]) {
         self.quit |= from == Side::Client && line.to_ascii_uppercase().starts_with(b"QUIT");
+        if from == Side::Client {
+            let command = line.trim_ascii_end().to_ascii_uppercase();
+            self.last_chunk = command.starts_with(b"BDAT ").then(|| command.ends_with(b" LAST"));
+        }
         // any other line end is shown
-        let text = whole(line.strip_suffix(b"\r\n").unwrap_or(line));
-        self.lines.push(Line { at, text: format!("{}: {text}", letter(from)).trim_end().to_owned() });
+        let line = line.strip_suffix(b"\r\n").unwrap_or(line);
+        let text = whole(line);
+        let text = format!("{}: {text}", letter(from)).trim_end().to_owned();
+        self.lines.push(Line { at, text, octets: line.len() });
     }
 
     /// Tells what waits: bytes, and the rules that fired within them.
@@ -230,8 +240,9 @@ impl<'a> Telling<'a> {
         match self.pending.take() {
             Some((at, from, Part::Content, bytes)) => self.content(at, from, &bytes),
             Some((at, from, Part::Lines, bytes)) => {
-                let text = format!("{}: {} (no line end)", letter(from), shown(&bytes));
-                self.lines.push(Line { at, text });
+                let octets = format!(" ({} octets)", bytes.len());
+                let said = cut(shown(&bytes), WIDTH, &octets);
+                self.lines.push(Line::new(at, format!("{}: {said} (no line end)", letter(from))));
             }
             None => {}
         }
@@ -248,9 +259,33 @@ impl<'a> Telling<'a> {
         let header = header.unwrap_or(0);
         let is_report =
             bytes[..bytes.len().min(8192)].windows(16).any(|w| w.eq_ignore_ascii_case(b"multipart/report"));
+        let (first_is_torn, last_is_torn) =
+            (self.torn, !bytes.ends_with(b"\n") && self.last_chunk == Some(false));
+        self.torn = last_is_torn;
+        if (first_is_torn || last_is_torn) && !bytes.is_empty() {
+            return self.pieces(at, from, &lines, first_is_torn, last_is_torn);
+        }
         let (header, body) = lines.split_at(header);
         self.cut(at, from, header, HEADER);
         self.cut(at, from, body, if is_report { REPORT } else { BODY });
+    }
+
+    /// A chunk that begins or ends within a line. Its piece of a line is not told: a date would not be known by a part of it.
+    fn pieces(&mut self, at: RunTime, from: Side, lines: &[&[u8]], first: bool, last: bool) {
+        let begin = usize::from(first);
+        let end = (lines.len() - usize::from(last)).max(begin);
+        let piece = |line: &[u8]| {
+            let octets = line.len();
+            let word = if octets == 1 { "octet" } else { "octets" };
+            Line::new(at, format!("{}| … {octets} {word} of a line", letter(from)))
+        };
+        if first {
+            self.lines.push(piece(lines[0]));
+        }
+        self.cut(at, from, &lines[begin..end], BODY);
+        if end < lines.len() {
+            self.lines.push(piece(lines[end]));
+        }
     }
 
     fn cut(&mut self, at: RunTime, from: Side, lines: &[&[u8]], most: usize) {
@@ -262,14 +297,16 @@ impl<'a> Telling<'a> {
         }
         if cut {
             let hidden = last - shown_first;
-            self.lines.push(Line { at, text: format!("{}| … {hidden} more lines", letter(from)) });
+            self.lines.push(Line::new(at, format!("{}| … {hidden} more lines", letter(from))));
             self.content_line(at, from, lines[last]);
         }
     }
 
     fn content_line(&mut self, at: RunTime, from: Side, line: &[u8]) {
-        let text = whole(line.strip_suffix(b"\r\n").unwrap_or(line));
-        self.lines.push(Line { at, text: format!("{}| {text}", letter(from)).trim_end().to_owned() });
+        let line = line.strip_suffix(b"\r\n").unwrap_or(line);
+        let text = whole(line);
+        let text = format!("{}| {text}", letter(from)).trim_end().to_owned();
+        self.lines.push(Line { at, text, octets: line.len() });
     }
 
     /// What the server took, as the record understands it.
@@ -330,50 +367,4 @@ pub(super) fn listed(addresses: &[String]) -> String {
         let _ = write!(text, " and {} more", addresses.len() - 3);
     }
     text
-}
-
-/// A line to its end: a blank that is the last of it is seen, as `·`. What stands before it is as it was, so that it is still
-/// known by its value.
-fn whole(line: &[u8]) -> String {
-    let mut text = shown(line);
-    if line.ends_with(b" ") && text.ends_with(' ') {
-        text.pop();
-        text.push('·');
-    }
-    text
-}
-
-/// Bytes as text: what is valid UTF-8 as it is, anything else and control characters escaped; long lines cut.
-fn shown(line: &[u8]) -> String {
-    let mut text = String::new();
-    match std::str::from_utf8(line) {
-        Ok(line) => line.chars().for_each(|c| escape(&mut text, c)),
-        Err(_) => {
-            for &byte in line {
-                if byte.is_ascii() {
-                    escape(&mut text, char::from(byte));
-                } else {
-                    let _ = write!(text, "\\x{byte:02X}");
-                }
-            }
-        }
-    }
-    if let Some((cut, _)) = text.char_indices().nth(WIDTH) {
-        text.truncate(cut);
-        let _ = write!(text, "… ({} octets)", line.len());
-    }
-    text
-}
-
-fn escape(text: &mut String, c: char) {
-    match c {
-        '\r' => text.push_str("\\r"),
-        '\n' => text.push_str("\\n"),
-        // as wide as the blanks that folded fields begin with
-        '\t' => text.push_str("→   "),
-        c if c.is_control() => {
-            let _ = write!(text, "\\x{:02X}", u32::from(c));
-        }
-        c => text.push(c),
-    }
 }

@@ -16,6 +16,7 @@ use std::sync::LazyLock;
 use super::{Settings, Unsupported};
 use crate::record::{OwnTime, Role, Varies};
 use crate::yaml::Diagnostics;
+pub(in crate::relay) use queue::told_once;
 pub use queue::{Listed, read_queue};
 
 /// Where the chain of the relay's own certificate is written (PEM).

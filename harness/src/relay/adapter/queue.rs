@@ -79,3 +79,40 @@ fn read_line(line: &str) -> Result<Listed, String> {
 fn number<T: std::str::FromStr>(key: &str, value: &str) -> Result<T, String> {
     value.parse().map_err(|_| format!("`{key}=` needs a whole number, not {value:?}"))
 }
+
+/// Why recipients of one mail wait, of so many in all: one reason that all of them have as it is; else each with the
+/// recipient, or the first of those, that it is about.
+pub(in crate::relay) fn told_once(reasons: &[(&str, &str)], all: usize) -> Option<String> {
+    let mut distinct: Vec<(&str, &str, usize)> = Vec::new();
+    for (to, why) in reasons {
+        match distinct.iter_mut().find(|(_, known, _)| known == why) {
+            Some((_, _, times)) => *times += 1,
+            None => distinct.push((to, why, 1)),
+        }
+    }
+    if let [(_, why, times)] = distinct[..]
+        && times == all
+    {
+        return Some(why.to_owned());
+    }
+    let told = distinct.iter().map(|(to, why, times)| {
+        let (why, others) = (why.trim_end_matches('.'), times - 1);
+        if others == 0 { format!("{to}: {why}") } else { format!("{to} and {others} more: {why}") }
+    });
+    Some(told.collect::<Vec<_>>().join("; ")).filter(|told| !told.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_told_of_those_that_it_is_about() {
+        let told = |reasons: &[(&str, &str)], all| told_once(reasons, all);
+        assert_eq!(told(&[], 2), None);
+        assert_eq!(told(&[("bob@a", "no"), ("dave@a", "no")], 2).unwrap(), "no");
+        assert_eq!(told(&[("bob@a", "no")], 2).unwrap(), "bob@a: no", "the other one has none yet");
+        let both = told(&[("bob@a", "no."), ("carol@b", "later"), ("dave@a", "no.")], 3);
+        assert_eq!(both.unwrap(), "bob@a and 1 more: no; carol@b: later");
+    }
+}

@@ -200,7 +200,11 @@ pub(super) fn instead(unit: &Unit<'_>) -> String {
     if let Some(entry) = unit.queued {
         let reason = entry.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
         let held = if entry.held { "held in the queue" } else { "still in the queue" };
-        return format!("is {held} after {}{reason}", count(entry.attempts as usize, "attempt", "attempts"));
+        let after = entry.attempts.map(|attempts| count(attempts as usize, "attempt", "attempts"));
+        return format!(
+            "is {held}{}{reason}",
+            after.map_or_else(String::new, |after| format!(" after {after}"))
+        );
     }
     if let Some(last) = unit.notices.last() {
         return format!("has no ending but a notice that it is {} at +{}", last.action, last.notification.at);
