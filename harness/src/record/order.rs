@@ -43,8 +43,8 @@ fn by_name(sessions: Vec<Session>, sent: &[Sent], steps: &[StepDone]) -> Vec<Ses
     let spans = spans(steps, &submitted, &sessions);
     let mut quiet = false;
     let mut bounds = Vec::new();
-    for (step, span) in steps.iter().zip(spans) {
-        match span {
+    for (step, span) in steps.iter().zip(&spans) {
+        match *span {
             // that it held a session says nothing of those before it
             Some(_) if step.step.starts_with("at: ") => {}
             Some((first, _)) if std::mem::take(&mut quiet) => bounds.push(first),
@@ -54,39 +54,58 @@ fn by_name(sessions: Vec<Session>, sent: &[Sent], steps: &[StepDone]) -> Vec<Ses
             }
         }
     }
-    let mut numbered: Vec<(usize, Session)> = sessions
+    // Clients come in the order of the steps that began them.
+    let begun_by = |index: usize, session: &Session| {
+        let of_step =
+            |span: &Option<(usize, usize)>| span.is_some_and(|(from, to)| (from..=to).contains(&index));
+        spans.iter().position(of_step).filter(|_| session.mock_is == Side::Client)
+    };
+    let mut numbered: Vec<Numbered> = sessions
         .into_iter()
         .enumerate()
-        .map(|(index, session)| (bounds.iter().filter(|bound| **bound <= index).count(), session))
+        .map(|(index, session)| Numbered {
+            phase: bounds.iter().filter(|bound| **bound <= index).count(),
+            step: begun_by(index, &session),
+            session,
+        })
         .collect();
     by_mail(&mut numbered);
-    numbered.sort_by(|(phase, a), (other, b)| {
-        let key = |phase: usize, s: &Session| (s.opened, phase, s.mock_is != Side::Client);
-        let by_time = key(*phase, a).cmp(&key(*other, b));
-        by_time.then_with(|| a.mock.cmp(&b.mock)).then(a.ordinal.cmp(&b.ordinal))
+    numbered.sort_by(|a, b| {
+        let key = |n: &Numbered| (n.session.opened, n.phase, n.session.mock_is != Side::Client, n.step);
+        let by_name = |n: &Numbered| (n.session.mock.clone(), n.session.ordinal);
+        key(a).cmp(&key(b)).then_with(|| by_name(a).cmp(&by_name(b)))
     });
-    numbered.into_iter().map(|(_, session)| session).collect()
+    numbered.into_iter().map(|numbered| numbered.session).collect()
+}
+
+/// A session and what bounds its place.
+struct Numbered {
+    /// How often all was quiet before.
+    phase: usize,
+    /// The step that began it, of a client.
+    step: Option<usize>,
+    session: Session,
 }
 
 /// Sessions with one server that raced: those of one mail came in their order, since each was the cause of the next; which
 /// mail came first is chance, and they are in the order of what they say. They are numbered anew.
-fn by_mail(numbered: &mut [(usize, Session)]) {
+fn by_mail(numbered: &mut [Numbered]) {
     let mut groups: BTreeMap<(RunTime, usize, String), Vec<usize>> = BTreeMap::new();
-    for (index, (phase, session)) in numbered.iter().enumerate() {
+    for (index, Numbered { phase, session, .. }) in numbered.iter().enumerate() {
         if session.mock_is == Side::Server {
             groups.entry((session.opened, *phase, session.mock.clone())).or_default().push(index);
         }
     }
     for mut places in groups.into_values().filter(|places| places.len() > 1) {
-        places.sort_by_key(|&index| numbered[index].1.ordinal);
-        let sessions: Vec<&Session> = places.iter().map(|&index| &numbered[index].1).collect();
+        places.sort_by_key(|&index| numbered[index].session.ordinal);
+        let sessions: Vec<&Session> = places.iter().map(|&index| &numbered[index].session).collect();
         let ordinals: Vec<u32> = sessions.iter().map(|session| session.ordinal).collect();
         let mut sorted: Vec<Session> = racing::sorted(&sessions).into_iter().cloned().collect();
         for (session, ordinal) in sorted.iter_mut().zip(ordinals) {
             session.ordinal = ordinal;
         }
         for (index, session) in places.into_iter().zip(sorted) {
-            numbered[index].1 = session;
+            numbered[index].session = session;
         }
     }
 }
