@@ -113,6 +113,16 @@ fn a_reply_that_was_long_in_coming_hangs_on_the_timeout_for_it() {
     let waits = within(Range { from: Some(Duration::from_mins(20)), to: None });
     let Outcome::Unsupported { reason } = as_asked(&waits, &record) else { panic!("it is judged") };
     assert!(reason.contains("smtpd cannot be told `end of data timeout`"), "{reason}");
+    let mut by_timeout_alone = record;
+    by_timeout_alone.relay.own_times.retain(|own| own.setting == "end of data timeout");
+    let told = |timeout: Duration| {
+        let settings = RelaySettings { end_of_data_timeout: Some(timeout), ..RelaySettings::default() };
+        judge(&Scenario { relay: settings, ..expecting(Level::Should, waits.clone()) }, &by_timeout_alone)
+            .outcome
+    };
+    assert!(matches!(told(Duration::from_mins(30)), Outcome::Unsupported { .. }));
+    let ten = told(Duration::from_mins(10));
+    assert_eq!(ten, Outcome::Deviates, "ten minutes every client waits (RFC 5321 section 4.5.3.2.6)");
 }
 
 #[test]

@@ -24,8 +24,13 @@ impl Look<'_> {
         if seen.state != State::Broken {
             return seen;
         }
-        let matter: Vec<&OwnTime> =
-            self.record.relay.own_times.iter().filter(|own| matters(own, self.record)).collect();
+        let matter: Vec<&OwnTime> = self
+            .record
+            .relay
+            .own_times
+            .iter()
+            .filter(|own| matters(own, &self.scenario.relay, self.record))
+            .collect();
         let of = |retry: bool| matter.iter().any(|own| is_retry(own) == retry);
         if matter.is_empty() {
             return seen;
@@ -52,18 +57,25 @@ fn is_retry(own: &OwnTime) -> bool {
     own.setting.starts_with("retry ")
 }
 
-/// Whether something came about in the run that took long enough for this time to tell.
-fn matters(own: &OwnTime, record: &Record) -> bool {
+/// Whether something came about in the run that took long enough for this time to tell. A scenario that asks for no more
+/// patience than RFC 5321 section 4.5.3.2 does has every relay wait as long, told or not.
+fn matters(own: &OwnTime, settings: &RelaySettings, record: &Record) -> bool {
     if is_retry(own) {
         let put_off = record.queue.iter().flat_map(|state| &state.entries).any(|entry| entry.next.is_some());
         return put_off
             || record.timelines.iter().any(|timeline| timeline.attempts.len() > 1 || timeline.queued);
     }
+    let (asked, least) = match own.setting.as_str() {
+        "greeting timeout" => (settings.greeting_timeout, Duration::from_mins(5)),
+        "command timeout" => (settings.command_timeout, Duration::from_mins(5)),
+        _ => (settings.end_of_data_timeout, Duration::from_mins(10)),
+    };
+    let long = asked.filter(|asked| *asked <= least).unwrap_or(LONG);
     let servers = record.sessions.iter().filter(|session| session.mock_is == Side::Server);
     servers.into_iter().any(|session| {
         let talk = conversation(session);
         let of_this = |exchange: &&Exchange| timeout_of(exchange) == own.setting;
-        talk.exchanges.iter().filter(of_this).any(|exchange| waited(exchange, session, record) >= LONG)
+        talk.exchanges.iter().filter(of_this).any(|exchange| waited(exchange, session, record) >= long)
     })
 }
 
