@@ -8,6 +8,8 @@ mod deliveries;
 pub mod dkim;
 mod known;
 pub mod mail;
+#[cfg(test)]
+mod moments_tests;
 mod notification;
 mod order;
 mod racing;

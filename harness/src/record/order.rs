@@ -71,7 +71,11 @@ fn by_name(sessions: Vec<Session>, sent: &[Sent], steps: &[StepDone]) -> Vec<Ses
         .collect();
     by_mail(&mut numbered);
     numbered.sort_by(|a, b| {
-        let key = |n: &Numbered| (n.session.opened, n.phase, n.session.mock_is != Side::Client, n.step);
+        // What is told to a sender comes of what was said elsewhere.
+        let tells =
+            |s: &Session| !s.transactions.is_empty() && s.transactions.iter().all(|t| t.from.is_empty());
+        let who = |s: &Session| if s.mock_is == Side::Client { 0 } else { 1 + u8::from(tells(s)) };
+        let key = |n: &Numbered| (n.session.opened, n.phase, who(&n.session), n.step);
         let by_name = |n: &Numbered| (n.session.mock.clone(), n.session.ordinal);
         key(a).cmp(&key(b)).then_with(|| by_name(a).cmp(&by_name(b)))
     });

@@ -186,7 +186,9 @@ fn counted(listed: &Listed<'_>) -> Vec<RunTime> {
     let mut times = Vec::new();
     let mut count = 0;
     let mut next: Option<RunTime> = None;
-    for (at, entry) in listed {
+    // One without a reason that is not put off is just being tried.
+    let over = |entry: &QueueEntry| entry.reason.is_some() || entry.next.is_some() || entry.held;
+    for (at, entry) in listed.iter().filter(|(_, entry)| over(entry)) {
         let put_off = entry.attempts.unwrap_or(0) == 0
             && entry.next.is_some_and(|now| next.is_none_or(|before| now > before));
         if entry.attempts.unwrap_or(0) > count || put_off {

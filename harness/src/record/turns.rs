@@ -4,13 +4,15 @@ use std::ops::Range;
 
 use mock_servers::transcript::{Close, Reply, Session, Side, What};
 
-use super::conversation::conversation;
+use super::conversation::{Asked, conversation};
 
 /// The transactions of one session, found once for all of them: a session may have thousands.
 #[derive(Debug, Clone)]
 pub struct Turns {
     /// The events of each; empty where commands and transactions do not answer to one another.
     events: Vec<Range<usize>>,
+    /// The event that ended the reply to the content of each, as far as there is one.
+    answered: Vec<Option<usize>>,
     /// The event by which the client first closed.
     client_closed: Option<usize>,
     /// How many events the session has.
@@ -20,16 +22,27 @@ pub struct Turns {
 impl Turns {
     /// Takes the session apart.
     pub fn of(session: &Session) -> Self {
-        let (mut mails, mut ends) = (Vec::new(), Vec::new());
+        let (mut mails, mut ends, mut answered) = (Vec::new(), Vec::new(), Vec::new());
         for exchange in &conversation(session).exchanges {
             match exchange.verb().as_str() {
-                "MAIL" => mails.push(exchange.event),
+                "MAIL" => {
+                    mails.push(exchange.event);
+                    answered.push(None);
+                }
                 "RSET" | "QUIT" | "EHLO" | "HELO" => ends.push(exchange.event),
                 _ => {}
+            }
+            let last_chunk =
+                || exchange.begins_with("BDAT") && exchange.line.to_ascii_uppercase().ends_with(" LAST");
+            if let Some(of_this) = answered.last_mut()
+                && (exchange.asked == (Asked::Content { ended: true }) || last_chunk())
+            {
+                *of_this = exchange.reply.as_ref().map(|answer| answer.event);
             }
         }
         if mails.len() != session.transactions.len() {
             mails.clear();
+            answered.clear();
         }
         let range = |(at, &first): (usize, &usize)| {
             let limit = mails.get(at + 1).copied().unwrap_or(session.events.len());
@@ -40,7 +53,7 @@ impl Turns {
         let events = mails.iter().enumerate().map(range).collect();
         let closed = |what: &What| matches!(what, What::Closed { by: Side::Client, .. });
         let client_closed = session.events.iter().position(|event| closed(&event.what));
-        Self { events, client_closed, all: session.events.len() }
+        Self { events, answered, client_closed, all: session.events.len() }
     }
 
     /// The events of a transaction: from its MAIL until what follows its end. All of the session's where that cannot be
@@ -57,12 +70,16 @@ impl Turns {
         if !done.final_reply.as_ref().is_some_and(Reply::is_positive) {
             return false;
         }
-        let events = self.events(transaction);
-        let replied = session.events[events.clone()].iter().rposition(|event| {
-            matches!(&event.what, What::Bytes { from: Side::Server, .. })
-                && done.finished.is_none_or(|at| event.at <= at)
-        });
-        let Some(replied) = replied.map(|at| events.start + at) else { return false };
+        // A client that says QUIT with the content has ended the transaction before the reply to it comes.
+        let by_place = || {
+            let last = session.events.iter().rposition(|event| {
+                matches!(&event.what, What::Bytes { from: Side::Server, .. })
+                    && done.finished.is_none_or(|at| event.at <= at)
+            });
+            Some(last)
+        };
+        let replied = self.answered.get(transaction).copied().or_else(by_place).flatten();
+        let Some(replied) = replied else { return false };
         let mut after = session.events[replied + 1..].iter().map(|event| &event.what);
         let next = after.find(|what| {
             !matches!(what, What::Rule(_) | What::Taken { .. } | What::Held { .. } | What::LetGo)
