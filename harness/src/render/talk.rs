@@ -253,38 +253,30 @@ impl<'a> Telling<'a> {
 
     fn content(&mut self, at: RunTime, from: Side, bytes: &[u8]) {
         let lines: Vec<&[u8]> = bytes.split_inclusive(|&b| b == b'\n').collect();
+        // A chunk may begin and end within a line, and a date would not be known by a part of it.
+        let first = usize::from(self.torn && !lines.is_empty());
+        self.torn = !bytes.ends_with(b"\n") && self.last_chunk == Some(false);
+        let (torn, lines) = lines.split_at(first);
+        let (lines, torn_off) = lines.split_at(lines.len() - usize::from(self.torn && !lines.is_empty()));
+        self.pieces(at, from, torn);
         let header = lines.iter().position(|line| matches!(*line, b"\r\n" | b"\n")).map(|at| at + 1);
         let header = header.filter(|_| !self.in_body);
         self.in_body |= header.is_some();
         let header = header.unwrap_or(0);
         let is_report =
             bytes[..bytes.len().min(8192)].windows(16).any(|w| w.eq_ignore_ascii_case(b"multipart/report"));
-        let (first_is_torn, last_is_torn) =
-            (self.torn, !bytes.ends_with(b"\n") && self.last_chunk == Some(false));
-        self.torn = last_is_torn;
-        if (first_is_torn || last_is_torn) && !bytes.is_empty() {
-            return self.pieces(at, from, &lines, first_is_torn, last_is_torn);
-        }
         let (header, body) = lines.split_at(header);
         self.cut(at, from, header, HEADER);
         self.cut(at, from, body, if is_report { REPORT } else { BODY });
+        self.pieces(at, from, torn_off);
     }
 
-    /// A chunk that begins or ends within a line. Its piece of a line is not told: a date would not be known by a part of it.
-    fn pieces(&mut self, at: RunTime, from: Side, lines: &[&[u8]], first: bool, last: bool) {
-        let begin = usize::from(first);
-        let end = (lines.len() - usize::from(last)).max(begin);
-        let piece = |line: &[u8]| {
-            let octets = line.len();
-            let word = if octets == 1 { "octet" } else { "octets" };
-            Line::new(at, format!("{}| … {octets} {word} of a line", letter(from)))
-        };
-        if first {
-            self.lines.push(piece(lines[0]));
-        }
-        self.cut(at, from, &lines[begin..end], BODY);
-        if end < lines.len() {
-            self.lines.push(piece(lines[end]));
+    /// Parts of lines, by their length.
+    fn pieces(&mut self, at: RunTime, from: Side, pieces: &[&[u8]]) {
+        for piece in pieces {
+            let octets =
+                if piece.len() == 1 { "1 octet".to_owned() } else { format!("{} octets", piece.len()) };
+            self.lines.push(Line::new(at, format!("{}| … {octets} of a line", letter(from))));
         }
     }
 
