@@ -24,7 +24,7 @@ impl Look<'_> {
         if seen.state != State::Broken {
             return seen;
         }
-        let matter: Vec<&OwnTime> = self
+        let mut matter: Vec<&OwnTime> = self
             .record
             .relay
             .own_times
@@ -43,6 +43,8 @@ impl Look<'_> {
                 return without;
             }
         }
+        // Who gives up waiting for a reply tries again for that reason.
+        matter.sort_by_key(|own| is_retry(own));
         let why: Vec<&str> = matter.iter().map(|own| own.why.as_str()).collect();
         Seen::unclear(format!("{}; {}", why.join("; "), seen.why))
     }
@@ -168,8 +170,8 @@ impl Own<'_> {
         };
         let opened: Vec<_> = self.look.record.sessions.iter().filter(here).map(|s| s.opened).collect();
         let (first, last) = (opened.iter().min()?, opened.iter().max()?);
-        let least = 1 + last.since(*first).as_secs() / longest.as_secs().max(1);
-        (self.retries && range.to.is_some_and(|most| least > most))
+        let at_least = 1 + last.since(*first).as_secs() / longest.as_secs().max(1);
+        (self.retries && range.to.is_some_and(|most| at_least > most))
             .then_some(Range { from: None, to: range.to })
     }
 }
