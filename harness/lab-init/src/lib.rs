@@ -21,7 +21,8 @@
 //! # Rights
 //!
 //! A lab needs root, or the capabilities `SYS_ADMIN` and `NET_ADMIN` among root's usual ones (in a container:
-//! `docker run --cap-add SYS_ADMIN --cap-add NET_ADMIN`). [`check`] tells what is missing.
+//! `docker run --cap-add SYS_ADMIN --cap-add NET_ADMIN`). [`check`] tells what is missing. With `SYS_NICE` as well, programs under a
+//! virtual clock run in turn ([`Lab::is_in_turn`]).
 
 mod command;
 mod error;

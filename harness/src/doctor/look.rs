@@ -108,8 +108,8 @@ fn relay(adapter: &Adapter, labs_work: bool) -> Relay {
     }
 }
 
-/// Whether a program dates things by the virtual clock of its lab, a day on.
-fn clock() -> Result<(), String> {
+/// Whether a program dates things by the virtual clock of its lab, a day on; if so, whether programs run in turn.
+fn clock() -> Result<bool, String> {
     const DAY: Duration = Duration::from_hours(24);
     let told = |error: lab_init::LabError| error.to_string();
     let date = SystemTime::UNIX_EPOCH + 20_000 * DAY;
@@ -123,7 +123,7 @@ fn clock() -> Result<(), String> {
     let said = answer.recv_timeout(PATIENCE).unwrap_or_default();
     let expected = (date + DAY).duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     match said.trim().parse::<u64>() {
-        Ok(said) if said == expected => Ok(()),
+        Ok(said) if said == expected => Ok(lab.is_in_turn()),
         _ => Err(format!(
             "a program that is asked for the time a day on says \"{}\", not {expected}",
             said.trim()

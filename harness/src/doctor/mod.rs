@@ -19,8 +19,9 @@ pub struct Facts {
     pub embedded: Result<PathBuf, String>,
     /// How long it took to make a lab and to end it, or why there is none.
     pub lab: Result<Duration, NoLab>,
-    /// Whether a program in a lab lives by the virtual clock, and if not, why; `None`: without labs nobody can tell.
-    pub clock: Option<Result<(), String>>,
+    /// Whether a program in a lab lives by the virtual clock, and if not, why; `None`: without labs nobody can tell. Where it does:
+    /// whether a relay's programs run in turn.
+    pub clock: Option<Result<bool, String>>,
     /// What a lab is made of.
     pub kernel: Kernel,
     /// The real relays that were asked about.
@@ -159,6 +160,7 @@ impl Diagnosis {
         }];
         checks.extend(labs(facts));
         checks.push(clock(facts));
+        checks.extend(order(facts));
         checks.extend(facts.relays.iter().map(relay));
         checks.extend(roots(facts));
         checks.extend(facts.engines.iter().map(|(name, program)| {
@@ -276,10 +278,23 @@ fn labs(facts: &Facts) -> Vec<Check> {
     ]
 }
 
+/// Runs are judged without it too; it is their records that may differ.
+fn order(facts: &Facts) -> Option<Check> {
+    let Some(Ok(in_turn)) = &facts.clock else { return None };
+    if *in_turn {
+        let says = "a relay's programs run in turn: each run has one order";
+        return Some(check(LABS, "order", State::Ok, says.to_owned()));
+    }
+    let says =
+        "without SYS_NICE: what a relay's programs do at one moment may come in another order each time";
+    let mend = Some("run as root, or: docker run --cap-add SYS_NICE".to_owned());
+    Some(Check { mend, ..check(LABS, "order", State::Missing, says.to_owned()) })
+}
+
 /// Real relays are run without it too, but for what depends on time.
 fn clock(facts: &Facts) -> Check {
     let (state, says) = match &facts.clock {
-        Some(Ok(())) => (State::Ok, "virtual: a day passes in a lab when all wait for it".to_owned()),
+        Some(Ok(_)) => (State::Ok, "virtual: a day passes in a lab when all wait for it".to_owned()),
         Some(Err(why)) => {
             (State::Missing, format!("{why}: scenarios that depend on time are unsupported on real relays"))
         }

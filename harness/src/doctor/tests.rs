@@ -5,7 +5,7 @@ fn everything() -> Facts {
     Facts {
         embedded: Ok("/tmp".into()),
         lab: Ok(Duration::from_millis(11)),
-        clock: Some(Ok(())),
+        clock: Some(Ok(true)),
         kernel: Kernel::default(),
         relays: vec![Relay {
             name: "our-relay".to_owned(),
@@ -81,6 +81,7 @@ labs, for real relays
   ok            veth         the wire between relay and Internet
   ok            IPv6         addresses of both families
   ok            clock        virtual: a day passes in a lab when all wait for it
+  ok            order        a relay's programs run in turn: each run has one order
 
 real relays
   ok            our-relay    1.2, in /roots/our-relay
@@ -174,6 +175,14 @@ fn programs_get_the_same_as_json() {
         serde_json::json!({ "group": "labs, for real relays", "name": "veth", "state": "missing", "says": "the kernel has none", "mend": "modprobe veth" })
     );
     assert_eq!(named("tmpfs")["mend"], serde_json::Value::Null);
+}
+
+#[test]
+fn a_machine_on_which_programs_do_not_run_in_turn_is_told_what_that_means() {
+    let found = Diagnosis::of(&Facts { clock: Some(Ok(false)), ..everything() });
+    let order = found.checks.iter().find(|check| check.name == "order").expect("it is looked at");
+    assert_eq!(order.state, State::Missing);
+    assert!(order.says.contains("SYS_NICE") && order.mend.is_some(), "{order:?}");
 }
 
 #[test]
