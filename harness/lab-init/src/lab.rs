@@ -235,8 +235,8 @@ impl Lab {
         self.seat().is_some()
     }
 
-    /// In a lab whose programs run in turn, returns when all of them wait; `false` when they did not for a second, and in any
-    /// other lab.
+    /// In a lab whose programs run in turn, returns when all of them wait; `false` when one of them has run for a second, and in
+    /// any other lab.
     ///
     /// # Errors
     /// When lab-init is gone.
