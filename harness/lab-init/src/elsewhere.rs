@@ -79,7 +79,7 @@ impl Lab {
         match self.0 {}
     }
 
-    pub fn rests(&self) -> Result<bool, LabError> {
+    pub fn rests(&self) -> Result<Option<u64>, LabError> {
         match self.0 {}
     }
 

@@ -235,12 +235,12 @@ impl Lab {
         self.seat().is_some()
     }
 
-    /// In a lab whose programs run in turn, returns when all of them wait; `false` when one of them has run for a second, and in
-    /// any other lab.
+    /// In a lab whose programs run in turn, returns when all of them wait, and tells what they have done until then as
+    /// [`Look::ran`] does; `None` when one of them has run for a second, and in any other lab.
     ///
     /// # Errors
     /// When lab-init is gone.
-    pub fn rests(&self) -> Result<bool, LabError> {
+    pub fn rests(&self) -> Result<Option<u64>, LabError> {
         match self.call(&Request::Rest)? {
             Answer::Rests(rests) => Ok(rests),
             answer => Err(unexpected(&answer)),

@@ -89,8 +89,8 @@ pub(crate) enum Answer {
     Moved(Moved),
     /// Whether programs run one after another.
     InTurn(bool),
-    /// Whether all of them wait.
-    Rests(bool),
+    /// All of them wait: what they have done until then.
+    Rests(Option<u64>),
 }
 
 /// Sends one message.

@@ -64,6 +64,8 @@ pub struct Look {
     /// Of which threads there are, how often each has run, and which bytes are on the way. Two that are the same mean that no
     /// thread has run in between.
     pub mark: u64,
+    /// The same without the bytes: of threads alone.
+    pub ran: u64,
     /// A thread runs or could run, waits for a disk, or has just ended.
     pub busy: bool,
     /// A program that runs, when one does.
@@ -77,6 +79,9 @@ pub struct Look {
     pub in_flight: bool,
     /// All of those, because the other end does not read what has come to it.
     pub held_up: bool,
+    /// All of those are between the relay's own programs, on a network that nobody cuts: they will arrive, though perhaps only when
+    /// the kernel has acknowledged what went before, for which it takes its time.
+    pub awaited: bool,
     /// What programs did since the look before that the clock cannot carry.
     pub told: Vec<Told>,
 }
@@ -125,7 +130,7 @@ pub struct Jump {
     /// Whoever has waited for it sleeps on until the next jump, which may be to the same moment: something else comes first.
     pub sleep_on: bool,
     /// Before this moment it may go on to the next that a thread waits for, and to the one after that, as long as all is quiet each
-    /// time, no packet has crossed to the Internet or from there, and nothing was logged.
+    /// time, no packet has come from the Internet, gone there, or crossed between programs, and nothing was logged.
     pub on_before: Option<Duration>,
     /// The file that the relay logs to, apart from the system log.
     pub log: Option<PathBuf>,

@@ -202,10 +202,9 @@ impl Sim {
             let mut state = self.lock();
             let next = state.timers.keys().next().map(|key| key.0);
             // This moment is not over: what of the relay's is due at it had to wait for what comes first, and nobody is asked in between.
+            // Nor does time go on by itself: what came first may have been the last that was waited for.
             if of_relay.is_some_and(|at| at <= state.now) && next.is_none_or(|next| next > state.now) {
-                let on_before = next.into_iter().chain(state.end).min().unwrap_or(RunTime::NEVER);
-                let reached = elsewhere.jump(state.now, Some(on_before));
-                state.set_now(reached);
+                elsewhere.jump(state.now, Some(state.now));
                 return true;
             }
             let quiet = Quiet {

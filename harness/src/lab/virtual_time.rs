@@ -24,6 +24,9 @@ const LATER: Duration = Duration::from_millis(1);
 const ON_THEIR_WAY: Duration = Duration::from_millis(5);
 /// After so long they were lost, and the kernel sends them again in its own time: a connection to where nobody answers.
 const LOST: Duration = Duration::from_millis(60);
+/// Between a relay's own programs nothing is lost, but a small segment waits for the acknowledgement of the one before (Nagle), and that
+/// for the kernel's timer: 40 ms, and more where the machine has much to do. A guard.
+const WITHIN: Duration = Duration::from_secs(10);
 
 /// A program that does not follow the clock is given up after so long in which nobody did anything.
 const STRANGE: Duration = Duration::from_millis(300);
@@ -148,11 +151,12 @@ pub(super) async fn beat(sim: Sim, turns: Turns, process: Arc<Process>, holdup: 
     // The last mark, and since when it has been the same.
     let mut last = (0, Instant::now());
     loop {
+        let mut rested = None;
         if ahead.is_some() {
-            match let_all_through(&sim, &turns, &lab).await {
-                Ok(()) => {}
+            rested = match let_all_through(&sim, &turns, &lab).await {
+                Ok(rested) => rested,
                 Err(error) => return holdup.give_up(error.to_string()),
-            }
+            };
         }
         let first = match lab.look() {
             Ok(look) => look,
@@ -173,27 +177,32 @@ pub(super) async fn beat(sim: Sim, turns: Turns, process: Arc<Process>, holdup: 
             pause = (pause * 3 / 2).min(LATER);
             continue;
         }
-        // What has come to the harness's side is taken up when the thread parks the first time, and all that follows from it is done
-        // when it parks the second time.
-        for _ in 0..2 {
-            if ticker.wait(Duration::ZERO).await.is_err() {
-                return;
+        // Nobody has run since all of them waited, and all that came of it here was done.
+        let mut next = first.next;
+        if rested != Some(first.ran) {
+            // What has come to the harness's side is taken up when the thread parks the first time, and all that follows from it is
+            // done when it parks the second time.
+            for _ in 0..2 {
+                if ticker.wait(Duration::ZERO).await.is_err() {
+                    return;
+                }
             }
-        }
-        if sim.is_held() {
-            continue;
-        }
-        let Ok(second) = lab.look() else { continue };
-        // Nobody has run in between: everyone waits, and nobody is left who could wake another.
-        if second.mark != first.mark || second.busy {
-            continue;
+            if sim.is_held() {
+                continue;
+            }
+            let Ok(second) = lab.look() else { continue };
+            // Nobody has run in between: everyone waits, and nobody is left who could wake another.
+            if second.mark != first.mark || second.busy {
+                continue;
+            }
+            next = second.next;
         }
         pause = SOON;
         if !turns.grant_next() {
             let log = log.as_deref();
             // What is logged from here on is seen to be.
             process.logged();
-            let mut relay = Relay { lab: &lab, log, next: second.next.map(RunTime::new), failed: None };
+            let mut relay = Relay { lab: &lab, log, next: next.map(RunTime::new), failed: None };
             sim.step(true, &mut relay);
             if let Some(error) = relay.failed {
                 return holdup.give_up(error.to_string());
@@ -205,31 +214,37 @@ pub(super) async fn beat(sim: Sim, turns: Turns, process: Arc<Process>, holdup: 
     }
 }
 
-/// Around a relay whose programs run in turn: gives each input its turn, until there is none left that has something.
-async fn let_all_through(sim: &Sim, turns: &Turns, lab: &Lab) -> Result<(), LabError> {
+/// Around a relay whose programs run in turn: gives each input its turn, until there is none left that has something. What the
+/// programs had done by then; `None`: it does not come to that now.
+async fn let_all_through(sim: &Sim, turns: &Turns, lab: &Lab) -> Result<Option<u64>, LabError> {
     loop {
         // Whoever had something to do here has done it, and whoever that woke.
         for _ in 0..2 {
             tokio::task::yield_now().await;
         }
         if sim.is_held() {
-            return Ok(());
+            return Ok(None);
         }
-        if !lab.rests()? {
-            return Ok(());
-        }
+        let Some(ran) = lab.rests()? else { return Ok(None) };
         for _ in 0..2 {
             tokio::task::yield_now().await;
         }
-        if sim.is_held() || !turns.grant_next() {
-            return Ok(());
+        if sim.is_held() {
+            return Ok(None);
+        }
+        if !turns.grant_next() {
+            return Ok(Some(ran));
         }
     }
 }
 
 /// Whether nothing happens by itself any more, when it has looked like this for so long.
 fn is_quiet(look: &Look, since: Duration) -> bool {
-    let settled = if look.held_up { ON_THEIR_WAY } else { LOST };
+    let settled = match look {
+        Look { held_up: true, .. } => ON_THEIR_WAY,
+        Look { awaited: true, .. } => WITHIN,
+        _ => LOST,
+    };
     !look.busy && look.outside.is_empty() && (!look.in_flight || since >= settled)
 }
 

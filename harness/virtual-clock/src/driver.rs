@@ -61,6 +61,7 @@ pub struct Driver {
     /// How many looks could not be relied upon.
     doubtful: u64,
     last: (bool, u64),
+    in_turn: bool,
     /// Program images, and whether they have the page.
     attached: HashMap<(u64, u64), bool>,
     /// Images in which the wake signal is known to be handled, by process.
@@ -88,6 +89,7 @@ impl Driver {
             has_busy: false,
             doubtful: 0,
             last: (false, 0),
+            in_turn: false,
             attached: HashMap::new(),
             wakeable: HashMap::new(),
         })
@@ -96,6 +98,13 @@ impl Driver {
     /// The page.
     pub fn page(&self) -> &Page {
         &self.page
+    }
+
+    /// From now on whoever looks comes last of all on the one processor that the programs share ([`crate::turn`]): a thread that
+    /// could run has run, and is counted, before it is looked at. One that has not run since it was seen asleep then is so still, and
+    /// needs no second question.
+    pub fn in_turn(&mut self) {
+        self.in_turn = true;
     }
 
     /// Watches one more session, where sessions are watched.
@@ -127,7 +136,7 @@ impl Driver {
         // Whoever was busy mostly still is, and then nothing else need be asked.
         if self.has_busy
             && let Some(task) = self.tasks.first_mut()
-            && task.look(&self.page) == Seen::Busy
+            && task.look(&self.page, self.in_turn) == Seen::Busy
         {
             let busy = Some((task.pid, task.tid));
             self.doubtful += 1;
@@ -154,7 +163,7 @@ impl Driver {
         let mut at = 0;
         while at < self.tasks.len() {
             let task = &mut self.tasks[at];
-            let seen = task.look(&self.page);
+            let seen = task.look(&self.page, self.in_turn);
             if seen == Seen::Gone {
                 self.tasks.swap_remove(at);
                 continue;
@@ -204,8 +213,8 @@ impl Driver {
         look.mark = look.mark.wrapping_add(scramble(0, newest)).wrapping_add(look.threads as u64);
         look.earliest = (earliest != NEVER).then_some(earliest);
         let unchanged = look.quiet && self.last == (true, look.mark);
-        // Nobody ran while this list was made, so nobody was about to add to it.
-        self.complete |= listed && unchanged;
+        // Nobody ran while this list was made, so nobody was about to add to it. Whoever was to run in turn has done so before.
+        self.complete |= listed && look.quiet && (unchanged || self.in_turn);
         look.settled = unchanged && self.complete;
         self.last = (look.quiet, look.mark);
         if !look.quiet || !self.complete {

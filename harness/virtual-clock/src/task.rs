@@ -93,9 +93,14 @@ impl Task {
         number(text[..length].split(|byte| *byte == b' ').nth(2)?)
     }
 
-    pub(crate) fn look(&mut self, page: &Layout) -> Seen {
+    /// `in_turn`: see [`crate::Driver::in_turn`].
+    pub(crate) fn look(&mut self, page: &Layout, in_turn: bool) -> Seen {
         let Some(turns) = self.count_turns() else { return Seen::Gone };
         let known = self.verified && turns == self.turns;
+        // Had it been woken, it would have run.
+        if known && in_turn {
+            return self.asleep(page);
+        }
         self.verified = false;
         self.turns = turns;
         // Shorter to read than its state, and of a thread that could run, running or not, it says just that.

@@ -31,7 +31,9 @@ const LATER: Duration = Duration::from_micros(400);
 /// The clock of one lab.
 pub(super) struct Clock {
     driver: Driver,
-    /// The counters of this namespace's interfaces, by which a packet to the relay or from it is seen.
+    /// Programs run one after another.
+    in_turn: bool,
+    /// The counters of the relay's interfaces, by which a packet to it, from it, and from it to itself is seen.
     interfaces: File,
     /// The packets that wait on each processor.
     packets: File,
@@ -48,7 +50,12 @@ pub(super) struct Clock {
 
 impl Clock {
     /// Puts every program that starts from now on under a clock that begins at this date, in seconds since 1970.
-    pub(super) fn start(seconds: u64, syslog: &UnixDatagram, network: &Network) -> Result<Self, LabError> {
+    pub(super) fn start(
+        seconds: u64,
+        in_turn: bool,
+        syslog: &UnixDatagram,
+        network: &Network,
+    ) -> Result<Self, LabError> {
         if !virtual_clock::supported() {
             let why = "there is none for this machine (Linux with glibc on x86_64 or aarch64 has one)";
             return Err(LabError::told("starting the virtual clock", why));
@@ -65,11 +72,16 @@ impl Clock {
         };
         let page = Page::create(Path::new(PAGE_PATH), seconds.saturating_mul(1_000_000_000)).map_err(told)?;
         fs::write(PRELOAD, format!("{LIBRARY_PATH}\n")).doing(|| writing(Path::new(PRELOAD)))?;
-        let driver = Driver::new(page, Scope::AllBut(Vec::new())).map_err(told)?;
+        let mut driver = Driver::new(page, Scope::AllBut(Vec::new())).map_err(told)?;
+        if in_turn {
+            driver.in_turn();
+        }
         // From here on, since the driver reads the true one.
         show_idle_machine()?;
         let interfaces = Path::new("/proc/thread-self/net/dev");
-        let interfaces = File::open(interfaces).doing(|| format!("opening {}", interfaces.display()))?;
+        let interfaces = network
+            .in_relay(|| File::open(interfaces))?
+            .doing(|| format!("opening {}", interfaces.display()))?;
         let packets = Path::new("/proc/net/softnet_stat");
         let packets = File::open(packets).doing(|| format!("opening {}", packets.display()))?;
         let syslog = syslog.try_clone().doing(|| "keeping the system log's socket".to_owned())?;
@@ -78,6 +90,7 @@ impl Clock {
         let sockets = [Sockets::open(false), network.in_relay(|| Sockets::open(true))?];
         Ok(Clock {
             driver,
+            in_turn,
             interfaces,
             packets,
             syslog,
@@ -89,25 +102,29 @@ impl Clock {
     }
 
     /// Whether every program sleeps, where they run in turn and it is this process's: none of them waits for a disk, and no packet
-    /// is on its way to one.
-    pub(super) fn rests(&mut self) -> Result<bool, LabError> {
-        let seen =
-            self.driver.look_on().map_err(|error| LabError::told("looking at the lab", error.to_string()))?;
-        Ok(seen.quiet && !self.has_packets())
+    /// is on its way to one. What they have done until then, as in [`Look::ran`].
+    pub(super) fn rests(&mut self) -> Result<Option<u64>, LabError> {
+        let seen = self.see()?;
+        Ok((seen.quiet && !self.has_packets()).then_some(seen.mark))
+    }
+
+    fn see(&mut self) -> Result<virtual_clock::Look, LabError> {
+        self.driver.look_on().map_err(|error| LabError::told("looking at the lab", error.to_string()))
     }
 
     /// Who runs; and, when nobody does, all the rest.
     pub(super) fn look(&mut self, network: &Network) -> Result<Look, LabError> {
-        let seen =
-            self.driver.look_on().map_err(|error| LabError::told("looking at the lab", error.to_string()))?;
+        let seen = self.see()?;
         let mut look = Look {
             mark: seen.mark,
+            ran: seen.mark,
             busy: !seen.quiet,
             running: seen.busy.map(|(pid, tid)| self.name(pid, tid)),
             next: seen.earliest.map(Duration::from_nanos),
             outside: seen.outside.into_iter().map(outside).collect(),
             in_flight: false,
             held_up: true,
+            awaited: true,
             told: told_of(self.driver.page().take_told()),
         };
         look.busy |= self.has_packets();
@@ -121,20 +138,27 @@ impl Clock {
         (seen.mark, &internet, &relay).hash(&mut hasher);
         for (here, there) in [(&internet, &relay), (&relay, &internet)] {
             for one in here.iter().filter(|one| one.is_in_flight()) {
-                let peer = peer(one, here).or_else(|| peer(one, there));
+                let near = peer(one, here);
+                let peer = near.or_else(|| peer(one, there));
                 if peer.is_some_and(|peer| one.has_arrived(peer)) {
                     continue;
                 }
                 look.in_flight = true;
                 look.held_up &= peer.is_some_and(|peer| peer.unread > 0);
+                look.awaited &= near.is_some();
             }
         }
         let datagrams = self.datagrams();
         datagrams.hash(&mut hasher);
         if datagrams != self.lost {
-            (look.in_flight, look.held_up) = (true, false);
+            (look.in_flight, look.held_up, look.awaited) = (true, false, false);
         }
         look.mark = hasher.finish();
+        // A timer of the kernel's may have carried bytes on while sockets were asked for: whoever that woke has not been seen.
+        if self.in_turn {
+            let again = self.see()?;
+            look.busy = !again.quiet || again.mark != seen.mark || self.has_packets();
+        }
         Ok(look)
     }
 
@@ -182,13 +206,14 @@ impl Clock {
             let until = Instant::now() + AT_MOST;
             let next = loop {
                 let look = self.driver.look().map_err(told)?;
-                if look.settled {
+                let quiet = look.quiet && !self.has_packets();
+                if quiet && look.settled {
                     break look.earliest.filter(|_| look.outside.is_empty());
                 }
                 if Instant::now() > until {
                     break None;
                 }
-                if !look.quiet {
+                if !quiet {
                     std::thread::sleep(pause);
                     pause = (pause * 3 / 2).min(LATER);
                 }
@@ -215,7 +240,8 @@ impl Clock {
         format!("{} (process {pid})", self.driver.name(tid).unwrap_or_default())
     }
 
-    /// Changes when a packet has crossed between relay and Internet, and when something was logged.
+    /// Changes when a packet has crossed between relay and Internet, or one between the relay's programs, which may still be on its
+    /// way, and when something was logged.
     fn seen_outside(&self, jump: &Jump) -> (Vec<u8>, u64, bool) {
         let log = jump.log.as_ref().and_then(|log| fs::metadata(log).ok()).map_or(0, |log| log.len());
         let mut syslog = [PollFd::new(&self.syslog, PollFlags::IN)];

@@ -220,25 +220,22 @@ impl Served {
         done
     }
 
-    /// Whether all programs wait, and no packet does that could wake one. Those are carried by an ordinary thread of the kernel's
+    /// What programs have done until all of them wait, and no packet does that could wake one. Those are carried by an ordinary thread of the kernel's
     /// where there were many, which comes after programs that run in turn.
-    fn at_rest(&mut self) -> Result<bool, LabError> {
+    fn at_rest(&mut self) -> Result<Option<u64>, LabError> {
         for _ in 0..PACKETS {
             let rests = self.when_all_wait(|lab, rests| {
                 let clock = lab.clock.as_mut().ok_or_else(without_clock)?;
-                if clock.rests()? {
-                    return Ok(Some(true));
-                }
                 // Brought forward, and some program runs: it does not come to rest, and need not be waited for.
-                Ok(rests.then_some(false))
+                clock.rests().map(|done| (done, rests))
             })?;
             match rests {
-                None => return Ok(false),
-                Some(true) => return Ok(true),
-                Some(false) => std::thread::sleep(MOMENT),
+                (Some(ran), _) => return Ok(Some(ran)),
+                (None, true) => std::thread::sleep(MOMENT),
+                (None, false) => break,
             }
         }
-        Ok(false)
+        Ok(None)
     }
 
     fn answer(
@@ -274,8 +271,9 @@ impl Served {
             }
             Request::StartClock { seconds, processor } => {
                 self.in_turn = processor.and_then(InTurn::on);
-                self.clock = Some(Clock::start(seconds, &self.syslog, &self.network)?);
-                Ok((Answer::InTurn(self.in_turn.is_some()), None))
+                let in_turn = self.in_turn.is_some();
+                self.clock = Some(Clock::start(seconds, in_turn, &self.syslog, &self.network)?);
+                Ok((Answer::InTurn(in_turn), None))
             }
             Request::Rest => self.at_rest().map(|rests| (Answer::Rests(rests), None)),
             Request::Look => self.when_all_wait(|lab, _| {

@@ -19,6 +19,21 @@ pub(super) fn small_tables() {
     let _ = std::fs::write("/proc/sys/net/ipv4/tcp_child_ehash_entries", "256");
 }
 
+/// Keeps the kernel from fitting a connection to how fast things go in the machine's time: how much a peer that does not read takes
+/// before a writer has to wait is then the same each time. Best effort. tcp(7), ip-sysctl.
+fn steady_connections() {
+    for (name, value) in [
+        ("tcp_wmem", "65536 65536 65536"),
+        ("tcp_rmem", "131072 131072 131072"),
+        ("tcp_moderate_rcvbuf", "0"),
+        ("tcp_slow_start_after_idle", "0"),
+        ("tcp_no_metrics_save", "1"),
+        ("tcp_autocorking", "0"),
+    ] {
+        let _ = std::fs::write(format!("/proc/sys/net/ipv4/{name}"), value);
+    }
+}
+
 /// The Internet's end of the wire, and the relay's.
 const INTERNET_END: u32 = 2;
 const RELAY_END: u32 = 3;
@@ -45,9 +60,11 @@ impl Network {
                 .map_err(|e| e.with_help("the file system proc must be mounted at /proc"))
         };
         small_tables();
+        steady_connections();
         let internet = current()?;
         let netlink = Netlink::open()?;
         unshare(UnshareFlags::NEWNET).doing(|| "making the relay's network namespace".to_owned())?;
+        steady_connections();
         let relay = current()?;
         let in_relay = Netlink::open()?;
         let news = Netlink::of_links()?;
