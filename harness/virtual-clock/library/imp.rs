@@ -13,6 +13,8 @@ mod chance;
 mod clocks;
 #[path = "files.rs"]
 mod files;
+#[path = "ipc.rs"]
+mod ipc;
 #[path = "real.rs"]
 mod real;
 #[path = "sockets.rs"]

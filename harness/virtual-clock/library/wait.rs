@@ -6,6 +6,7 @@
 use super::timers;
 use crate::page::{Layout, NEVER, RUNNING, Slot, WAIT_FUTEX, WAITING, WAKE_SIGNAL};
 use crate::sys::{self, EINTR, ETIMEDOUT, call, gettid};
+#[cfg(target_arch = "x86_64")]
 use core::arch::global_asm;
 use core::sync::atomic::Ordering::SeqCst;
 

@@ -226,19 +226,24 @@ impl Driver {
     }
 
     /// Moves the clock forward to a moment, in nanoseconds of the run, and wakes whoever waited for it or for one before
-    /// it. How many that were.
+    /// it, timers and alarms first, then waits, the earliest deadline first. How many that were.
     pub fn jump(&mut self, to: u64) -> Result<usize, ClockError> {
         let to = self.move_to(to)?;
         let mut woken = wake::fire_timers(&self.page);
-        for at in 0..self.tasks.len() {
-            let tid = self.tasks[at].tid as u32;
+        let mut due: Vec<(u64, usize)> = Vec::new();
+        for (at, task) in self.tasks.iter().enumerate() {
+            let tid = task.tid as u32;
             let slot = self.page.slot(tid);
-            if slot.tid.load(SeqCst) == tid
-                && slot.state.load(SeqCst) == crate::page::WAITING
-                && slot.deadline.load(SeqCst) <= to
-            {
-                woken += usize::from(self.wake(at));
+            if slot.tid.load(SeqCst) == tid && slot.state.load(SeqCst) == crate::page::WAITING {
+                let deadline = slot.deadline.load(SeqCst);
+                if deadline <= to {
+                    due.push((deadline, at));
+                }
             }
+        }
+        due.sort_unstable();
+        for (_, at) in due {
+            woken += usize::from(self.wake(at));
         }
         Ok(woken)
     }

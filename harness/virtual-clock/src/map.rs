@@ -37,6 +37,12 @@ impl Page {
         Ok(Page(page))
     }
 
+    /// Has programs draw other random numbers than with another seed. To be called before any does.
+    pub fn seed(&self, seed: u32) {
+        // Each seed has 2^32 numbers of the one sequence to itself.
+        self.0.drawn.store(u64::from(seed) << 32, SeqCst);
+    }
+
     /// Maps a page that was made elsewhere.
     pub fn map(file: &impl AsFd) -> Result<Page, ClockError> {
         let page = Page(map(file)?);

@@ -132,7 +132,7 @@ pub struct Layout {
     pub timers_used: AtomicU64,
     /// Bits of [`told`].
     pub told: AtomicU64,
-    /// How many random numbers were drawn.
+    /// How many random numbers were drawn, counted from where the seed has the first one.
     pub drawn: AtomicU64,
     spare: [AtomicU64; 502],
     /// Alarms and timers.

@@ -46,6 +46,7 @@ at_deadline! {
     timerfd_in_epoll "timerfd-epoll" =>
         "1 after 3600000 ms\n1 after 60000 ms\n1 after 60000 ms\ncount 1 interval 60 left 59", 3_720;
     timer_create "timer_create" => "-1 errno 4 after 3600000 ms\ndeleted 0", 3_600;
+    semtimedop "semtimedop" => "-1 errno 11 after 3600000 ms\n0 after 0 ms", 3_600;
     rcvtimeo "rcvtimeo" => "-1 errno 11 after 300000 ms\n-1 errno 11 after 300000 ms", 600;
     sndtimeo "sndtimeo" => "-1 errno 11 after 300000 ms", 300;
     connect_gives_up_when_the_kernel_would "connect" => "0 after 0 ms\n-1 errno 110 after 127000 ms", 127;
@@ -70,6 +71,14 @@ fn timed_waits_of_threads() {
     about("sem_timedwait", "-1 errno 110 after 3600000 ms", 3_600);
     about("cond_timedwait", "110 after 3600000 ms\n110 after 3600000 ms", 7_200);
     about("mutex_timedlock", "110 after 3600000 ms", 3_600);
+}
+
+#[test]
+fn timed_waits_for_messages_in_a_queue() {
+    let (said, _) = driven("mq_timedsend");
+    assert_eq!(said, "0 after 0 ms\n-1 errno 110 after 3600000 ms");
+    let (said, _) = driven("mq_timedreceive");
+    assert_eq!(said, "-1 errno 110 after 3600000 ms\n3 after 60000 ms\n-1 errno 11 after 0 ms");
 }
 
 #[test]
@@ -115,4 +124,17 @@ fn random_numbers_are_the_same_in_each_run_and_differ_from_each_other() {
     let drawn = [lines[1], lines[3], lines[5], lines[6]];
     assert!((1..4).all(|at| !drawn[..at].contains(&drawn[at])), "{first}");
     assert_eq!(driven("random").0, first);
+}
+
+#[test]
+fn with_another_seed_they_are_others() {
+    let drawn = |seed: Option<u32>| {
+        let mut lab = Lab::new();
+        seed.into_iter().for_each(|seed| lab.driver.page().seed(seed));
+        let program = lab.probe("random");
+        lab.drive(program).lines().nth(1).map(str::to_owned)
+    };
+    assert_eq!(drawn(None), drawn(Some(0)));
+    assert_eq!(drawn(Some(7)), drawn(Some(7)));
+    assert_ne!(drawn(Some(7)), drawn(Some(8)));
 }

@@ -22,6 +22,7 @@ extern "C" fn hook() {
 }
 
 unsafe extern "C" {
+    fn semtimedop(set: c_int, changes: *mut libc::sembuf, count: usize, wait: *const timespec) -> c_int;
     fn sem_timedwait(semaphore: *mut c_void, at: *const timespec) -> c_int;
     fn pthread_cond_clockwait(c: *mut c_void, m: *mut c_void, clock: c_int, at: *const timespec) -> c_int;
     fn getitimer(which: c_int, now: *mut [timeval; 2]) -> c_int;
@@ -112,6 +113,20 @@ fn udp() -> c_int {
         address.sin_addr.s_addr = u32::from_ne_bytes([127, 0, 0, 1]);
         libc::bind(fd, (&raw const address).cast(), 16);
         fd
+    }
+}
+
+/// A queue without a name, for one message.
+fn queue(flags: c_int) -> c_int {
+    let name = CString::new(format!("/probe-{}-{flags}", std::process::id())).expect("a name");
+    // SAFETY: a name and attributes of ours.
+    unsafe {
+        let mut attributes: libc::mq_attr = zeroed();
+        (attributes.mq_maxmsg, attributes.mq_msgsize) = (1, 16);
+        let flags = libc::O_CREAT | libc::O_EXCL | libc::O_RDWR | flags;
+        let queue = libc::mq_open(name.as_ptr(), flags, 0o600 as libc::mode_t, &raw const attributes);
+        libc::mq_unlink(name.as_ptr());
+        queue
     }
 }
 
@@ -383,6 +398,39 @@ unsafe fn run(name: &str) {
                 libc::pthread_mutex_lock(mutex);
                 let at = moment(libc::CLOCK_REALTIME, 3_600);
                 say(|| libc::pthread_mutex_timedlock(mutex, &raw const at).into());
+            }
+            "semtimedop" => {
+                let set = libc::semget(libc::IPC_PRIVATE, 1, 0o600);
+                let change = |by| libc::sembuf { sem_num: 0, sem_op: by, sem_flg: 0 };
+                let wait = span(3_600);
+                say(|| semtimedop(set, &mut change(-1), 1, &raw const wait).into());
+                libc::semop(set, &mut change(1), 1);
+                say(|| semtimedop(set, &mut change(-1), 1, &raw const wait).into());
+                libc::semctl(set, 0, libc::IPC_RMID);
+            }
+            "mq_timedsend" => {
+                let queue = queue(0);
+                let at = moment(libc::CLOCK_REALTIME, 3_600);
+                for _ in 0..2 {
+                    say(|| libc::mq_timedsend(queue, c"one".as_ptr(), 3, 0, &raw const at).into());
+                }
+            }
+            "mq_timedreceive" => {
+                let own = queue(0);
+                let mut room = [0_u8; 16];
+                let mut receive = |from, after| {
+                    let at = moment(libc::CLOCK_REALTIME, after);
+                    let room = room.as_mut_ptr().cast();
+                    say(|| libc::mq_timedreceive(from, room, 16, null_mut(), &raw const at) as i64);
+                };
+                receive(own, 3_600);
+                if libc::fork() == 0 {
+                    libc::sleep(60);
+                    libc::mq_send(own, c"one".as_ptr(), 3, 0);
+                    return;
+                }
+                receive(own, 3_600);
+                receive(queue(libc::O_NONBLOCK), 3_600);
             }
             "rcvtimeo" => {
                 let (fd, mut byte) = (udp(), 0_u8);
