@@ -5,6 +5,7 @@ pub mod adapter;
 pub mod embedded;
 pub mod process;
 pub mod roots;
+mod seed;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;

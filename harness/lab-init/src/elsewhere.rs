@@ -3,7 +3,7 @@
 use crate::command::Command;
 use crate::error::LabError;
 use crate::layout::{Layout, Owner};
-use crate::view::{Activity, Connection, Jump, Look, Moved, Task};
+use crate::view::{Activity, Connection, Jump, Look, Moved, Task, Underway};
 use std::convert::Infallible;
 use std::fs::File;
 use std::io::PipeReader;
@@ -71,7 +71,7 @@ impl Lab {
         match self.0 {}
     }
 
-    pub fn start_clock(&self, _date: SystemTime) -> Result<(), LabError> {
+    pub fn start_clock(&self, _date: SystemTime, _seed: u32) -> Result<(), LabError> {
         match self.0 {}
     }
 
@@ -92,6 +92,10 @@ impl Lab {
     }
 
     pub fn jump(&self, _jump: Jump) -> Result<Moved, LabError> {
+        match self.0 {}
+    }
+
+    pub fn underway(&self) -> Result<Vec<Underway>, LabError> {
         match self.0 {}
     }
 

@@ -6,7 +6,7 @@ use crate::layout::{Layout, Owner};
 use crate::process::Process;
 use crate::protocol::{Answer, OUTER, Request, readable_within, receive, send};
 use crate::seat::{Ahead, Seat};
-use crate::view::{Activity, Connection, Jump, Look, Moved, Task};
+use crate::view::{Activity, Connection, Jump, Look, Moved, Task, Underway};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::fs::File;
@@ -213,16 +213,16 @@ impl Lab {
     }
 
     /// Puts everything that is spawned from now on under a virtual clock, which begins at this date (in whole seconds) and moves
-    /// only by [`Lab::jump`]. Programs run one after another on one processor, where that is allowed. To be called before
+    /// only by [`Lab::jump`]. Programs draw random numbers by `seed`: the same ones in each run with it. They run one after another on one processor, where that is allowed. To be called before
     /// anything is spawned.
     ///
     /// # Errors
     /// Where there is no such clock for this machine.
-    pub fn start_clock(&self, date: SystemTime) -> Result<(), LabError> {
+    pub fn start_clock(&self, date: SystemTime, seed: u32) -> Result<(), LabError> {
         let seconds = date.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         let seat = Seat::take();
         let processor = seat.as_ref().map(|seat| seat.processor);
-        match self.call(&Request::StartClock { seconds, processor })? {
+        match self.call(&Request::StartClock { seconds, seed, processor })? {
             Answer::InTurn(in_turn) => *self.seat() = seat.filter(|_| in_turn),
             answer => return Err(unexpected(&answer)),
         }
@@ -275,6 +275,18 @@ impl Lab {
     pub fn jump(&self, jump: Jump) -> Result<Moved, LabError> {
         match self.call(&Request::Jump(jump))? {
             Answer::Moved(moved) => Ok(moved),
+            answer => Err(unexpected(&answer)),
+        }
+    }
+
+    /// What of the relay's is open towards the Internet, each once, in order: connections that are being made or that it has not
+    /// closed, and queries without an answer.
+    ///
+    /// # Errors
+    /// When lab-init is gone, or the kernel does not tell.
+    pub fn underway(&self) -> Result<Vec<Underway>, LabError> {
+        match self.call(&Request::Underway)? {
+            Answer::Underway(underway) => Ok(underway),
             answer => Err(unexpected(&answer)),
         }
     }

@@ -3,7 +3,7 @@
 use crate::command::Spec;
 use crate::error::{Doing, LabError};
 use crate::layout::{Layout, Owner};
-use crate::view::{Activity, Connection, Jump, Look, Moved, Task};
+use crate::view::{Activity, Connection, Jump, Look, Moved, Task, Underway};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
@@ -64,16 +64,19 @@ pub(crate) enum Request {
     Connections,
     Listeners,
     Activity,
-    /// From now on everything in the lab lives under a virtual clock that begins at this date, in seconds since 1970, and
-    /// runs one after another on this processor.
+    /// From now on everything in the lab lives under a virtual clock that begins at this date, in seconds since 1970, draws its
+    /// random numbers by this seed, and runs one after another on this processor.
     StartClock {
         seconds: u64,
+        seed: u32,
         processor: Option<usize>,
     },
     /// In a lab whose programs run in turn: answered when all of them wait, or do not come to rest.
     Rest,
     Look,
     Jump(Jump),
+    /// What of the relay's is open towards the Internet.
+    Underway,
 }
 
 /// What lab-init answers.
@@ -87,6 +90,7 @@ pub(crate) enum Answer {
     Activity(Activity),
     Look(Look),
     Moved(Moved),
+    Underway(Vec<Underway>),
     /// Whether programs run one after another.
     InTurn(bool),
     /// All of them wait: what they have done until then.

@@ -1,7 +1,7 @@
 //! What is going on in a lab, as the kernel tells it.
 
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -120,6 +120,15 @@ pub struct Outside {
     pub how: String,
     /// Whether its program follows the clock, and this wait alone does not.
     pub follows: bool,
+}
+
+/// Something of the relay's that is open, and whose other end is in the Internet: see [`crate::Lab::underway`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Underway {
+    /// A connection (TCP) with this address that is being made, or that the relay has not closed.
+    Connection(IpAddr),
+    /// A socket (UDP) that is connected to a DNS server (port 53): a query without its answer.
+    Query(IpAddr),
 }
 
 /// How a lab's clock is to move: see [`crate::Lab::jump`].

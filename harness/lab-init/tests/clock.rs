@@ -18,7 +18,7 @@ fn at(seconds: u64) -> Duration {
 /// A lab with a clock; `None`: see [`lab`].
 fn lab_with_clock() -> Option<Lab> {
     let lab = lab()?;
-    lab.start_clock(SystemTime::UNIX_EPOCH + at(START)).unwrap();
+    lab.start_clock(SystemTime::UNIX_EPOCH + at(START), 0).unwrap();
     Some(lab)
 }
 

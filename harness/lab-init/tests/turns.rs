@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 /// A lab whose programs run in turn; `None`, and why, where that is not to be had.
 fn in_turn() -> Option<Lab> {
     let lab = lab()?;
-    lab.start_clock(SystemTime::UNIX_EPOCH + Duration::from_secs(1_900_000_000)).unwrap();
+    lab.start_clock(SystemTime::UNIX_EPOCH + Duration::from_secs(1_900_000_000), 0).unwrap();
     if !lab.is_in_turn() {
         assert!(std::env::var_os("GAUNTLET_REQUIRE_LABS").is_none(), "programs are to run in turn");
         eprintln!("skipped: the right SYS_NICE is missing");

@@ -114,7 +114,7 @@ fn clock() -> Result<bool, String> {
     let told = |error: lab_init::LabError| error.to_string();
     let date = SystemTime::UNIX_EPOCH + 20_000 * DAY;
     let lab = Lab::start(&Layout::default()).map_err(told)?;
-    lab.start_clock(date).map_err(told)?;
+    lab.start_clock(date, 0).map_err(told)?;
     lab.jump(Jump { to: DAY, sleep_on: false, on_before: None, log: None }).map_err(told)?;
     let asked = lab_init::Command::new(["/bin/sh", "-c", "date +%s"]).output(lab_init::Output::Split);
     let mut process = lab.spawn(asked).map_err(told)?;

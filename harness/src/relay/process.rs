@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
 
 use super::adapter::{self, Adapter, ConfigureError, Configured, LogSource};
-use super::{BoxFuture, Driver, Fault, Settings, StartError, Trouble, Unsupported, roots};
+use super::{BoxFuture, Driver, Fault, Settings, StartError, Trouble, Unsupported, roots, seed};
 use crate::record::{LogLine, OwnTime, QueueEntry, Role, Varies};
 
 /// The present moment of the run.
@@ -96,7 +96,8 @@ impl Process {
         };
         let lab = Lab::start(&layout).map_err(|error| failed(error.to_string()))?;
         if let Some(epoch) = clock {
-            lab.start_clock(epoch).map_err(|error| failed(error.to_string()))?;
+            let seed = seed::given().map_err(failed)?;
+            lab.start_clock(epoch, seed).map_err(|error| failed(error.to_string()))?;
         }
         let process = Self {
             adapter: adapter.clone(),

@@ -49,9 +49,11 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// Puts every program that starts from now on under a clock that begins at this date, in seconds since 1970.
+    /// Puts every program that starts from now on under a clock that begins at this date, in seconds since 1970, and has its random
+    /// numbers be those of this seed.
     pub(super) fn start(
         seconds: u64,
+        seed: u32,
         in_turn: bool,
         syslog: &UnixDatagram,
         network: &Network,
@@ -71,6 +73,7 @@ impl Clock {
             LabError::told("starting the virtual clock", error.to_string())
         };
         let page = Page::create(Path::new(PAGE_PATH), seconds.saturating_mul(1_000_000_000)).map_err(told)?;
+        page.seed(seed);
         fs::write(PRELOAD, format!("{LIBRARY_PATH}\n")).doing(|| writing(Path::new(PRELOAD)))?;
         let mut driver = Driver::new(page, Scope::AllBut(Vec::new())).map_err(told)?;
         if in_turn {

@@ -2,7 +2,7 @@
 
 use super::network::Network;
 use crate::error::{Doing, LabError};
-use crate::view::{Activity, Connection, Task};
+use crate::view::{Activity, Connection, Task, Underway};
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -99,9 +99,39 @@ pub(super) fn connections(network: &Network) -> Result<Vec<Connection>, LabError
     Ok(found)
 }
 
+/// What of the relay's is open towards the Internet: see [`Underway`].
+pub(super) fn underway(network: &Network) -> Result<Vec<Underway>, LabError> {
+    let (tcp, udp) = network.in_relay(|| (tables(TCP), tables(UDP)))?;
+    let mut found: Vec<Underway> = tcp?.iter().filter_map(|line| open_connection(line)).collect();
+    found.extend(udp?.iter().filter_map(|line| open_query(line)));
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
+}
+
+/// Of a line as below, whom a connection is with that this side has not closed (`linux/tcp_states.h`: established, the two of the
+/// handshake, and closed by the other side alone).
+fn open_connection(line: &str) -> Option<Underway> {
+    let (remote, state) = remote(line)?;
+    let open = ["01", "02", "03", "08"].contains(&state);
+    (open && !remote.ip().is_loopback()).then_some(Underway::Connection(remote.ip()))
+}
+
+/// Of a line of `/proc/net/udp`, which is like those of `tcp`, the DNS server that it is connected to.
+fn open_query(line: &str) -> Option<Underway> {
+    const DNS: u16 = 53;
+    let (remote, _) = remote(line)?;
+    (remote.port() == DNS && !remote.ip().is_loopback()).then_some(Underway::Query(remote.ip()))
+}
+
+fn remote(line: &str) -> Option<(SocketAddr, &str)> {
+    let mut fields = line.split_ascii_whitespace().skip(2);
+    Some((address(fields.next()?)?, fields.next()?))
+}
+
 /// Where somebody in the relay's namespace listens.
 pub(super) fn listeners(network: &Network) -> Result<Vec<SocketAddr>, LabError> {
-    let lines = network.in_relay(tables)??;
+    let lines = network.in_relay(|| tables(TCP))??;
     let mut found: Vec<SocketAddr> = lines.iter().filter_map(|line| listener(line)).collect();
     found.sort();
     Ok(found)
@@ -114,10 +144,13 @@ fn listener(line: &str) -> Option<SocketAddr> {
     (fields.nth(1)? == "0A").then_some(local)
 }
 
-/// The lines of this thread's namespace's tables of TCP sockets.
-fn tables() -> Result<Vec<String>, LabError> {
+const TCP: [&str; 2] = ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"];
+const UDP: [&str; 2] = ["/proc/thread-self/net/udp", "/proc/thread-self/net/udp6"];
+
+/// The lines of these tables of this thread's namespace.
+fn tables(files: [&str; 2]) -> Result<Vec<String>, LabError> {
     let mut lines = Vec::new();
-    for file in ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"] {
+    for file in files {
         let table = match fs::read_to_string(file) {
             // A kernel without IPv6.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
@@ -129,7 +162,7 @@ fn tables() -> Result<Vec<String>, LabError> {
 }
 
 pub(super) fn of_namespace(of_relay: bool) -> Result<Vec<Connection>, LabError> {
-    Ok(tables()?.iter().filter_map(|line| connection(line, of_relay)).collect())
+    Ok(tables(TCP)?.iter().filter_map(|line| connection(line, of_relay)).collect())
 }
 
 /// A line of `/proc/net/tcp`: "number: local remote state sending:receiving ...", all hexadecimal.
@@ -178,7 +211,29 @@ mod tests {
         }
         assert_eq!(listener(line), None);
         assert_eq!((found.state, found.unacknowledged, found.unread), (1, 5, 7));
+        let with = |ip: &str| ip.parse::<IpAddr>().expect("an address");
+        if cfg!(target_endian = "little") {
+            assert_eq!(open_connection(line), Some(Underway::Connection(with("203.0.113.25"))));
+        }
+        assert_eq!(open_connection(&line.replace(" 01 ", " 06 ")), None, "TIME_WAIT");
+        assert_eq!(open_connection(&line.replace(" 01 ", " 04 ")), None, "FIN_WAIT1: closed on this side");
+        assert_eq!(open_connection(&line.replace(" 01 ", " 0A ")), None, "a listener");
         let idle = line.replace("00000005:00000007", "00000000:00000000");
         assert_eq!(connection(&idle, true), None);
+    }
+
+    #[test]
+    fn a_query_is_a_socket_that_is_connected_to_a_dns_server() {
+        let line = "  12: 197100CB:9C41 036433C6:0035 01 00000000:00000000 00:00000000 00000000 0 0 7 2 0 0";
+        if cfg!(target_endian = "little") {
+            let server: IpAddr = "198.51.100.3".parse().expect("an address");
+            assert_eq!(open_query(line), Some(Underway::Query(server)));
+        }
+        assert_eq!(open_query(&line.replace("036433C6:0035", "00000000:0000")), None, "not connected");
+        assert_eq!(
+            open_query(&line.replace("036433C6:0035", "0100007F:0035")),
+            None,
+            "a resolver of its own"
+        );
     }
 }

@@ -269,10 +269,10 @@ impl Served {
                 self.last_mark = Some(activity.mark);
                 Ok((Answer::Activity(activity), None))
             }
-            Request::StartClock { seconds, processor } => {
+            Request::StartClock { seconds, seed, processor } => {
                 self.in_turn = processor.and_then(InTurn::on);
                 let in_turn = self.in_turn.is_some();
-                self.clock = Some(Clock::start(seconds, in_turn, &self.syslog, &self.network)?);
+                self.clock = Some(Clock::start(seconds, seed, in_turn, &self.syslog, &self.network)?);
                 Ok((Answer::InTurn(in_turn), None))
             }
             Request::Rest => self.at_rest().map(|rests| (Answer::Rests(rests), None)),
@@ -284,6 +284,7 @@ impl Served {
                 let clock = lab.clock.as_mut().ok_or_else(without_clock)?;
                 clock.jump(&jump).map(|moved| (Answer::Moved(moved), None))
             }),
+            Request::Underway => look::underway(&self.network).map(|open| (Answer::Underway(open), None)),
             Request::Tasks => look::tasks().map(|tasks| (Answer::Tasks(tasks), None)),
             Request::Listeners => {
                 look::listeners(&self.network).map(|listeners| (Answer::Listeners(listeners), None))
