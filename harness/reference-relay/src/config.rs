@@ -243,6 +243,14 @@ pub struct Vintage {
     /// Haraka before 2.3.0 (its pull request 360): a host that refuses EHLO for good is told QUIT and never HELO, and the mail
     /// is returned at once.
     pub never_says_helo: bool,
+    /// KB Q154083, The Microsoft Network: so long it waits for the reply to the final dot at most, however much longer it is told to.
+    /// Then it takes the mail for not delivered, and sends it again (RFC 1047).
+    pub dot_patience: Option<Duration>,
+    /// KB 950757 and 826948, Exchange 2003: what was put off once is not tried again by itself; it goes out when somebody starts the
+    /// service again or has the queue run, or is returned when its time is over.
+    pub forgets_deferred_mail: bool,
+    /// Relays that do not retry (list of the DCC, Novell GroupWise 6.5.1): what is put off is returned at once.
+    pub never_retries: bool,
     /// The wording of Exchange 2000's notifications (KB Q329636, Q301401) in place of our own.
     pub exchange_notices: bool,
 }

@@ -89,6 +89,9 @@ impl Queue {
             {
                 mark_announced(&mut envelope, what);
             }
+            if queue.config.vintage.forgets_deferred_mail {
+                envelope.next_attempt = queue.clock.now();
+            }
             if let Some(key) = number(&envelope.id) {
                 entries.by_number.insert(key, Entry { envelope, jobs: 0, to_archive: false });
             }
@@ -211,6 +214,9 @@ impl Queue {
                 }
                 Outcome::Delivered { .. } => State::Delivered,
                 Outcome::Failed(problem) => State::Failed { problem, announced: false },
+                Outcome::Deferred(problem) if self.config.vintage.never_retries => {
+                    State::Failed { problem: Problem { permanent: true, ..problem }, announced: false }
+                }
                 Outcome::Deferred(problem) => State::Pending(Some(problem)),
             };
             has_details |= matches!(recipient.state, State::Relayed { .. });
@@ -287,7 +293,12 @@ impl Queue {
         }
         // Put off before anyone is told, so that a notification that cannot be stored is tried again by schedule.
         let Envelope { arrival, attempts, .. } = entry.envelope;
-        entry.envelope.next_attempt = schedule::next_attempt(&self.config.queue, arrival, attempts, now);
+        let regular = schedule::next_attempt(&self.config.queue, arrival, attempts, now);
+        entry.envelope.next_attempt = if self.config.vintage.forgets_deferred_mail {
+            regular.max(schedule::end_of_life(&self.config.queue, arrival))
+        } else {
+            regular
+        };
         self.save(&entry.envelope);
         let warn = entry.warning_at(&self.config).is_some_and(|at| at <= now);
         self.tell(entries, key);

@@ -1,5 +1,7 @@
 //! Relays of the past: the reference relay with historic behaviour, each after the article that documents it.
 
+use std::time::Duration;
+
 use crate::config::Vintage;
 
 /// A relay of the past, chosen by name.
@@ -14,7 +16,7 @@ pub struct VintageRelay {
 }
 
 /// Every vintage relay, in the order of the articles' numbers, and then those that no article tells of.
-pub const VINTAGES: [VintageRelay; 7] = [
+pub const VINTAGES: [VintageRelay; 10] = [
     VintageRelay {
         name: "mcis",
         description: "introduces itself as `sub2.`, and refuses others that do the same",
@@ -39,6 +41,21 @@ pub const VINTAGES: [VintageRelay; 7] = [
         name: "exchange-2000-auth",
         description: "does not deliver without AUTH where credentials are set",
         source: "KB Q329636 (Exchange 2000 SP1 to SP3)",
+    },
+    VintageRelay {
+        name: "msn",
+        description: "waits ninety seconds for the reply to the dot, and sends the mail again",
+        source: "KB Q154083 (The Microsoft Network)",
+    },
+    VintageRelay {
+        name: "exchange-2003",
+        description: "does not try again by itself what was put off once, until it is started again",
+        source: "KB 950757, 826948 (Exchange Server 2003)",
+    },
+    VintageRelay {
+        name: "groupwise-6.5",
+        description: "takes a temporary failure for a permanent one, and returns the mail at once",
+        source: "rhyolite.com: DCC list of servers that do not retry (Novell GroupWise 6.5.1)",
     },
     VintageRelay {
         name: "postfix-2.7",
@@ -69,6 +86,9 @@ pub fn vintage(name: &str) -> Option<Vintage> {
         }
         "exchange-2000" => Vintage { distrusts_short_banners: true, exchange_notices: true, ..of_2000 },
         "exchange-2000-auth" => Vintage { insists_on_auth: true, exchange_notices: true, ..of_2000 },
+        "msn" => Vintage { dot_patience: Some(Duration::from_secs(90)), ..of_the_nineties },
+        "exchange-2003" => Vintage { forgets_deferred_mail: true, exchange_notices: true, ..of_2000 },
+        "groupwise-6.5" => Vintage { never_retries: true, ..of_the_nineties },
         "postfix-2.7" => Vintage { keeps_plaintext: true, ..of_the_nineties },
         "haraka-2.0" => Vintage { never_says_helo: true, ..of_the_nineties },
         _ => return None,

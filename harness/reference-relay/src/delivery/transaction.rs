@@ -466,7 +466,12 @@ impl Transaction<'_> {
     }
 
     pub(super) fn limits(&self) -> Timeouts {
-        self.session.connection.context.config.timeouts.clone()
+        let config = &self.session.connection.context.config;
+        let mut limits = config.timeouts.clone();
+        if let Some(patience) = config.vintage.dot_patience {
+            limits.end_of_data = limits.end_of_data.min(patience);
+        }
+        limits
     }
 
     /// Parameters stand only where this session's EHLO reply offers them (section 4.1.1.11).

@@ -1,5 +1,7 @@
 //! The defects of the past, each beside the article that tells of it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::*;
 use crate::vintage::vintage;
 
@@ -148,4 +150,62 @@ async fn haraka_waited_where_ehlo_was_refused_for_now() {
     world.submit(&["bob@x.example"]).await;
     world.settle().await;
     assert_eq!(reason(&relay), "450 Not now");
+}
+
+/// A host that puts the first recipient off, and takes all others.
+fn first_time_later() -> impl Fn(&str) -> Say + Send + Sync + 'static {
+    let said = AtomicBool::new(false);
+    move |heard| {
+        if heard.starts_with("RCPT") && !said.swap(true, Ordering::SeqCst) {
+            "451 4.7.1 Later".into()
+        } else {
+            Say::Usual
+        }
+    }
+}
+
+/// KB Q154083.
+#[tokio::test(start_paused = true)]
+async fn msn_sends_again_after_ninety_seconds_without_a_reply_to_the_dot() {
+    let world = world(plain().scripted(|heard| match heard {
+        "." => Say::Nothing,
+        _ => Say::Usual,
+    }));
+    let relay = relay_of("msn", &world).await;
+    world.submit(&["bob@x.example"]).await;
+    world.pass(2).await;
+    let queue = relay.queue();
+    assert_eq!(queue[0].attempts, 1);
+    let RecipientState::Deferred { .. } = queue[0].recipients[0].state else {
+        panic!("after two minutes it has given up waiting: {queue:?}")
+    };
+}
+
+/// KB 950757, 826948.
+#[tokio::test(start_paused = true)]
+async fn exchange_2003_does_not_try_again_until_it_is_started_again() {
+    let world = world(plain().scripted(first_time_later()));
+    let relay = relay_of("exchange-2003", &world).await;
+    world.submit(&["bob@x.example"]).await;
+    world.pass(24 * 60).await;
+    assert_eq!(relay.queue()[0].attempts, 1, "a day later");
+    relay.kill();
+    let relay = relay_of("exchange-2003", &world).await;
+    world.settle().await;
+    assert_eq!(recipients(&world, "mx.x.example"), ["bob@x.example"]);
+    assert_eq!(relay.queue(), []);
+}
+
+/// The list of the DCC.
+#[tokio::test(start_paused = true)]
+async fn groupwise_returned_what_was_put_off() {
+    let world = world(plain().scripted(first_time_later()));
+    let relay = relay_of("groupwise-6.5", &world).await;
+    world.submit(&["bob@x.example"]).await;
+    world.settle().await;
+    assert_fields(
+        &notification(&world).content,
+        &["Action: failed", "Diagnostic-Code: smtp; 451 4.7.1 Later"],
+    );
+    assert_eq!(relay.queue(), []);
 }
