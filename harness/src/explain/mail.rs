@@ -208,6 +208,10 @@ fn step(step: &Step) -> String {
         Step::Client(name) => format!("The client {name} talks to the relay, to the end of its dialogue."),
         Step::Settle => "The run goes on until all is quiet and nothing live is in the queue.".to_owned(),
         Step::Wait(time) => format!("Nothing is done for {}.", human(*time)),
+        Step::Jump(time) => format!(
+            "The clock goes {} on at once, as soon as nothing is open; what was due on the way comes due then.",
+            human(*time)
+        ),
         Step::KillRelay => "The relay is killed.".to_owned(),
         Step::RestartRelay => "The relay is started again on its queue.".to_owned(),
         Step::Stop(server) => format!("{server} stops: connections to it are refused."),

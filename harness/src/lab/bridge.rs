@@ -13,7 +13,7 @@ use reference_relay::environment as relay;
 
 use super::datagrams::DatagramSocket;
 use super::net::{Accepting, Net, Socket};
-use super::sim::{Owner, Sim};
+use super::sim::{Open, Owner, Sim};
 
 /// The clock of mocks or steps.
 #[derive(Clone)]
@@ -84,15 +84,17 @@ impl relay::Network for RelayNet {
         let from = self.from(to);
         let at = SocketAddr::new(from, self.net.next_port(from));
         let socket = DatagramSocket::open(&self.net, at);
-        Box::pin(
-            async move { Ok(Box::new(Towards { socket: socket?, peer: to }) as Box<dyn relay::Datagrams>) },
-        )
+        let open = self.net.sim.open("a DNS query was open".to_owned());
+        Box::pin(async move {
+            Ok(Box::new(Towards { socket: socket?, peer: to, _open: open }) as Box<dyn relay::Datagrams>)
+        })
     }
 }
 
 struct Towards {
     socket: DatagramSocket,
     peer: SocketAddr,
+    _open: Open,
 }
 
 impl relay::Datagrams for Towards {

@@ -21,6 +21,6 @@ mod zone;
 
 pub use places::{ORIGIN, Placed, Places};
 pub use runtime::{block_on, block_on_real};
-pub use sim::{Flow, Observer, Owner, Quiet, Sim, Sleep};
+pub use sim::{Flow, Leapt, Observer, Owner, Quiet, Sim, Sleep};
 pub use virtual_time::{Holdup, clock_steps};
 pub use world::{Factory, Kind, LabError, Relay, World, relay_address};

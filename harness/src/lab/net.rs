@@ -15,7 +15,7 @@ use mock_servers::transcript::Close;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::sim::{Hold, InputId, Sim, Turn};
+use super::sim::{Hold, InputId, Open, Sim, Turn};
 
 /// Bytes that may be in flight in one direction. Below what any kernel buffers, so that flow control is ours and the same
 /// everywhere.
@@ -58,6 +58,7 @@ struct Pending {
     client: SocketAddr,
     to_server: InputId,
     to_client: InputId,
+    open: Arc<Open>,
 }
 
 impl Net {
@@ -106,6 +107,7 @@ impl Net {
                 None => return Err(io::Error::new(io::ErrorKind::HostUnreachable, "no route to host")),
             }
         };
+        let open = Arc::new(self.sim.open(format!("a connection with {} was open", to.ip())));
         let Some(real) = real else { return std::future::pending().await };
         // On loopback this does not wait: the kernel completes the handshake before anyone accepts.
         let stream = BlockingTcpStream::connect(real)?;
@@ -118,11 +120,17 @@ impl Net {
         let Some(listening) = book.listeners.get_mut(&to) else {
             return Err(io::Error::new(io::ErrorKind::ConnectionRefused, "connection refused"));
         };
-        listening.backlog.push(Pending { real: stream.local_addr()?, client, to_server, to_client });
+        listening.backlog.push(Pending {
+            real: stream.local_addr()?,
+            client,
+            to_server,
+            to_client,
+            open: open.clone(),
+        });
         let accept = listening.input;
         drop(book);
         self.sim.was_sent(accept, 1);
-        Ok((Socket::new(self.sim.clone(), stream, to_client, to_server), client))
+        Ok((Socket::new(self.sim.clone(), stream, to_client, to_server, open), client))
     }
 
     pub(super) fn next_port(&self, at: IpAddr) -> u16 {
@@ -180,7 +188,8 @@ impl Accepting {
             .get_mut(&self.at)
             .map(|l| l.backlog.remove(0))
             .expect("it was looked at above");
-        let socket = Socket::new(self.net.sim.clone(), stream, pending.to_server, pending.to_client);
+        let sim = self.net.sim.clone();
+        let socket = Socket::new(sim, stream, pending.to_server, pending.to_client, pending.open);
         Poll::Ready(Ok((socket, pending.client)))
     }
 }
@@ -207,10 +216,12 @@ pub(super) struct Socket {
     scratch: Vec<u8>,
     /// While the kernel has no room for what is to be sent.
     holding: Option<Hold>,
+    /// Open as long as either end is.
+    _open: Arc<Open>,
 }
 
 impl Socket {
-    fn new(sim: Sim, stream: TcpStream, incoming: InputId, outgoing: InputId) -> Self {
+    fn new(sim: Sim, stream: TcpStream, incoming: InputId, outgoing: InputId, open: Arc<Open>) -> Self {
         Self {
             sim,
             stream,
@@ -220,6 +231,7 @@ impl Socket {
             reset: false,
             scratch: Vec::new(),
             holding: None,
+            _open: open,
         }
     }
 

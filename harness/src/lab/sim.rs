@@ -39,6 +39,19 @@ struct State {
     holds: u32,
     /// Where the run ends at the latest.
     end: Option<RunTime>,
+    /// A jump that waits until nothing is open.
+    leap: Option<Leap>,
+    /// What is open around an embedded relay, in words.
+    open: BTreeMap<u64, String>,
+}
+
+/// Time is to go to this moment at once.
+struct Leap {
+    to: RunTime,
+    /// What was open when it could not go yet: the first such thing.
+    open: Option<String>,
+    /// From where it went.
+    from: Option<RunTime>,
 }
 
 /// Whose timer it is: decides among timers of the same moment.
@@ -93,6 +106,9 @@ pub(super) trait Elsewhere {
     /// as the next. With it, those go on who have waited for this moment or for an earlier one, and before the moment `on_before`
     /// time may then go on by itself, as long as nothing happens that could be seen from here. Returns the moment that it is.
     fn jump(&mut self, to: RunTime, on_before: Option<RunTime>) -> RunTime;
+
+    /// What of the relay's is open there, in words: a connection, a query. Asked only where time is to go past what it waits for.
+    fn open(&mut self) -> Option<String>;
 }
 
 /// Nowhere else is any time.
@@ -105,6 +121,10 @@ impl Elsewhere for Nowhere {
 
     fn jump(&mut self, to: RunTime, _on_before: Option<RunTime>) -> RunTime {
         to
+    }
+
+    fn open(&mut self) -> Option<String> {
+        None
     }
 }
 
@@ -224,6 +244,21 @@ impl Sim {
                 Flow::Go | Flow::NotYet => return false,
             }
         }
+        if let Some(to) = self.may_leap(of_relay, elsewhere) {
+            // Who waits there for this moment or an earlier one goes on at it; before it there is nothing more.
+            let reached = elsewhere.jump(to, Some(to));
+            let mut state = self.lock();
+            let from = state.now;
+            state.set_now(reached.max(to));
+            if let Some(leap) = &mut state.leap {
+                leap.from = Some(from);
+            }
+            drop(state);
+            // Those there have been woken; here nobody has yet.
+            if of_relay.is_some() {
+                return true;
+            }
+        }
         let fired = {
             let mut state = self.lock();
             let here = state.timers.keys().next().map(|key| (key.0, key.1));
@@ -245,6 +280,49 @@ impl Sim {
         };
         fired.wake();
         true
+    }
+
+    /// Completes at `at`, to where time goes at once as soon as nothing is open: no connection of the relay's, no query, and nothing
+    /// that a server still has to do. What others wait for on the way comes due there, in order. As long as something is open, time passes
+    /// as ever.
+    pub async fn leap_to(&self, at: RunTime) -> Leapt {
+        self.lock().leap = Some(Leap { to: at, open: None, from: None });
+        self.sleep_until(at, Owner::Step).await;
+        let leap = self.lock().leap.take();
+        leap.map_or(Leapt { from: None, open: None }, |leap| Leapt { from: leap.from, open: leap.open })
+    }
+
+    /// Where time is to go at once, if it may.
+    fn may_leap(&self, of_relay: Option<RunTime>, elsewhere: &mut dyn Elsewhere) -> Option<RunTime> {
+        let (to, open) = {
+            let state = self.lock();
+            let leap = state.leap.as_ref().filter(|leap| leap.from.is_none() && leap.to > state.now)?;
+            let next = state.timers.keys().next().map(|key| key.0).into_iter().chain(of_relay).min();
+            // Now comes first.
+            if next.is_some_and(|next| next <= state.now) {
+                return None;
+            }
+            let waits = state.timers.keys().any(|key| key.1 == Owner::Mock);
+            let waits = waits.then(|| "a server had something left to do".to_owned());
+            (leap.to, state.open.values().next().cloned().or(waits))
+        };
+        let open = open.or_else(|| elsewhere.open());
+        if open.is_none() {
+            return Some(to);
+        }
+        if let Some(leap) = &mut self.lock().leap {
+            leap.open = leap.open.take().or(open);
+        }
+        None
+    }
+
+    /// As long as this lives, something is open: a session, a query. `what` says so in words.
+    pub(super) fn open(&self, what: String) -> Open {
+        let mut state = self.lock();
+        state.serial += 1;
+        let id = state.serial;
+        state.open.insert(id, what);
+        Open(self.clone(), id)
     }
 
     /// Puts another observer in the place of the one there is, which is returned.
@@ -456,6 +534,24 @@ impl Drop for Hold {
     fn drop(&mut self) {
         self.0.lock().holds -= 1;
     }
+}
+
+/// See [`Sim::open`].
+pub(super) struct Open(Sim, u64);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.lock().open.remove(&self.1);
+    }
+}
+
+/// How time came to the moment of [`Sim::leap_to`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leapt {
+    /// From where it went there at once; `None`: it never did.
+    pub from: Option<RunTime>,
+    /// What was open, so that it could not go at the beginning.
+    pub open: Option<String>,
 }
 
 /// See [`Sim::sleep_until`].

@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::datagrams::DatagramSocket;
 use super::net::{Accepting, Net, Socket};
 use super::runtime::block_on;
-use super::sim::{Elsewhere, Flow, Owner, Sim};
+use super::sim::{Elsewhere, Flow, Leapt, Owner, Sim};
 
 fn at(text: &str) -> SocketAddr {
     text.parse().expect("an address")
@@ -242,6 +242,7 @@ impl Wake for Woken {
 /// A program with a clock of its own that waits for one moment.
 struct Program {
     waits_for: Option<RunTime>,
+    open: Option<String>,
     happened: Happened,
 }
 
@@ -256,12 +257,16 @@ impl Elsewhere for Program {
         }
         to
     }
+
+    fn open(&mut self) -> Option<String> {
+        self.open.clone()
+    }
 }
 
 #[test]
 fn of_one_moment_all_mocks_come_before_a_relay_elsewhere_and_the_steps_after_it() {
     let (sim, happened) = (Sim::default(), Happened::default());
-    let mut program = Program { waits_for: Some(seconds(5)), happened: happened.clone() };
+    let mut program = Program { waits_for: Some(seconds(5)), open: None, happened: happened.clone() };
     let mut timers: Vec<_> = [("step", Owner::Step), ("mock", Owner::Mock), ("other mock", Owner::Mock)]
         .map(|(name, owner)| {
             let mut timer = Box::pin(sim.sleep_until(seconds(5), owner));
@@ -281,8 +286,77 @@ fn of_one_moment_all_mocks_come_before_a_relay_elsewhere_and_the_steps_after_it(
 #[test]
 fn what_is_due_elsewhere_goes_on_before_anybody_is_asked() {
     let (sim, happened) = (Sim::default(), Happened::default());
-    let mut program = Program { waits_for: Some(RunTime::ZERO), happened: happened.clone() };
+    let mut program = Program { waits_for: Some(RunTime::ZERO), open: None, happened: happened.clone() };
     sim.observe(Box::new(|_| Flow::Hold), RunTime::NEVER);
     assert!(sim.step(true, &mut program));
     assert_eq!(*happened.lock().expect("unpoisoned"), ["relay"]);
+}
+
+#[test]
+fn a_jump_has_all_that_was_due_on_the_way_come_at_its_end_in_order() {
+    let sim = Sim::default();
+    let ran = block_on(&sim, {
+        let sim = sim.clone();
+        async move {
+            let happened = Arc::new(Mutex::new(Vec::new()));
+            for (name, at) in [("later", 50), ("sooner", 20), ("after it", 200)] {
+                let (ticking, happened) = (sim.clone(), happened.clone());
+                tokio::spawn(async move {
+                    ticking.sleep_until(seconds(at), Owner::Relay).await;
+                    happened.lock().expect("unpoisoned").push((name, ticking.now()));
+                });
+            }
+            let leapt = sim.leap_to(seconds(100)).await;
+            sim.sleep_until(seconds(300), Owner::Step).await;
+            let happened = happened.lock().expect("unpoisoned").clone();
+            (happened, leapt)
+        }
+    });
+    let (happened, leapt) = ran.expect("it runs");
+    assert_eq!(happened, [("sooner", seconds(100)), ("later", seconds(100)), ("after it", seconds(200))]);
+    assert_eq!(leapt, Leapt { from: Some(RunTime::ZERO), open: None });
+}
+
+#[test]
+fn a_jump_begins_when_nothing_is_open_any_more_and_says_what_was() {
+    let sim = Sim::default();
+    let ran = block_on(&sim, {
+        let sim = sim.clone();
+        async move {
+            let talking = sim.clone();
+            tokio::spawn(async move {
+                let _session = talking.open("a connection with 198.51.100.10 was open".to_owned());
+                talking.sleep_until(seconds(30), Owner::Relay).await;
+            });
+            tokio::task::yield_now().await;
+            let first = sim.leap_to(seconds(100)).await;
+            let answering = sim.clone();
+            tokio::spawn(async move { answering.sleep_until(seconds(500), Owner::Mock).await });
+            tokio::task::yield_now().await;
+            (first, sim.leap_to(seconds(200)).await)
+        }
+    });
+    let leapt = ran.expect("it runs");
+    let open = |what: &str| Some(what.to_owned());
+    assert_eq!(
+        leapt.0,
+        Leapt { from: Some(seconds(30)), open: open("a connection with 198.51.100.10 was open") }
+    );
+    assert_eq!(leapt.1, Leapt { from: None, open: open("a server had something left to do") });
+}
+
+#[test]
+fn a_jump_waits_for_what_is_open_elsewhere() {
+    let (sim, happened) = (Sim::default(), Happened::default());
+    let open = Some("a DNS query was open".to_owned());
+    let mut program = Program { waits_for: Some(seconds(5)), open, happened: happened.clone() };
+    let mut jump = Box::pin(sim.leap_to(seconds(3600)));
+    let waker = Arc::new(Woken("step", happened.clone())).into();
+    assert!(jump.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    assert!(sim.step(true, &mut program));
+    assert_eq!(sim.now(), seconds(5), "as ever");
+    (program.open, program.waits_for) = (None, Some(seconds(65)));
+    assert!(sim.step(true, &mut program));
+    assert_eq!(sim.now(), seconds(3600), "at once");
+    assert_eq!(*happened.lock().expect("unpoisoned"), ["relay", "relay"]);
 }

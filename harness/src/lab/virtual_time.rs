@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use lab_init::{Jump, Lab, LabError, Look, Outside, Told};
+use lab_init::{Jump, Lab, LabError, Look, Outside, Told, Underway};
 use mock_servers::RunTime;
 use tokio::sync::Notify;
 
@@ -138,6 +138,17 @@ impl Elsewhere for Relay<'_> {
                 RunTime::new(moved.now)
             },
         )
+    }
+
+    fn open(&mut self) -> Option<String> {
+        let underway = self.lab.underway().unwrap_or_else(|error| {
+            self.failed.get_or_insert(error);
+            Vec::new()
+        });
+        underway.first().map(|open| match open {
+            Underway::Connection(with) => format!("a connection with {with} was open"),
+            Underway::Query(_) => "a DNS query was open".to_owned(),
+        })
     }
 }
 

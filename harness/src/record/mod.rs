@@ -316,6 +316,18 @@ pub struct StepDone {
     pub began: RunTime,
     /// When it was done.
     pub done: RunTime,
+    /// Of a jump: how time went to where it was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jumped: Option<Jumped>,
+}
+
+/// How time went on in a jump. What was due on the way came due at its end: no wait over it is the relay's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Jumped {
+    /// From where it went on at once; `None`: it never did, and passed as ever.
+    pub from: Option<RunTime>,
+    /// What was open at first, so that it could not: `a connection with 198.51.100.10 was open`.
+    pub open: Option<String>,
 }
 
 /// Whose time a run is in.

@@ -372,7 +372,7 @@ impl Run {
     }
 
     pub(crate) fn step(mut self, step: &str, at: RunTime) -> Self {
-        self.raw.steps.push(StepDone { step: step.to_owned(), began: at, done: at });
+        self.raw.steps.push(StepDone { step: step.to_owned(), began: at, done: at, jumped: None });
         self
     }
 

@@ -16,6 +16,9 @@ pub struct Varies {
     /// the log.
     #[serde(default)]
     pub side_by_side: bool,
+    /// That it waits by chance between attempts, and within which bounds, in the adapter's words.
+    #[serde(default)]
+    pub waits: Option<String>,
     /// Lines of the log that come or do not come by chance: regular expressions.
     #[serde(default)]
     pub chance: Vec<String>,

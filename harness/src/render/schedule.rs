@@ -8,7 +8,7 @@ use mock_servers::RunTime;
 use mock_servers::time::human;
 
 use super::names::Names;
-use crate::record::{Record, Timeline};
+use crate::record::{Jumped, Record, StepDone, Timeline};
 
 /// So many equal waits in a row are told as one.
 const RUN: usize = 3;
@@ -43,7 +43,9 @@ pub(super) fn schedules(record: &Record, names: &Names) -> Vec<String> {
     for (index, submission) in record.submissions.iter().enumerate() {
         let mut told: Vec<(String, Vec<String>)> = Vec::new();
         for timeline in record.timelines.iter().filter(|t| t.submission == index) {
-            let Some(text) = words(timeline, submission.at) else { continue };
+            let Some(text) = words(timeline, submission.at, record.relay.varies.waits.as_deref()) else {
+                continue;
+            };
             match told.iter_mut().find(|(same, _)| *same == text) {
                 Some((_, to)) => to.push(timeline.to.clone()),
                 None => told.push((text, vec![timeline.to.clone()])),
@@ -81,22 +83,53 @@ pub(super) fn schedules(record: &Record, names: &Names) -> Vec<String> {
     lines
 }
 
-/// When the run's mail was tried again, if all that was tried again was so by one schedule.
+/// How time went on in a jump, in brackets behind the step; nothing of another one.
+pub(super) fn how(step: &StepDone) -> String {
+    let Some(Jumped { from, open }) = &step.jumped else { return String::new() };
+    let open = open.as_ref().map_or_else(String::new, |open| format!(": {open}"));
+    match from {
+        Some(from) if *from == step.began => format!(" (at once to +{})", step.done),
+        Some(from) => format!(" (from +{from} at once to +{}{open})", step.done),
+        None => format!(" (time passed to +{}{open} all the while)", step.done),
+    }
+}
+
+/// Over which times a wait is none of the relay's own schedule.
+pub(super) fn not_its_own(record: &Record) -> Option<String> {
+    let jumps = record.steps.iter().filter_map(|step| Some((step.jumped.as_ref()?.from?, step.done)));
+    let jumps: Vec<String> = jumps.map(|(from, to)| format!("+{from} to +{to}")).collect();
+    let last = jumps.last()?;
+    let those = match jumps.len() {
+        1 => last.clone(),
+        _ => format!("{} and {last}", jumps[..jumps.len() - 1].join(", ")),
+    };
+    Some(format!("(the clock jumped from {those}: waits over that are not the relay's own)"))
+}
+
+/// When the run's mail was tried again, if all that was tried again was so by one schedule, and by the relay's own.
 pub(super) fn retries(record: &Record) -> Option<String> {
-    let mut all = record.timelines.iter().filter_map(|timeline| retried(&timeline.attempts));
+    if not_its_own(record).is_some() {
+        return None;
+    }
+    let by_chance = record.relay.varies.waits.is_some();
+    let mut all = record.timelines.iter().filter_map(|timeline| retried(&timeline.attempts, by_chance));
     let first = all.next()?;
     all.all(|other| other == first).then_some(first)
 }
 
-/// A timeline; `None` where nothing came later than the first attempt.
-fn words(timeline: &Timeline, since: RunTime) -> Option<String> {
+/// A timeline; `None` where nothing came later than the first attempt. `chance`: what the adapter says of waits that are so by chance.
+fn words(timeline: &Timeline, since: RunTime, chance: Option<&str>) -> Option<String> {
     let after = |at: RunTime| human(rounded(at.since(since)));
     let later = |times: &[RunTime]| times.iter().any(|at| !rounded(at.since(since)).is_zero());
     let tried_again = timeline.attempts.len() > 1;
     if !tried_again && timeline.warned.is_empty() && !later(&timeline.returned) && timeline.held.is_none() {
         return None;
     }
-    let mut parts = vec![retried(&timeline.attempts).unwrap_or_else(|| "not tried again".to_owned())];
+    let retried = retried(&timeline.attempts, chance.is_some()).map(|text| match chance {
+        Some(chance) => format!("{text} (by chance: {chance})"),
+        None => text,
+    });
+    let mut parts = vec![retried.unwrap_or_else(|| "not tried again".to_owned())];
     for (word, times) in
         [("warned", &timeline.warned), ("delivered", &timeline.delivered), ("returned", &timeline.returned)]
     {
@@ -121,10 +154,11 @@ fn words(timeline: &Timeline, since: RunTime) -> Option<String> {
     Some(parts.join("; "))
 }
 
-/// `retried after 30m`, `retried every 10m, 119 times`, `retried after waits of 30m, 1h, 2h, then every 4h, 11 times`.
-fn retried(attempts: &[RunTime]) -> Option<String> {
+/// `retried after 30m`, `retried every 10m, 119 times`, `retried after waits of 30m, 1h, 2h, then every 4h, 11 times`. Waits that are
+/// so by chance are told by their bounds: `retried after waits of 3 × 5m to 7m, then every 12m to 18m, 9 times`.
+fn retried(attempts: &[RunTime], by_chance: bool) -> Option<String> {
     let waits: Vec<Duration> = attempts.windows(2).map(|two| rounded(two[1].since(two[0]))).collect();
-    let pieces = folded(&waits);
+    let pieces = if by_chance { gathered(&waits) } else { folded(&waits) };
     Some(match pieces.as_slice() {
         [] => return None,
         [Piece { times: 1, from, .. }] => format!("retried after {}", human(*from)),
@@ -164,10 +198,7 @@ fn folded(waits: &[Duration]) -> Vec<Piece> {
     if pieces.len() <= PIECES {
         return pieces;
     }
-    let near = |from: &usize| {
-        let (low, high) = bounds(&pieces[*from..]);
-        high <= low * 3 / 2
-    };
+    let near = |from: &usize| are_near(bounds(&pieces[*from..]));
     // one that only grows, or has no order: its beginning, and the bounds of the rest
     let from = (0..PIECES).find(near).unwrap_or(PIECES - 1);
     let (low, high) = bounds(&pieces[from..]);
@@ -175,6 +206,27 @@ fn folded(waits: &[Duration]) -> Vec<Piece> {
     pieces.truncate(from);
     pieces.push(Piece { from: low, to: high, times });
     pieces
+}
+
+/// Waits one after the other that are near each other are one piece: how they differ is chance.
+fn gathered(waits: &[Duration]) -> Vec<Piece> {
+    let mut pieces: Vec<Piece> = Vec::new();
+    for wait in waits {
+        if let Some(last) = pieces.last_mut() {
+            let (from, to) = (last.from.min(*wait), last.to.max(*wait));
+            if are_near((from, to)) || pieces.len() == PIECES {
+                let last = pieces.last_mut().expect("it was there just now");
+                *last = Piece { from, to, times: last.times + 1 };
+                continue;
+            }
+        }
+        pieces.push(Piece { from: *wait, to: *wait, times: 1 });
+    }
+    pieces
+}
+
+fn are_near((low, high): (Duration, Duration)) -> bool {
+    high <= low * 3 / 2
 }
 
 fn bounds(pieces: &[Piece]) -> (Duration, Duration) {
@@ -198,7 +250,7 @@ mod tests {
             at += wait;
             attempts.push(minutes(at));
         }
-        retried(&attempts).unwrap_or_default()
+        retried(&attempts, false).unwrap_or_default()
     }
 
     #[test]
@@ -228,7 +280,26 @@ mod tests {
     #[test]
     fn milliseconds_of_work_are_no_part_of_a_schedule() {
         let at = |ms| RunTime::new(Duration::from_millis(ms));
-        assert_eq!(retried(&[at(0), at(3_600_012), at(7_199_800)]).unwrap(), "retried after waits of 1h, 1h");
+        let attempts = [at(0), at(3_600_012), at(7_199_800)];
+        assert_eq!(retried(&attempts, false).unwrap(), "retried after waits of 1h, 1h");
+    }
+
+    #[test]
+    fn waits_by_chance_are_told_by_their_bounds_and_by_the_adapters_word() {
+        let told = |chance: Option<&str>| {
+            let mut run = Run::new().sent("note", &[BOB]);
+            for (ordinal, minute) in [(1, 0), (2, 5), (3, 12), (4, 18), (5, 40), (6, 65)] {
+                run = run.talk(deferral("hub", ordinal, minutes(minute), BOB, "451 4.7.1 later"));
+            }
+            run.raw.relay.varies.waits = chance.map(str::to_owned);
+            story(&run.emptied(minutes(66)).record())
+        };
+        let plain = told(None);
+        assert!(plain.contains(": retried after waits of 5m, 7m, 6m, 22m, 25m\n"), "{plain}");
+        let by_chance = told(Some("five minutes, and up to two more"));
+        let words = ": retried after waits of 3 × 5m to 7m, then every 22m to 25m, 2 times \
+                     (by chance: five minutes, and up to two more)\n";
+        assert!(by_chance.contains(words), "{by_chance}");
     }
 
     /// A relay that counts, and warns, and gives up.

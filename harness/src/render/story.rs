@@ -9,7 +9,7 @@ use mock_servers::transcript::{Session, Side};
 
 use super::names::Names;
 use super::{queue, schedule, talk};
-use crate::record::{Ending, Record, Role, steps_among_sessions};
+use crate::record::{Ending, Record, Role, StepDone, steps_among_sessions};
 
 /// As many lines of the log are shown.
 const LOG: usize = 20;
@@ -29,7 +29,7 @@ pub(super) fn tell(record: &Record) -> String {
 }
 
 enum Happening<'a> {
-    Step(&'a str),
+    Step(&'a StepDone),
     Session(usize),
     Queue(queue::Change),
 }
@@ -65,7 +65,7 @@ impl<'a> Story<'a> {
         let mut all: Vec<(RunTime, usize, Happening<'a>)> = Vec::new();
         let places = steps_among_sessions(self.record);
         let steps = self.record.steps.iter().zip(places);
-        all.extend(steps.map(|(step, place)| (step.began, 2 * place, Happening::Step(&step.step))));
+        all.extend(steps.map(|(step, place)| (step.began, 2 * place, Happening::Step(step))));
         let sessions = self.record.sessions.iter().enumerate();
         all.extend(sessions.map(|(index, s)| (s.opened, 2 * index + 1, Happening::Session(index))));
         let changes = queue::changes(self.record, self.names);
@@ -73,7 +73,9 @@ impl<'a> Story<'a> {
         all.sort_by_key(|(at, place, _)| (*at, *place));
         for (at, _, happening) in all {
             match happening {
-                Happening::Step(step) => self.told(format!("\n== +{at}  {step}\n")),
+                Happening::Step(step) => {
+                    self.told(format!("\n== +{at}  {}{}\n", step.step, schedule::how(step)));
+                }
                 Happening::Session(index) => self.session(index),
                 Happening::Queue(change) => self.queue(change),
             }
@@ -169,8 +171,9 @@ impl<'a> Story<'a> {
 
     /// What became of the mail that waited, each in one line.
     fn schedules(&mut self) {
-        let lines = schedule::schedules(self.record, self.names);
+        let mut lines = schedule::schedules(self.record, self.names);
         if !lines.is_empty() {
+            lines.extend(schedule::not_its_own(self.record));
             self.told(format!("\n== schedule\n{}\n", lines.join("\n")));
         }
     }

@@ -91,8 +91,13 @@ fn trace(record: &Record) -> Option<i64> {
 /// Why a scenario cannot be run on such a relay, if so. What is not seen before the run, as mail that waits for its next
 /// attempt, ends the run (`Ending::NoClock`).
 pub(super) fn needed(scenario: &Scenario) -> Option<String> {
-    if let Some(step) = scenario.steps.iter().find(|step| matches!(step, Step::Wait(_) | Step::QueueRunDue)) {
-        let step = if matches!(step, Step::Wait(_)) { "wait" } else { "queue run: due" };
+    let step = scenario.steps.iter().find_map(|step| match step {
+        Step::Wait(_) => Some("wait"),
+        Step::Jump(_) => Some("jump"),
+        Step::QueueRunDue => Some("queue run: due"),
+        _ => None,
+    });
+    if let Some(step) = step {
         return Some(format!("the step `{step}` needs one"));
     }
     let waits = |rule: &Rule| {

@@ -14,8 +14,8 @@ use tokio::sync::oneshot;
 use super::compose::{self, Composed};
 use super::watch::Watch;
 use super::{Cancel, clock};
-use crate::lab::{self, Kind, LabError, Owner, Sim, World};
-use crate::record::{self, End, Ending, Raw, Record, RelayIdentity, Sent, StepDone};
+use crate::lab::{self, Kind, LabError, Leapt, Owner, Sim, World};
+use crate::record::{self, End, Ending, Jumped, Raw, Record, RelayIdentity, Sent, StepDone};
 use crate::relay::embedded::Embedded;
 use crate::relay::{self, ChooseError, Chosen, Fault, StartError, Unsupported};
 use crate::scenario::{Bdat, Message, RelayFault, Scenario, Step};
@@ -182,9 +182,10 @@ impl Run<'_> {
             {
                 self.to_be_held = self.world.gate(server).map(|gate| gate.hold_next(on.clone()));
             }
+            let mut jumped = None;
             let ended = tokio::select! {
                 biased;
-                done = self.step(step) => { done?; None }
+                done = self.step(step, &mut jumped) => { done?; None }
                 Ok(ending) = &mut over => Some(ending),
                 why = holdup.hopeless() => {
                     Some(Ending::Guard { waiting_for: format!("{} ({why})", describe(step)) })
@@ -194,7 +195,7 @@ impl Run<'_> {
                     Some(Ending::Guard { waiting_for: describe(step) + &holdup })
                 }
             };
-            self.steps.push(StepDone { step: describe(step), began, done: self.sim.now() });
+            self.steps.push(StepDone { step: describe(step), began, done: self.sim.now(), jumped });
             if let Some(why) = self.world.relay.died() {
                 return Ok(Ending::RelayDied { why });
             }
@@ -205,7 +206,7 @@ impl Run<'_> {
         Ok(Ending::Finished)
     }
 
-    async fn step(&mut self, step: &Step) -> Result<(), RunError> {
+    async fn step(&mut self, step: &Step, jumped: &mut Option<Jumped>) -> Result<(), RunError> {
         match step {
             Step::Send(messages) => {
                 for name in messages {
@@ -226,6 +227,10 @@ impl Run<'_> {
                 let _ = self.watch.settled().await;
             }
             Step::Wait(wait) => self.sim.sleep_until(self.sim.now() + *wait, Owner::Step).await,
+            Step::Jump(far) => {
+                let Leapt { from, open } = self.sim.leap_to(self.sim.now() + *far).await;
+                *jumped = Some(Jumped { from, open });
+            }
             Step::KillRelay => {
                 self.world.relay.kill();
                 self.watch.look(self.sim.now());
@@ -402,6 +407,7 @@ fn describe(step: &Step) -> String {
         Step::Client(name) => format!("client: {name}"),
         Step::Settle => "settle".to_owned(),
         Step::Wait(wait) => format!("wait: {}", human(*wait)),
+        Step::Jump(far) => format!("jump: {}", human(*far)),
         Step::KillRelay => "kill: relay".to_owned(),
         Step::RestartRelay => "restart: relay".to_owned(),
         Step::Stop(server) => format!("stop: {server}"),

@@ -64,8 +64,9 @@ impl<'a> Course<'a> {
     fn of(scenario: &'a Scenario) -> Self {
         let scripts = || scenario.servers.iter().map(|server| &server.script);
         let actions = || scripts().flat_map(reach::rules).flat_map(|rule| &rule.actions);
-        let uneventful =
-            |step: &Step| matches!(step, Step::Send(_) | Step::Settle | Step::Wait(_) | Step::Check(_));
+        let uneventful = |step: &Step| {
+            matches!(step, Step::Send(_) | Step::Settle | Step::Wait(_) | Step::Jump(_) | Step::Check(_))
+        };
         let prompt = |script: &Script| {
             script.dialogue.is_none() && script.pace.is_none() && !script.read.is_held_back()
         };

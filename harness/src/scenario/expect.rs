@@ -8,7 +8,7 @@ use super::context::{Context, Kind, Late};
 use super::contradictions::contradictions;
 use super::model::{Check, Delivered, Expectation, Level, Message, Octets, Of, Refused, Returned, Scenario};
 use super::values;
-use super::{checks, wire, words};
+use super::{checks, jumps, wire, words};
 use crate::yaml::{Diagnostic, Mapping, Node, Span, Value, list_of, suggestion};
 
 /// The clause of an expectation that names none.
@@ -60,6 +60,9 @@ pub(super) fn expectations(
     }
     let scope = Scope { each: None, messages: &scenario.messages, so_far };
     let read = |node| Some((node, expectation(node, observe, &scope, cx)?));
+    if so_far.map_or_else(|| jumps::any(&scenario.steps), |so_far| so_far.jumped) {
+        items.iter().take(MOST).for_each(|node| jumps::ask_for_no_schedule(node, cx));
+    }
     let list: Vec<(&Node, Expectation)> = items.iter().take(MOST).filter_map(read).collect();
     if !observe {
         contradictions(&list, scenario, cx);
@@ -85,6 +88,8 @@ pub(super) struct SoFar {
     pub(super) sent: BTreeSet<String>,
     /// The clients that ran.
     pub(super) run: BTreeSet<String>,
+    /// Time has jumped.
+    pub(super) jumped: bool,
 }
 
 impl SoFar {

@@ -18,6 +18,7 @@ mod dns;
 mod expect;
 mod find;
 mod forwarding;
+mod jumps;
 mod load;
 mod messages;
 pub mod model;

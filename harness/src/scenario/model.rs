@@ -503,6 +503,8 @@ pub enum Step {
     Settle,
     /// Lets this much of the run's time pass.
     Wait(Duration),
+    /// Goes so far on at once, as soon as nothing is open: what was due on the way comes due there.
+    Jump(Duration),
     /// Kills the relay as by SIGKILL.
     KillRelay,
     /// Stops it if it runs, and starts it again on the same queue.
@@ -737,8 +739,10 @@ impl Scenario {
 
     /// How long a run may take in its own time: enough for the mail and a notification about it to live out their lives.
     pub fn longest_run(&self) -> Duration {
-        let waits =
-            self.steps.iter().map(|step| if let Step::Wait(wait) = step { *wait } else { Duration::ZERO });
+        let waits = self.steps.iter().map(|step| match step {
+            Step::Wait(wait) | Step::Jump(wait) => *wait,
+            _ => Duration::ZERO,
+        });
         self.lifetime() * 3 + Duration::from_hours(48) + waits.sum::<Duration>()
     }
 }

@@ -6,14 +6,15 @@ use super::context::{Context, Kind};
 use super::expect::{self, SoFar};
 use super::model::{RelayFault, Scenario, Step};
 use super::rules::{event_word, parse_event};
-use super::{reach, values, words};
+use super::{jumps, reach, values, words};
 use crate::yaml::{Diagnostic, Mapping, Node, Value, list_of, one_or_more, suggestion};
 
-const WORDS: [&str; 12] = [
+const WORDS: [&str; 13] = [
     "send",
     "client",
     "settle",
     "wait",
+    "jump",
     "at",
     "check",
     "kill",
@@ -75,6 +76,9 @@ fn step(node: &Node, before: &[Step], scenario: &Scenario, cx: &Context<'_>) -> 
     if let Some(node) = take("wait") {
         steps.extend(problems.parsed(node, "a duration", values::duration).map(Step::Wait));
     }
+    if let Some(node) = take("jump") {
+        steps.extend(problems.parsed(node, "a duration", values::duration).map(Step::Jump));
+    }
     if let Some(node) = take("kill") {
         steps.extend(relay(node).map(|()| Step::KillRelay));
     }
@@ -124,6 +128,7 @@ fn so_far(steps: &[Step]) -> SoFar {
             _ => {}
         }
     }
+    so_far.jumped = jumps::any(steps);
     so_far
 }
 

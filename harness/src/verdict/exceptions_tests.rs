@@ -364,9 +364,11 @@ fn some_that_come_back_soon_do_not_come_too_soon() {
     assert_innocent(&again_after_ten_minutes(run(), "421 this session is over", BOB));
     let killed = run().step("kill: relay", minutes(5));
     assert_innocent(&again_after_ten_minutes(killed, "451 later", BOB));
-    let mut forced = scenario();
-    forced.steps = vec![Step::QueueRunForce];
-    assert_eq!(judge_with(&forced, &again_after_ten_minutes(run(), "451 later", BOB)), INNOCENT);
+    for step in [Step::QueueRunForce, Step::Jump(Duration::from_mins(5))] {
+        let mut forced = scenario();
+        forced.steps = vec![step];
+        assert_eq!(judge_with(&forced, &again_after_ten_minutes(run(), "451 later", BOB)), INNOCENT);
+    }
     let none_too_soon = |record: &Record| rules(record).iter().all(|rule| rule != "wire: retry too soon");
     let either_of_two = run().sent("note", &[BOB]);
     assert!(none_too_soon(&again_after_ten_minutes(either_of_two, "451 later", BOB)));

@@ -142,3 +142,27 @@ fn one_that_asks_to_set_the_clock_is_refused_and_told() {
     let output = own.command().output().expect("the command starts");
     assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
 }
+
+#[test]
+fn a_jump_is_one_step_of_the_clock_and_the_relay_is_told_of_it() {
+    if !has_labs() {
+        return;
+    }
+    let record = finished(&Own::relay(&[]), "[jump: 2d, send: note, settle, jump: 1d]");
+    let jumps: Vec<_> = record.steps.iter().filter_map(|step| step.jumped.as_ref()).collect();
+    let starts: Vec<_> = jumps.iter().filter_map(|jump| Some(jump.from?.since_start().as_secs())).collect();
+    assert_eq!((starts.len(), starts[0]), (2, 0), "{:?}", record.steps);
+    assert!(jumps.iter().all(|jump| jump.open.is_none()), "{:?}", record.steps);
+    assert_eq!(record.deliveries[0].at.since_start().as_secs() / 86400, 2, "it dates by where it landed");
+}
+
+#[test]
+fn a_jump_does_not_go_past_a_session_of_a_real_relay() {
+    if !has_labs() {
+        return;
+    }
+    let record = finished(&Own::relay(&[]), "[send: note, at: { hub: end-of-data }, jump: 1m, settle]");
+    let jumped = record.steps.iter().find_map(|step| step.jumped.clone()).expect("a jump");
+    assert_eq!(jumped.from, None, "{}", render::story(&record));
+    assert_eq!(jumped.open.as_deref(), Some("a connection with 198.51.100.10 was open"));
+}

@@ -201,3 +201,46 @@ expect:
         assert!(story.lines().count() < 120, "{} lines:\n{story}", story.lines().count());
     }
 }
+
+#[test]
+fn a_jump_has_what_was_due_on_the_way_come_due_once_at_its_end() {
+    let (record, _) = note(
+        "[stop: hub, send: note, jump: 5h, start: hub, settle]",
+        "expect: [{ delivered: { by: hub } }]\n",
+    );
+    assert_eq!(record.end.how, Ending::Finished);
+    let minutes: Vec<u64> =
+        record.timelines[0].attempts.iter().map(|at| at.since_start().as_secs() / 60).collect();
+    assert_eq!(minutes, [0, 300, 315], "every quarter of an hour it would be twenty");
+    let story = render::story(&record);
+    for words in [
+        "== +0s  jump: 5h (at once to +5h)\n",
+        "(the clock jumped from +0s to +5h: waits over that are not the relay's own)\n",
+    ] {
+        assert!(story.contains(words), "{words} is not in\n{story}");
+    }
+    assert!(!render::brief(&record).contains("retried"), "{}", render::brief(&record));
+}
+
+#[test]
+fn nothing_jumps_over_a_session_that_is_open() {
+    let steps = "[send: note, at: { hub: end-of-data }, jump: 2h, jump: 1h, settle, jump: 1h]";
+    let (record, verdict) = note(steps, ONCE_OR_TWICE);
+    assert_eq!((&record.end.how, verdict.outcome), (&Ending::Finished, Outcome::Pass));
+    let story = render::story(&record);
+    let words = "jump: 2h (time passed to +2h: a connection with 198.51.100.10 was open all the while)\n";
+    assert!(story.contains(words), "{story}");
+    assert!(story.contains("  jump: 1h (at once to +"), "once it is let go: {story}");
+}
+
+#[test]
+fn a_jump_waits_for_an_answer_that_never_comes() {
+    let more = "
+dns: { hub.example: timeout }
+expect: [{ none of: [delivered: { times: 1.. }] }]
+";
+    let (record, _) = note("[send: note, jump: 1h]", more);
+    let Some(jumped) = &record.steps[1].jumped else { panic!("{:?}", record.steps) };
+    assert_eq!(jumped.open.as_deref(), Some("a DNS query was open"));
+    assert!(jumped.from.is_some_and(|from| from.since_start() < Duration::from_mins(5)), "{jumped:?}");
+}

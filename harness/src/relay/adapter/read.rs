@@ -187,6 +187,7 @@ impl Reader<'_> {
     fn varies(&self, node: &Node) -> Varies {
         const ORDER: &str = "recipient order";
         const LINES: &str = "log lines";
+        const WAITS: &str = "waits";
         let problems = self.problems;
         let mut varies = Varies::default();
         for entry in self.named(node, "what varies, by name (`queue id: 'queued as (\\S+)'`)") {
@@ -197,6 +198,11 @@ impl Reader<'_> {
             if let Value::Bool(_) = entry.value.value {
                 let title = format!("`varies` has no `{}:` that is a truth value", entry.key);
                 problems.unknown(entry.key_span.clone(), title, &entry.key, &[ORDER]);
+                continue;
+            }
+            if entry.key == WAITS {
+                let expected = "within which bounds it waits by chance between attempts, in words";
+                varies.waits = problems.some_text(&entry.value, expected);
                 continue;
             }
             if entry.key == LINES {

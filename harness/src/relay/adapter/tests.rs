@@ -204,6 +204,9 @@ fn shown(configured: &Configured) -> String {
     for line in &configured.varies.chance {
         writeln!(shown, "log line: {line}").unwrap();
     }
+    if let Some(waits) = &configured.varies.waits {
+        writeln!(shown, "waits by chance: {waits}").unwrap();
+    }
     writeln!(shown, "recipient order varies: {}", configured.varies.recipient_order).unwrap();
     shown
 }
@@ -305,7 +308,7 @@ fn a_template_that_fails_with_a_runs_settings_says_where() {
 }
 
 /// Each mistake: what is put in the place of what, in the minimal adapter.
-const MISTAKES: [(&str, &str, &str); 27] = [
+const MISTAKES: [(&str, &str, &str); 28] = [
     ("unknown key", "about:", "role: relay\nabuot:"),
     ("missing key", "start: exec relay\n", ""),
     ("duplicate key", "start:", "start: a\nstart:"),
@@ -329,6 +332,7 @@ const MISTAKES: [(&str, &str, &str); 27] = [
     ("no group", "queue:", "varies: { queue id: 'id=\\S+' }\nqueue:"),
     ("two groups", "queue:", "varies: { queue id: ['id=(\\S+)', '(a|b) (\\S+)'] }\nqueue:"),
     ("truth value", "queue:", "varies: { recipients order: true }\nqueue:"),
+    ("waits in a list", "queue:", "varies: { waits: [5m, 10m] }\nqueue:"),
     ("block not closed", "exec relay", "|\n  # start\n  exec relay {% if tls %}-t\n  # end"),
     ("expression", "exec relay", "|\n  # start\n  exec relay {{ tls + }} -x"),
     ("folded template", "exec relay", ">-\n  exec relay\n  {{ domain }}\n\n  {{ smarthots }} -x"),

@@ -400,6 +400,7 @@ pub(super) static STEP: Words = words(
         Key("send", "Submits messages in order.", OneOrMore(&Text)),
         Key("client", "Runs a client's dialogue to its end.", Text),
         Key("wait", "Lets this much of the run's time pass.", Duration),
+        Key("jump", "Goes so far on at once; what was due on the way comes due there.", Duration),
         Key("kill", "Ends the relay as by SIGKILL.", Word(&["relay"])),
         Key("restart", "Stops the relay if it runs, and starts it.", Word(&["relay"])),
         Key("stop", "Takes a server's listener away.", Text),

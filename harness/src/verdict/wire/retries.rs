@@ -18,14 +18,18 @@ const HALF_AN_HOUR: Duration = Duration::from_mins(30);
 /// Relays reckon in whole seconds (time(2)).
 const WHOLE_SECOND: Duration = Duration::from_secs(1);
 
-/// The first that came back too soon. Not judged where the scenario itself configures shorter waits, or steps in, nor where
+/// The first that came back too soon. Not judged where the scenario itself configures shorter waits, or steps in (a jump has relays that
+/// go by the clock on the wall come again right behind it), nor where
 /// it configures longer ones that the relay cannot be told: its own are for a scenario that leaves them to it.
 pub(super) fn judge(scenario: &Scenario, record: &Record) -> Option<Finding> {
     let settings = &scenario.relay;
     let told_to =
         [settings.retry_first, settings.retry_at_most].into_iter().flatten().any(|wait| wait < HALF_AN_HOUR);
     let forced = scenario.steps.iter().any(|step| {
-        matches!(step, Step::QueueRunForce | Step::KillRelay | Step::RestartRelay | Step::Start(_))
+        matches!(
+            step,
+            Step::QueueRunForce | Step::KillRelay | Step::RestartRelay | Step::Start(_) | Step::Jump(_)
+        )
     });
     // two submissions of one message cannot be told apart before their content comes
     let ambiguous = |a: &Transaction| {
