@@ -99,6 +99,11 @@ impl QueryLog {
         self.lock().clone()
     }
 
+    /// Those from this one on, counted from 0.
+    pub fn since(&self, first: usize) -> Vec<DnsQuery> {
+        self.lock().get(first..).unwrap_or_default().to_vec()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<DnsQuery>> {
         self.0.lock().expect("no holder of the log panics")
     }

@@ -1,7 +1,7 @@
 //! Resource records, as much of each as mail can come across.
 
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use hickory_proto::ProtoError;
@@ -61,6 +61,21 @@ impl Record {
     /// One text.
     pub fn text(text: impl Into<Vec<u8>>) -> Self {
         Self::Txt(vec![text.into()])
+    }
+
+    /// The same with the address that its own stands for; `None`: there is none. Other records have no address.
+    pub(super) fn at(self, to: impl Fn(IpAddr) -> Option<IpAddr>) -> Option<Self> {
+        let address = match self {
+            Self::A(address) => IpAddr::V4(address),
+            Self::Aaaa(address) => IpAddr::V6(address),
+            other => return Some(other),
+        };
+        // A record is of the family that was asked for.
+        match (address, to(address)?) {
+            (IpAddr::V4(_), IpAddr::V4(to)) => Some(Self::A(to)),
+            (IpAddr::V6(_), IpAddr::V6(to)) => Some(Self::Aaaa(to)),
+            _ => None,
+        }
     }
 
     /// Its type.

@@ -410,3 +410,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn servers_that_stand_elsewhere_have_their_names_and_addresses_there() {
+    let mut zone = world();
+    zone.readdress(|address| (address == V4).then(|| IpAddr::from([127, 51, 100, 7])));
+    let told = |name: &str, kind| ask(&zone, name, kind).0;
+    assert_eq!(told("mx1.shop.example", RecordType::A), records(&["A 127.51.100.7"]));
+    assert_eq!(told("mx1.shop.example", RecordType::Aaaa), Outcome::NoData(Vec::new()));
+    assert_eq!(told("7.100.51.127.in-addr.arpa", RecordType::Ptr), records(&["PTR mx1.shop.example"]));
+    for address in [V4, V6] {
+        assert!(zone.get(&reverse_name(address)).is_none(), "{address} leads away from here");
+    }
+}

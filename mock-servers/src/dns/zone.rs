@@ -133,6 +133,11 @@ impl Node {
         self.changes.range(..=now).next_back().map_or(&self.first, |(_, state)| state)
     }
 
+    /// All that it is in the run.
+    fn states_mut(&mut self) -> impl Iterator<Item = &mut State> {
+        std::iter::once(&mut self.first).chain(self.changes.values_mut())
+    }
+
     /// What it is at the start of the run.
     pub fn first_mut(&mut self) -> &mut State {
         &mut self.first
@@ -199,6 +204,26 @@ impl Zone {
         self.names.keys().map(String::as_str)
     }
 
+    /// Has every address stand for another one, for servers that stand elsewhere than the zone says; one for which there is
+    /// none is left out. The names of addresses go with them.
+    pub fn readdress(&mut self, to: impl Fn(IpAddr) -> Option<IpAddr>) {
+        for state in self.names.values_mut().flat_map(Node::states_mut) {
+            let Content::Records(sets) = &mut state.content else { continue };
+            for set in sets.values_mut() {
+                if let RecordSet::Records(records) = set {
+                    *records =
+                        std::mem::take(records).into_iter().filter_map(|record| record.at(&to)).collect();
+                }
+            }
+        }
+        let names = std::mem::take(&mut self.names);
+        let moved = names.into_iter().filter_map(|(name, node)| match address_of(&name) {
+            Some(address) => Some((reverse_name(to(address)?), node)),
+            None => Some((name, node)),
+        });
+        self.names = moved.collect();
+    }
+
     /// What a name is at a moment: what was said, or nothing at all.
     pub(super) fn state(&self, name: &str, now: RunTime) -> Option<&State> {
         self.names.get(name).map(|node| node.at(now))
@@ -247,6 +272,17 @@ pub fn canonical_name(name: &str) -> Result<String, BadName> {
 /// below `ip6.arpa` (RFC 3596 section 2.5).
 pub fn reverse_name(address: IpAddr) -> String {
     written(&Name::from(address))
+}
+
+/// The address whose reverse name this is, by [`reverse_name`].
+fn address_of(name: &str) -> Option<IpAddr> {
+    if let Some(labels) = name.strip_suffix(".in-addr.arpa") {
+        let octets: Vec<&str> = labels.split('.').rev().collect();
+        return octets.join(".").parse().ok().map(IpAddr::V4);
+    }
+    let nibbles: Vec<&str> = name.strip_suffix(".ip6.arpa")?.split('.').rev().collect();
+    let groups: Vec<String> = nibbles.chunks(4).map(<[&str]>::concat).collect();
+    groups.join(":").parse().ok().map(IpAddr::V6)
 }
 
 /// What cannot be a name is kept under what it is; no query ever asks for it.

@@ -77,6 +77,8 @@ struct Account {
     held: u64,
     omitted_events: u64,
     omitted_octets: u64,
+    /// Nobody writes in it any more.
+    over: bool,
 }
 
 /// A session that is being written. Once the last clone is gone, nothing is written in it any more.
@@ -135,6 +137,14 @@ impl Recorder {
     /// What was written so far, in order of opening. A session of which something was omitted ends with saying so.
     pub fn sessions(&self) -> Vec<Session> {
         lock(&self.0).read(|draft| draft.session())
+    }
+
+    /// The session with this index in the order of opening, as far as it was written, and whether it is over: nothing more
+    /// will be written in it. `None`: there is none yet.
+    pub fn session(&self, index: usize) -> Option<(Session, bool)> {
+        let book = lock(&self.0);
+        let (draft, account) = &**book.sessions.get(index)?;
+        Some((draft.session(), account.over))
     }
 
     /// The same at the end of a run, when nothing more is to be written: the transcript gives back what it held of a
@@ -298,7 +308,9 @@ impl Drop for Place {
     fn drop(&mut self) {
         // A panic elsewhere is not made worse here.
         if let Ok(mut book) = self.book.lock() {
-            let spare = book.sessions[self.index].0.finish();
+            let (draft, account) = &mut *book.sessions[self.index];
+            account.over = true;
+            let spare = draft.finish();
             if book.spare.len() < MOST_SPARE {
                 book.spare.push(spare);
             }
