@@ -15,7 +15,7 @@ declare -A may=(
     [report]="verdict render record"
     [explain]="scenario mock_servers"
     [doctor]="relay lab_init"
-    [cli]="doctor explain lab scenario record relay run verdict render report"
+    [cli]="doctor explain lab scenario record relay run verdict render report mock_servers"
 )
 pure="explain record verdict render report scenario yaml"
 status=0

@@ -2,10 +2,13 @@
 //! relay only by these traits and by what goes over the wire.
 
 pub mod adapter;
+mod command;
 pub mod embedded;
+pub mod external;
 pub mod process;
 pub mod roots;
 mod seed;
+pub mod serving;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -106,6 +109,8 @@ pub enum Chosen {
     Embedded,
     /// A real one, as its adapter says.
     Process(std::sync::Arc<adapter::Adapter>),
+    /// One that runs elsewhere, and is neither started nor stopped.
+    External(std::sync::Arc<adapter::External>),
 }
 
 /// Why a name stands for none.
@@ -130,11 +135,13 @@ pub fn choose(name: &str) -> Result<Chosen, ChooseError> {
     }
     let is_path =
         name.contains('/') || std::path::Path::new(name).extension().is_some_and(|end| end == "yaml");
-    let adapter = if is_path {
-        adapter::Adapter::load(name.as_ref())?
-    } else {
-        adapter::Adapter::named(name).ok_or_else(|| ChooseError::Unknown(name.to_owned()))??
-    };
+    if is_path {
+        return Ok(match adapter::Loaded::load(name.as_ref())? {
+            adapter::Loaded::Here(adapter) => Chosen::Process(std::sync::Arc::from(adapter)),
+            adapter::Loaded::Elsewhere(external) => Chosen::External(std::sync::Arc::from(external)),
+        });
+    }
+    let adapter = adapter::Adapter::named(name).ok_or_else(|| ChooseError::Unknown(name.to_owned()))??;
     Ok(Chosen::Process(adapter.into()))
 }
 
@@ -205,6 +212,10 @@ pub trait Driver: Send + Sync {
     fn stop(&self) -> BoxFuture<'_, ()>;
     /// Its queue as it is now; while it is down, as it was when last seen.
     fn queue(&self) -> Vec<QueueEntry>;
+    /// Whether its queue can be listed at all: what is not seen there need not have been lost.
+    fn lists(&self) -> bool {
+        true
+    }
     /// What it has logged in this run.
     fn log(&self) -> Vec<LogLine>;
     /// How many lines it has logged, for a relay whose queue takes long to list and does not change without a word in the log, or

@@ -18,7 +18,7 @@ use rstest::rstest;
 /// Why the relay cannot be run here.
 fn missing(name: &str) -> Option<String> {
     let why = match relay::choose(name).expect("it comes with the harness") {
-        Chosen::Embedded => panic!("{name} is to be a real one"),
+        Chosen::Embedded | Chosen::External(_) => panic!("{name} is to be one that is started here"),
         Chosen::Process(adapter) => relay::roots::root(&adapter)
             .err()
             .or_else(|| lab_init::check().err().map(|error| error.to_string()))?,

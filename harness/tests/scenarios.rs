@@ -43,6 +43,9 @@ fn judge(path: &str, case: Option<&str>) {
         match relay::choose(&name) {
             Ok(Chosen::Embedded) => embedded.push(name),
             Ok(Chosen::Process(adapter)) => real.push((name, adapter)),
+            Ok(Chosen::External(_)) => {
+                panic!("GAUNTLET_RELAY: {name} runs elsewhere; `gauntlet run` judges it")
+            }
             Err(error) => panic!("GAUNTLET_RELAY: {error}"),
         }
     }

@@ -25,10 +25,13 @@ pub(super) fn doctor(asked: &[String], format: Format) -> Exit {
         asked.iter().map(String::as_str).collect()
     };
     let mut real: Vec<Adapter> = Vec::new();
+    let mut silent = Vec::new();
     for name in names {
         match relay::choose(name) {
             Ok(Chosen::Embedded) => {}
             Ok(Chosen::Process(adapter)) => real.push(Adapter::clone(&adapter)),
+            // There is nothing of it here that could be missing.
+            Ok(Chosen::External(external)) => silent.extend(relay::external::reach(&external).err()),
             Err(ChooseError::Unknown(name)) => {
                 complain(&format!("there is no relay {}", super::unknown_relay(&name)));
                 return Exit::Usage;
@@ -48,5 +51,6 @@ pub(super) fn doctor(asked: &[String], format: Format) -> Exit {
     });
     let needed: Vec<String> =
         real.into_iter().map(|adapter| adapter.name).filter(|_| !asked.is_empty()).collect();
-    output.end(if diagnosis.can_run(&needed) { Exit::Ok } else { Exit::Breach })
+    silent.iter().for_each(|why| complain(why));
+    output.end(if diagnosis.can_run(&needed) && silent.is_empty() { Exit::Ok } else { Exit::Breach })
 }

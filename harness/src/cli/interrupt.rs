@@ -5,12 +5,13 @@ use std::sync::mpsc;
 
 use crate::run::Cancel;
 
-/// Cancels the runs at the first signal; ends the process at the second. The signals are caught when this returns.
-pub(super) fn cancel_on_signals(cancel: &Cancel) {
+/// Cancels the runs at the first signal, and says so in these words; ends the process at the second. The signals are caught when
+/// this returns.
+pub(super) fn cancel_on_signals(cancel: &Cancel, words: &'static str) {
     let cancel = cancel.clone();
     let (ready, caught) = mpsc::channel();
     std::thread::spawn(move || {
-        let ended = listen(&cancel, &ready);
+        let ended = listen(&cancel, words, &ready);
         if let Err(error) = ended {
             let _ =
                 writeln!(io::stderr(), "warning: Ctrl-C will end the command without cleaning up: {error}");
@@ -20,14 +21,14 @@ pub(super) fn cancel_on_signals(cancel: &Cancel) {
     let _ = caught.recv();
 }
 
-fn listen(cancel: &Cancel, ready: &mpsc::Sender<()>) -> io::Result<()> {
+fn listen(cancel: &Cancel, words: &str, ready: &mpsc::Sender<()>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut signals = Signals::catch()?;
         let _ = ready.send(());
         signals.next().await?;
         cancel.cancel();
-        let _ = writeln!(io::stderr(), "interrupted: ending the runs");
+        let _ = writeln!(io::stderr(), "{words}");
         signals.next().await?;
         std::process::exit(super::Exit::Interrupted as i32)
     })

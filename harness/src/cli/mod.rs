@@ -8,6 +8,7 @@ mod json;
 mod output;
 mod relays;
 mod run;
+mod serve;
 
 use std::io::Write as _;
 use std::num::NonZeroUsize;
@@ -22,6 +23,7 @@ pub enum Exit {
     /// Nothing is held against any relay.
     Ok = 0,
     /// A relay violates; with `--strict`, or deviates; or a known failure passes. Of `doctor`: what was asked for cannot be run.
+    /// Of `serve`: what the relay said over the wire violates.
     Breach = 1,
     /// The command line or a scenario is wrong.
     Usage = 2,
@@ -42,9 +44,10 @@ Exit codes:
     0  nothing is held against any relay
     1  a relay violates a requirement (with --strict: or deviates from one), or a known failure passes;
        `doctor`: the built-in relays, or a relay that was asked for, cannot be run here
+       `serve`, once it is ended: what the relay said over the wire breaks one
     2  the command line or a scenario is wrong
     3  something could not be judged or told: a relay or the lab did not start, a guard passed, the disk is full
-  130  interrupted; nothing is left behind";
+  130  interrupted; nothing is left behind (`serve` ends by Ctrl-C or SIGTERM with 0 or 1; at the second one with this)";
 
 /// Runs scenarios of scripted mail servers against mail relays, and judges what the relays do.
 #[derive(Debug, Parser)]
@@ -82,6 +85,9 @@ enum Command {
         #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
         format: doctor::Format,
     },
+    /// Stand a scenario's servers and its DNS up for a relay that runs elsewhere, and tell live who says what to whom; Ctrl-C ends
+    /// it, with what is held against the relay.
+    Serve(serve::ServeArguments),
     /// List the relays that can be chosen by name.
     Relays {
         /// Only those that are built in, and run anywhere.
@@ -124,6 +130,7 @@ struct RunArguments {
 pub fn main() -> ExitCode {
     let exit = match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Serve(arguments) => serve::serve(&arguments),
         Command::Check { paths, format } => check::check(&paths, format),
         Command::Explain { paths } => explain::explain(&paths),
         Command::Doctor { relays, format } => doctor::doctor(&relays, format),

@@ -17,6 +17,11 @@ impl Output {
         }
     }
 
+    /// Whether there is nobody left to say anything to.
+    pub(super) fn has_failed(&self) -> bool {
+        self.0.borrow().is_some()
+    }
+
     /// What went wrong, a reader that had read enough apart.
     pub(super) fn failure(self) -> Option<io::Error> {
         self.0.into_inner().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)

@@ -41,9 +41,9 @@ pub(super) fn run(arguments: &RunArguments) -> Exit {
         Err(exit) => return exit,
     };
     let cancel = Cancel::default();
-    interrupt::cancel_on_signals(&cancel);
+    interrupt::cancel_on_signals(&cancel, "interrupted: ending the runs");
 
-    let style = Style { colour: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() };
+    let style = Style::of_stdout();
     let (output, total) = (Output::default(), scenarios.len() * relays.len());
     let progress = Progress::new(total);
     let several = relays.len() > 1;
@@ -109,7 +109,7 @@ fn tell(arguments: &RunArguments, relays: &[String], judged: &[Judged], style: S
 }
 
 /// With `--case`, the cases of these names alone; each name must be that of a case.
-fn of_cases(mut scenarios: Vec<Scenario>, asked: &[String]) -> Result<Vec<Scenario>, Exit> {
+pub(super) fn of_cases(mut scenarios: Vec<Scenario>, asked: &[String]) -> Result<Vec<Scenario>, Exit> {
     if asked.is_empty() {
         return Ok(scenarios);
     }

@@ -1,5 +1,5 @@
 //! The network of a run as its mock servers and clients use it: simulated around an embedded relay, or the Internet's side
-//! of a lab of namespaces around a real one.
+//! of a lab of namespaces around a real one, or this machine's own for one that runs elsewhere.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpSocket, UdpSocket};
 
 use super::datagrams::DatagramSocket;
 use super::net::Net;
+use super::outside::Outside;
 use super::turns::{DatagramsInTurn, InTurn, ListensInTurn, Turns};
 
 /// The network of one run. Clones are the same one.
@@ -20,6 +21,8 @@ pub(super) enum Wires {
     Simulated(Net),
     /// The addresses themselves, in namespaces; what comes from there is taken up in turn.
     Lab(Arc<Lab>, Turns),
+    /// Addresses of this machine that stand for them.
+    Outside(Outside),
 }
 
 impl Wires {
@@ -32,22 +35,25 @@ impl Wires {
             }
             // What exists and where nobody listens refuses.
             Self::Lab(..) => self.exist(at.ip()),
+            Self::Outside(_) => Ok(()),
         }
     }
 
     /// Makes connections to this address hang.
-    pub(super) fn filter(&self, at: SocketAddr) {
+    pub(super) fn filter(&self, at: SocketAddr) -> io::Result<()> {
         match self {
             Self::Simulated(net) => net.filter(at),
             // What does not exist does not answer.
             Self::Lab(..) => {}
+            Self::Outside(outside) => outside.filter(at)?,
         }
+        Ok(())
     }
 
     /// Makes an address exist where nothing listens yet.
     pub(super) fn exist(&self, at: IpAddr) -> io::Result<()> {
         match self {
-            Self::Simulated(_) => Ok(()),
+            Self::Simulated(_) | Self::Outside(_) => Ok(()),
             Self::Lab(lab, _) => lab.add_addresses(&[at]).map_err(io::Error::other),
         }
     }
@@ -60,6 +66,7 @@ impl Wires {
                 let listener = lab.bind_tcp(at).map_err(io::Error::other)?;
                 Ok(Box::new(ListensInTurn::new(TcpListener::from_std(listener)?, turns)))
             }
+            Self::Outside(outside) => Ok(Box::new(outside.listen(at)?)),
         }
     }
 
@@ -71,6 +78,7 @@ impl Wires {
                 let socket = lab.bind_udp(at).map_err(io::Error::other)?;
                 Ok(Box::new(DatagramsInTurn::new(UdpSocket::from_std(socket)?, turns)))
             }
+            Self::Outside(outside) => Ok(Box::new(outside.datagrams(at)?)),
         }
     }
 
@@ -91,6 +99,10 @@ impl Wires {
                 stream.set_nodelay(true)?;
                 let from = stream.local_addr()?;
                 Ok((Box::new(InTurn::new(stream, turns)), from))
+            }
+            Self::Outside(outside) => {
+                let (connection, from) = outside.connect(from, to).await?;
+                Ok((Box::new(connection), from))
             }
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use mock_servers::RunTime;
-use mock_servers::dns::{QueryLog, serve_tcp, serve_udp};
+use mock_servers::dns::{QueryLog, Zone, serve_tcp, serve_udp};
 use mock_servers::environment::{Clock, Connection};
 use mock_servers::script::Script;
 use mock_servers::smtp::gate::Gate;
@@ -26,7 +26,7 @@ use super::turns::Turns;
 use super::virtual_time::Holdup;
 use super::wires::Wires;
 use super::zone::{serves_origin, zone};
-use super::{forwarding, pulse, virtual_time};
+use super::{forwarding, outside, pulse, virtual_time};
 use crate::record::{self, LogLine};
 use crate::relay::adapter::Adapter;
 use crate::relay::process::Process;
@@ -60,6 +60,25 @@ pub enum Kind {
         /// Guards, and measures nothing.
         patience: Duration,
     },
+    /// One that runs elsewhere, by the machine's clock. `patience` is how long, in real time, it may take to greet a caller,
+    /// and a command of its adapter to end.
+    External {
+        /// How it is reached and looked at.
+        adapter: Arc<relay::adapter::External>,
+        /// Guards, and measures nothing.
+        patience: Duration,
+    },
+}
+
+impl Kind {
+    /// Whose time the run is in.
+    pub fn clock(&self) -> record::Clock {
+        match self {
+            Self::Embedded(_) => record::Clock::Run,
+            Self::Process { clock, .. } => *clock,
+            Self::External { .. } => record::Clock::Machine,
+        }
+    }
 }
 
 /// Seconds from 1970 to the date at which a run around an embedded relay begins: Monday, 5 January 2026.
@@ -127,8 +146,8 @@ impl World {
         let clock: Arc<dyn Clock> = Arc::new(RunClock { sim: sim.clone(), owner: Owner::Mock });
         let epoch = match kind {
             Kind::Embedded(_) => SystemTime::UNIX_EPOCH + Duration::from_secs(EPOCH.unsigned_abs()),
-            Kind::Process { clock: record::Clock::Machine, .. } => whole_second(SystemTime::now()),
             Kind::Process { clock: record::Clock::Run, .. } => a_year_from(SystemTime::now()),
+            Kind::Process { .. } | Kind::External { .. } => whole_second(SystemTime::now()),
         };
         let (forwarder, mail) = forwarding::channel();
         let environment = Environment {
@@ -139,28 +158,45 @@ impl World {
         };
         let directory = Scratch::new().map_err(system("make a directory for the run"))?;
         let places = Places::new(scenario);
-        let hostname = scenario.relay.hostname.clone().unwrap_or_else(|| format!("relay.{ORIGIN}"));
-        let settings = settings(scenario, &places, &hostname, directory.path(), &environment.tls)?;
+        let own = match kind {
+            Kind::External { adapter, .. } => adapter.hostname.clone(),
+            Kind::Embedded(_) | Kind::Process { .. } => None,
+        };
+        let hostname = scenario.relay.hostname.clone().or(own).unwrap_or_else(|| format!("relay.{ORIGIN}"));
+        let mut settings = settings(scenario, &places, &hostname, directory.path(), &environment.tls)?;
         let mut tasks = JoinSet::new();
-        let holdup = Holdup::default();
-        let (wires, relay) = surround(name, kind, &settings, sim, epoch, &mut tasks, &holdup)?;
+        let (holdup, queries) = (Holdup::default(), QueryLog::default());
+        let mut plan = None;
+        let (wires, relay) = if let Kind::External { adapter, patience } = kind {
+            let (recorder, queries) = (environment.recorder.clone(), queries.clone());
+            let traffic = move || recorder.touched() + queries.count() as u64;
+            let found = outside::surround(scenario, adapter, &mut settings, sim, *patience)?;
+            tasks.spawn(outside::beat(sim.clone(), found.relay.clone(), traffic));
+            plan = Some(found.plan);
+            (Wires::Outside(found.wires), found.relay as Relay)
+        } else {
+            surround(name, kind, &settings, sim, epoch, &mut tasks, &holdup)?
+        };
         let mut world = Self {
             sim: sim.clone(),
             wires: wires.clone(),
             epoch,
             recorder: environment.recorder.clone(),
-            queries: QueryLog::default(),
+            queries,
             relay,
             hostname: hostname.clone(),
             environment,
             servers: BTreeMap::new(),
             tasks,
             holdup,
-            has_own_time: matches!(kind, Kind::Process { clock: record::Clock::Machine, .. }),
+            has_own_time: kind.clock() == record::Clock::Machine,
             _directory: directory,
         };
-        let zone = zone(scenario, &places, &hostname, &world.environment.tls).map_err(LabError::Dns)?;
-        world.start_dns(Arc::new(zone), &clock)?;
+        let mut zone = zone(scenario, &places, &hostname, &world.environment.tls).map_err(LabError::Dns)?;
+        if let Some(plan) = plan {
+            zone.readdress(|address| plan.address(address));
+        }
+        start_dns(&wires, zone, &clock, &world.queries, &mut world.tasks)?;
         for (server, placed) in scenario.servers.iter().zip(&places.0) {
             world.place(server.script.clone(), &placed.addresses)?;
         }
@@ -308,7 +344,7 @@ impl World {
             match reach {
                 Reach::Good => good.push(*address),
                 Reach::Refused => self.wires.refuse(*address).map_err(system("give a server its address"))?,
-                Reach::Filtered => self.wires.filter(*address),
+                Reach::Filtered => self.wires.filter(*address).map_err(system("make an address hang"))?,
             }
         }
         let name = script.name.clone();
@@ -321,29 +357,32 @@ impl World {
         self.servers.insert(name.clone(), standing);
         self.start_server(&name)
     }
+}
 
-    fn start_dns(
-        &mut self,
-        zone: Arc<mock_servers::dns::Zone>,
-        clock: &Arc<dyn Clock>,
-    ) -> Result<(), LabError> {
-        let at = SocketAddr::new(places::DNS.into(), 53);
-        let open = || {
-            self.wires.exist(at.ip())?;
-            Ok((self.wires.datagrams(at)?, self.wires.listen(at)?))
-        };
-        let (udp, tcp) = open().map_err(system("open the DNS server's sockets"))?;
-        let (udp_zone, log) = (zone.clone(), self.queries.clone());
-        let udp_clock = clock.clone();
-        self.tasks.spawn(async move {
-            let _ = serve_udp(udp, udp_zone, udp_clock, log).await;
-        });
-        let (clock, log) = (clock.clone(), self.queries.clone());
-        self.tasks.spawn(async move {
-            let _ = serve_tcp(tcp, zone, clock, log).await;
-        });
-        Ok(())
-    }
+/// Answers by this zone until the tasks are dropped.
+pub(super) fn start_dns(
+    wires: &Wires,
+    zone: Zone,
+    clock: &Arc<dyn Clock>,
+    queries: &QueryLog,
+    tasks: &mut JoinSet<()>,
+) -> Result<(), LabError> {
+    let at = SocketAddr::new(places::DNS.into(), 53);
+    let open = || {
+        wires.exist(at.ip())?;
+        Ok((wires.datagrams(at)?, wires.listen(at)?))
+    };
+    let (udp, tcp) = open().map_err(system("open the DNS server's sockets"))?;
+    let zone = Arc::new(zone);
+    let (udp_zone, udp_clock, udp_log) = (zone.clone(), clock.clone(), queries.clone());
+    tasks.spawn(async move {
+        let _ = serve_udp(udp, udp_zone, udp_clock, udp_log).await;
+    });
+    let (clock, log) = (clock.clone(), queries.clone());
+    tasks.spawn(async move {
+        let _ = serve_tcp(tcp, zone, clock, log).await;
+    });
+    Ok(())
 }
 
 /// Puts the relay into its surroundings; it does not run yet.
@@ -389,6 +428,7 @@ fn surround(
             };
             Ok((Wires::Lab(lab, turns), relay))
         }
+        Kind::External { .. } => unreachable!("nothing is put around a relay that is elsewhere"),
     }
 }
 
@@ -407,7 +447,7 @@ impl Drop for Unjudged {
 }
 
 /// What the system's words are about.
-fn system(doing: &'static str) -> impl Fn(io::Error) -> LabError {
+pub(super) fn system(doing: &'static str) -> impl Fn(io::Error) -> LabError {
     move |why| LabError::System { doing: doing.to_owned(), why }
 }
 

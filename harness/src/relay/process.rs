@@ -395,44 +395,7 @@ impl Process {
     fn list(&self) -> Result<Vec<QueueEntry>, String> {
         let printed = self.ask(&self.configured.list)?;
         let listed = adapter::read_queue(&printed).map_err(|why| format!("its queue's listing: {why}"))?;
-        let mut entries: Vec<QueueEntry> = Vec::new();
-        let mut reasons: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
-        for one in listed {
-            let why = one.reason.map(|reason| (one.to.clone(), reason));
-            reasons.entry(one.id.clone()).or_default().extend(why);
-            if let Some(entry) = entries.iter_mut().find(|entry| entry.id == one.id) {
-                entry.recipients.push(one.to);
-                entry.attempts = entry.attempts.max(one.attempts);
-                entry.held |= one.held;
-                entry.next =
-                    entry.next.into_iter().chain(one.next.and_then(|next| self.run_time(next))).min();
-                continue;
-            }
-            entries.push(QueueEntry {
-                id: one.id,
-                from: one.from,
-                // Without a clock of the run's own, the run's time says nothing of these.
-                arrived: self.run_time(one.arrived).unwrap_or(RunTime::ZERO),
-                recipients: vec![one.to],
-                attempts: one.attempts,
-                next: one.next.and_then(|next| self.run_time(next)),
-                reason: None,
-                held: one.held,
-            });
-        }
-        for entry in &mut entries {
-            entry.recipients.sort();
-            let mut why = reasons.remove(&entry.id).unwrap_or_default();
-            why.sort();
-            let why: Vec<(&str, &str)> = why.iter().map(|(to, why)| (to.as_str(), why.as_str())).collect();
-            entry.reason = adapter::told_once(&why, entry.recipients.len());
-        }
-        // Some relays' ids are random, and listed in their order.
-        entries.sort_by(|a, b| {
-            let of_mail = (a.arrived, &a.from, &a.recipients, &a.reason, &a.id);
-            of_mail.cmp(&(b.arrived, &b.from, &b.recipients, &b.reason, &b.id))
-        });
-        Ok(entries)
+        Ok(adapter::entries(listed, |seconds| self.run_time(seconds)))
     }
 
     /// Takes up what it has logged since the last time.

@@ -3,12 +3,14 @@
 //!
 //! - [`story`]: the whole run, by its own time.
 //! - [`excerpt`]: some lines of one session, as evidence.
+//! - [`live`]: a session as it goes on, as it is: of that no snapshot is made.
 
 mod brief;
 mod fold;
 mod line;
 #[cfg(test)]
 mod lines_tests;
+pub mod live;
 mod names;
 mod queue;
 mod recipients;

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use super::{Judged, Kind};
+use crate::record::Record;
 use crate::render;
 use crate::verdict::{Finding, Severity, State};
 
@@ -22,6 +24,11 @@ pub struct Style {
 }
 
 impl Style {
+    /// Colours where a person looks at stdout and has not said that there are to be none (`NO_COLOR`).
+    pub fn of_stdout() -> Self {
+        Self { colour: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() }
+    }
+
     fn paint(self, kind: Kind, text: &str) -> String {
         let code = match kind {
             Kind::Pass => "32",
@@ -76,34 +83,40 @@ pub fn details(judged: &Judged, style: Style) -> String {
         }
         (_, Ok((record, verdict))) if verdict.findings.iter().any(|f| f.severity != Severity::Note) => {
             let _ = writeln!(out, "{}", heading(judged, style));
-            let mut shown_before: Vec<Vec<String>> = Vec::new();
-            let mut alike: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-            for finding in verdict.findings.iter().filter(|finding| finding.severity != Severity::Note) {
-                let count = alike.entry((&finding.it, &finding.clause)).or_default();
-                *count += 1;
-                if *count > ALIKE {
-                    continue;
-                }
-                breach(&mut out, finding, style);
-                let lines: Vec<String> = finding
-                    .evidence
-                    .iter()
-                    .flat_map(|evidence| render::excerpt(record, evidence.session, evidence.events.clone()))
-                    .collect();
-                let known = !lines.is_empty() && shown_before.contains(&lines);
-                let shown =
-                    if known { vec!["(the same lines as above)".to_owned()] } else { abridged(&lines) };
-                for line in shown {
-                    let _ = writeln!(out, "      {}", style.dim(&format!("│ {line}")));
-                }
-                shown_before.push(lines);
-            }
-            for ((it, clause), count) in alike.into_iter().filter(|(_, count)| *count > ALIKE) {
-                let _ = writeln!(out, "    … and {} more times: {it} ({clause})", count - ALIKE);
-            }
+            out += &breaches(record, &verdict.findings, style);
             let _ = writeln!(out, "    again: {rerun} --story");
         }
         _ => {}
+    }
+    out
+}
+
+/// What was found, notes apart: each breach with its clause, what was seen, and the lines that show it.
+pub fn breaches(record: &Record, findings: &[Finding], style: Style) -> String {
+    let mut out = String::new();
+    let mut shown_before: Vec<Vec<String>> = Vec::new();
+    let mut alike: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for finding in findings.iter().filter(|finding| finding.severity != Severity::Note) {
+        let count = alike.entry((&finding.it, &finding.clause)).or_default();
+        *count += 1;
+        if *count > ALIKE {
+            continue;
+        }
+        breach(&mut out, finding, style);
+        let lines: Vec<String> = finding
+            .evidence
+            .iter()
+            .flat_map(|evidence| render::excerpt(record, evidence.session, evidence.events.clone()))
+            .collect();
+        let known = !lines.is_empty() && shown_before.contains(&lines);
+        let shown = if known { vec!["(the same lines as above)".to_owned()] } else { abridged(&lines) };
+        for line in shown {
+            let _ = writeln!(out, "      {}", style.dim(&format!("│ {line}")));
+        }
+        shown_before.push(lines);
+    }
+    for ((it, clause), count) in alike.into_iter().filter(|(_, count)| *count > ALIKE) {
+        let _ = writeln!(out, "    … and {} more times: {it} ({clause})", count - ALIKE);
     }
     out
 }

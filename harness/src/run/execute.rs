@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::compose::{self, Composed};
 use super::watch::Watch;
-use super::{Cancel, clock};
+use super::{Cancel, clock, external};
 use crate::lab::{self, Kind, LabError, Leapt, Owner, Sim, World};
 use crate::record::{self, End, Ending, Jumped, Raw, Record, RelayIdentity, Sent, StepDone};
 use crate::relay::embedded::Embedded;
@@ -87,6 +87,7 @@ pub fn run(scenario: &Scenario, relay: &str, options: &RunOptions) -> Result<Rec
             let kind = Kind::Process { adapter, clock, patience: options.patience };
             run_with(scenario, &name, kind, options)
         }
+        Chosen::External(adapter) => external::run(scenario, adapter, options),
     }
 }
 
@@ -101,7 +102,7 @@ pub(super) fn run_with(
     let (scenario, relay, options) = (scenario.clone(), relay.to_owned(), options.clone());
     let (inner, block_on): (_, fn(&_, _) -> _) = match kind {
         Kind::Embedded(_) => (sim.clone(), lab::block_on),
-        Kind::Process { .. } => (sim.clone(), lab::block_on_real),
+        Kind::Process { .. } | Kind::External { .. } => (sim.clone(), lab::block_on_real),
     };
     block_on(&sim, async move {
         tokio::select! {
@@ -137,10 +138,7 @@ async fn carry_out(
     guard: Duration,
 ) -> Result<Raw, RunError> {
     let world = World::build(scenario, relay, kind, &sim).await?;
-    let clock = match kind {
-        Kind::Embedded(_) => record::Clock::Run,
-        Kind::Process { clock, .. } => *clock,
-    };
+    let clock = kind.clock();
     let (recorder, queries) = (world.recorder.clone(), world.queries.clone());
     let traffic = Box::new(move || recorder.touched() + queries.count() as u64);
     let limit = RunTime::new(scenario.longest_run());

@@ -4,6 +4,7 @@ mod cancel;
 mod clock;
 mod compose;
 mod execute;
+mod external;
 mod matrix;
 mod mime;
 #[cfg(test)]

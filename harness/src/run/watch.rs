@@ -178,6 +178,10 @@ impl State {
 
     /// Writes the queue down if it changed; returns how many entries are live.
     fn look(&mut self, at: RunTime, has_read: bool) -> usize {
+        // An empty queue would say that what is not seen was lost.
+        if !self.relay.lists() {
+            return 0;
+        }
         let mut entries = self.relay.queue();
         if !has_read {
             let before = self.timeline.last().map(|state| state.entries.as_slice()).unwrap_or_default();

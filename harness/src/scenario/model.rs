@@ -402,6 +402,17 @@ pub enum DnsEntry {
     },
 }
 
+impl DnsEntry {
+    /// The name that it is about.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Records(records) => &records.name,
+            Self::Fault { name, .. } => name,
+            Self::Until { first, .. } => first.name(),
+        }
+    }
+}
+
 /// What stands at a name: `None` where the scenario does not speak of a type.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DnsRecords {

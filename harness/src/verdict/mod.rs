@@ -185,6 +185,13 @@ pub fn judge(scenario: &Scenario, record: &Record) -> Verdict {
     Verdict { outcome, findings, results, observed }
 }
 
+/// Judges what was said over the wire alone, of relays to which nothing was submitted that is known of: worst first.
+pub fn on_the_wire(scenario: &Scenario, record: &Record) -> Vec<Finding> {
+    let mut findings = wire::judge(scenario, record);
+    findings.sort_by_key(|finding| finding.severity);
+    findings
+}
+
 fn outcome(
     scenario: &Scenario,
     record: &Record,

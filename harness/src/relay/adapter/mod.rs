@@ -3,6 +3,7 @@
 //! `read` makes an [`Adapter`] of a file and tells what is wrong in it; `template` fills a run's settings in; `queue` reads
 //! what the listing command printed.
 
+mod external;
 mod queue;
 mod read;
 mod template;
@@ -16,8 +17,9 @@ use std::sync::LazyLock;
 use super::{Settings, Unsupported};
 use crate::record::{OwnTime, Role, Varies};
 use crate::yaml::Diagnostics;
-pub(in crate::relay) use queue::told_once;
+pub use external::{External, Loaded};
 pub use queue::{Listed, read_queue};
+pub(in crate::relay) use queue::{entries, told_once};
 
 /// Where the chain of the relay's own certificate is written (PEM).
 pub const CERTIFICATE_CHAIN: &str = "/etc/ssl/gauntlet/relay.crt";
@@ -192,22 +194,8 @@ impl Adapter {
     /// Its words with a run's settings filled in.
     pub fn configure(&self, settings: &Settings) -> Result<Configured, ConfigureError> {
         let filling = template::Filling::new(&self.name, settings);
-        let mut own_times = Vec::new();
-        for (setting, reason) in &self.cannot {
-            if !template::is_given(setting, settings) {
-                continue;
-            }
-            let reason = filling.fill(&format!("cannot: {setting}"), reason)?;
-            let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
-            if !reason.is_empty() {
-                let asked = template::asked(setting, settings);
-                let why = format!("{} cannot be told `{asked}`: {reason}", self.name);
-                if !template::is_time_between(setting) {
-                    return Err(Unsupported(why).into());
-                }
-                own_times.push(OwnTime { setting: (*setting).to_owned(), why });
-            }
-        }
+        let lacks = Lacks { relay: &self.name, cannot: &self.cannot };
+        let own_times = lacks.own_times(&filling, settings)?;
         let command = |place: &str, text: &Option<String>| {
             text.as_ref().map(|text| filling.fill(place, text)).transpose()
         };
@@ -229,5 +217,41 @@ impl Adapter {
             log: self.log.clone(),
             varies: self.varies.clone(),
         })
+    }
+}
+
+/// What a relay cannot be told.
+struct Lacks<'a> {
+    relay: &'a str,
+    cannot: &'a [(&'static str, String)],
+}
+
+impl Lacks<'_> {
+    /// The times of its own that it has where it was to be told some.
+    ///
+    /// # Errors
+    /// When it cannot be told anything else that is asked for.
+    fn own_times(
+        &self,
+        filling: &template::Filling<'_>,
+        settings: &Settings,
+    ) -> Result<Vec<OwnTime>, ConfigureError> {
+        let mut own_times = Vec::new();
+        for (setting, reason) in self.cannot {
+            if !template::is_given(setting, settings) {
+                continue;
+            }
+            let reason = filling.fill(&format!("cannot: {setting}"), reason)?;
+            let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+            if !reason.is_empty() {
+                let asked = template::asked(setting, settings);
+                let why = format!("{} cannot be told `{asked}`: {reason}", self.relay);
+                if !template::is_time_between(setting) {
+                    return Err(Unsupported(why).into());
+                }
+                own_times.push(OwnTime { setting: (*setting).to_owned(), why });
+            }
+        }
+        Ok(own_times)
     }
 }

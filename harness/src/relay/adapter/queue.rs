@@ -1,5 +1,11 @@
 //! The queue, as an adapter's listing command prints it: a line for each message and recipient, of `key=value` between tabs.
 
+use std::collections::BTreeMap;
+
+use mock_servers::RunTime;
+
+use crate::record::QueueEntry;
+
 /// One recipient of one message in a queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
@@ -78,6 +84,50 @@ fn read_line(line: &str) -> Result<Listed, String> {
 
 fn number<T: std::str::FromStr>(key: &str, value: &str) -> Result<T, String> {
     value.parse().map_err(|_| format!("`{key}=` needs a whole number, not {value:?}"))
+}
+
+/// What was listed, as entries of a queue: one for each mail. `run_time` makes a moment of the run of seconds since 1970, where
+/// the run's time says something of them.
+pub(in crate::relay) fn entries(
+    listed: Vec<Listed>,
+    run_time: impl Fn(u64) -> Option<RunTime>,
+) -> Vec<QueueEntry> {
+    let mut entries: Vec<QueueEntry> = Vec::new();
+    let mut reasons: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+    for one in listed {
+        let why = one.reason.map(|reason| (one.to.clone(), reason));
+        reasons.entry(one.id.clone()).or_default().extend(why);
+        if let Some(entry) = entries.iter_mut().find(|entry| entry.id == one.id) {
+            entry.recipients.push(one.to);
+            entry.attempts = entry.attempts.max(one.attempts);
+            entry.held |= one.held;
+            entry.next = entry.next.into_iter().chain(one.next.and_then(&run_time)).min();
+            continue;
+        }
+        entries.push(QueueEntry {
+            id: one.id,
+            from: one.from,
+            arrived: run_time(one.arrived).unwrap_or(RunTime::ZERO),
+            recipients: vec![one.to],
+            attempts: one.attempts,
+            next: one.next.and_then(&run_time),
+            reason: None,
+            held: one.held,
+        });
+    }
+    for entry in &mut entries {
+        entry.recipients.sort();
+        let mut why = reasons.remove(&entry.id).unwrap_or_default();
+        why.sort();
+        let why: Vec<(&str, &str)> = why.iter().map(|(to, why)| (to.as_str(), why.as_str())).collect();
+        entry.reason = told_once(&why, entry.recipients.len());
+    }
+    // Some relays' ids are random, and listed in their order.
+    entries.sort_by(|a, b| {
+        let of_mail = (a.arrived, &a.from, &a.recipients, &a.reason, &a.id);
+        of_mail.cmp(&(b.arrived, &b.from, &b.recipients, &b.reason, &b.id))
+    });
+    entries
 }
 
 /// Why recipients of one mail wait, of so many in all: one reason that all of them have as it is; else each with the

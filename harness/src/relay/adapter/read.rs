@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use regex_lite::Regex;
 
-use super::{Adapter, ConfigFile, LogSource, template, words};
+use super::{Adapter, ConfigFile, Loaded, LogSource, external, template, words};
 use crate::record::{Role, Varies, Varying};
 use crate::yaml::{
     self, Diagnostic, Diagnostics, Document, Entry, Mapping, Node, Problems, Style, Value, Wrong,
@@ -28,19 +28,37 @@ const MODE: u32 = 0o644;
 
 /// Reads an adapter that came from `path`.
 pub(super) fn parse(name: &str, path: &Path, text: &str) -> Result<Adapter, Diagnostics> {
+    read(path, text, |reader, root| reader.adapter(root, name))
+}
+
+/// The same for one that may be of a relay that runs elsewhere.
+pub(super) fn parse_any(name: &str, path: &Path, text: &str) -> Result<Loaded, Diagnostics> {
+    read(path, text, |reader, root| {
+        if external::is_one(root) {
+            return Some(Loaded::Elsewhere(reader.external(root, name, path)?.into()));
+        }
+        let adapter = reader.adapter(root, name)?;
+        Some(Loaded::Here(Adapter { path: Some(path.to_owned()), ..adapter }.into()))
+    })
+}
+
+fn read<T>(
+    path: &Path,
+    text: &str,
+    make: impl Fn(&Reader<'_>, &Node) -> Option<T>,
+) -> Result<T, Diagnostics> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut found = Vec::new();
     let root = yaml::read(text, &DOCUMENT, &mut found);
     let problems = Problems::from(found);
-    let reader = Reader { text, problems: &problems };
-    let adapter = root.as_ref().and_then(|root| reader.adapter(root, name));
+    let made = root.as_ref().and_then(|root| make(&Reader { text, problems: &problems }, root));
     let list = problems.into_list();
-    adapter.filter(|_| list.is_empty()).ok_or_else(|| Diagnostics::new(path, text, list))
+    made.filter(|_| list.is_empty()).ok_or_else(|| Diagnostics::new(path, text, list))
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     text: &'a str,
-    problems: &'a Problems,
+    pub(super) problems: &'a Problems,
 }
 
 impl Reader<'_> {
@@ -54,8 +72,7 @@ impl Reader<'_> {
         let provides = mapping
             .require("provides")
             .and_then(|node| problems.parsed(node, "the path of a file", absolute));
-        let roles = [("relay", Role::Relay), ("submission", Role::Submission)];
-        let role = mapping.take("role").and_then(|node| problems.word(node, "a role", &roles));
+        let role = mapping.take("role").and_then(|node| self.role(node));
         let version = mapping.require("version").and_then(|node| problems.some_text(node, "a command"));
         let cannot = mapping.take("cannot").map(|node| self.cannot(node)).unwrap_or_default();
         let files = mapping.take("files").map(|node| self.files(node)).unwrap_or_default();
@@ -92,6 +109,11 @@ impl Reader<'_> {
         })
     }
 
+    pub(super) fn role(&self, node: &Node) -> Option<Role> {
+        let roles = [("relay", Role::Relay), ("submission", Role::Submission)];
+        self.problems.word(node, "a role", &roles)
+    }
+
     fn packages(&self, node: &Node) -> Vec<String> {
         let Some(mapping) = Mapping::new(node, &words::INSTALL, self.problems) else { return Vec::new() };
         let packages = mapping.take("debian").map(one_or_more).unwrap_or_default();
@@ -103,7 +125,7 @@ impl Reader<'_> {
         packages
     }
 
-    fn cannot(&self, node: &Node) -> Vec<(&'static str, String)> {
+    pub(super) fn cannot(&self, node: &Node) -> Vec<(&'static str, String)> {
         let Some(mapping) = Mapping::new(node, &words::CANNOT, self.problems) else { return Vec::new() };
         let mut cannot = Vec::new();
         for setting in words::CANNOT.list() {
@@ -155,16 +177,18 @@ impl Reader<'_> {
 
     fn port(&self, node: &Node) -> Option<u16> {
         let mapping = Mapping::new(node, &words::READY, self.problems)?;
-        let port = mapping.require("port").and_then(|node| {
-            let port = self.problems.integer(node, "a port")?;
-            let port = u16::try_from(port).ok().filter(|port| *port > 0);
-            if port.is_none() {
-                let why = "ports are 1 to 65535";
-                self.problems.push(Diagnostic::new(node.span.clone(), "there is no such port").because(why));
-            }
-            port
-        });
+        let port = mapping.require("port").and_then(|node| self.port_number(node));
         mapping.finish();
+        port
+    }
+
+    pub(super) fn port_number(&self, node: &Node) -> Option<u16> {
+        let port = self.problems.integer(node, "a port")?;
+        let port = u16::try_from(port).ok().filter(|port| *port > 0);
+        if port.is_none() {
+            let why = "ports are 1 to 65535";
+            self.problems.push(Diagnostic::new(node.span.clone(), "there is no such port").because(why));
+        }
         port
     }
 
@@ -184,7 +208,7 @@ impl Reader<'_> {
         list
     }
 
-    fn varies(&self, node: &Node) -> Varies {
+    pub(super) fn varies(&self, node: &Node) -> Varies {
         const ORDER: &str = "recipient order";
         const LINES: &str = "log lines";
         const WAITS: &str = "waits";
@@ -238,7 +262,7 @@ impl Reader<'_> {
     }
 
     /// A text that settings are filled into. What can be wrong with it without a run is told here.
-    fn template(&self, node: &Node, expected: &str) -> Option<String> {
+    pub(super) fn template(&self, node: &Node, expected: &str) -> Option<String> {
         let text = self.problems.text(node, expected)?;
         let environment = template::environment();
         let template = match environment.template_from_str(&text) {
@@ -300,6 +324,12 @@ fn word(text: &str, name: &str) -> Option<usize> {
         inside && !before.ends_with(part) && !after.starts_with(part)
     };
     text.match_indices(name).map(|(at, _)| at).find(|at| whole(*at))
+}
+
+/// A whole number from 1 to this.
+pub(super) fn number_up_to(text: &str, most: u64) -> Option<u64> {
+    let digits = text.bytes().all(|digit| digit.is_ascii_digit());
+    text.parse().ok().filter(|number| digits && (1..=most).contains(number))
 }
 
 fn absolute(text: &str) -> Result<PathBuf, Wrong> {

@@ -31,6 +31,44 @@ pub(super) static ADAPTER: Words = Words {
     )
 };
 
+/// Of a relay that runs elsewhere.
+pub(super) static EXTERNAL: Words = Words {
+    required: &["about", "address"],
+    ..words(
+        "the adapter of a relay that runs elsewhere (`address:`)",
+        &[&[
+            Key("about", "One line.", Text),
+            Key("address", "Where it accepts mail: `host:port`.", Text),
+            Key("hostname", "Its own name, whatever a scenario says.", Text),
+            Key("role", "The part that it plays towards submitting clients.", Word(&["relay", "submission"])),
+            Key("serve", "Where the servers that it meets stand.", Is(&SERVE)),
+            Key("configure", "Tells it what a scenario asks for.", Text),
+            Key("cannot", "Settings that it cannot be told all the same, and why.", Is(&CANNOT)),
+            Key("list", "Prints a line for each message and recipient of its queue.", Text),
+            Key("flush", "Has everything in its queue tried.", Text),
+            Key("empty", "Throws its queue away.", Text),
+            Key("log", "Prints its log.", Text),
+            Key("version", "Prints the version.", Text),
+            Key("rest", "How long nothing may happen before nothing more is waited for.", Text),
+            Key(
+                "varies",
+                "What varies from run to run.",
+                Named(&OneOf(&[OneOrMore(&Text), Is(&VARYING), Boolean])),
+            ),
+        ]],
+    )
+};
+
+pub(super) static SERVE: Words = words(
+    "`serve`",
+    &[&[
+        Key("listen", "Addresses of this machine to stand at.", OneOrMore(&Text)),
+        Key("port", "The servers' port, 2525 if not given.", Whole),
+        Key("dns port", "The DNS server's port, 5300 if not given.", Whole),
+        Key("public", "That an address which others may reach is meant.", Boolean),
+    ]],
+);
+
 pub(super) static INSTALL: Words =
     words("`install`", &[&[Key("debian", "Debian's packages.", OneOrMore(&Text))]]);
 
