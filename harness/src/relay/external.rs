@@ -99,13 +99,13 @@ impl External {
         self.greeted().await.map_err(failed)?;
         let left = self.list().await.map_err(failed)?;
         if let Some(first) = left.first() {
-            let what = if left.len() == 1 { "a mail that is" } else { "mails that are" };
+            let mails =
+                if left.len() == 1 { "1 mail that is" } else { &format!("{} mails that are", left.len()) };
             let way = match &self.adapter.empty {
                 Some(_) => "`empty:` has left them there",
                 None => "empty it, or say under `empty:` how that is done",
             };
-            let why =
-                format!("its queue holds {} {what} not of this run, {} first: {way}", left.len(), first.id);
+            let why = format!("its queue holds {mails} not of this run, {} first: {way}", first.id);
             return Err(failed(why));
         }
         let version = match &self.adapter.version {

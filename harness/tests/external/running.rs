@@ -166,7 +166,7 @@ fn mistakes_in_the_adapter_are_told_with_place_and_way_out() {
     };
     let base = "about: A relay\naddress: 127.0.0.1:2500\n";
     let started = wrong(&format!("{base}start: exec relay\n"));
-    assert!(started.contains("rack.yaml:3:1") && started.contains("`start`"), "{started}");
+    assert!(started.contains("rack.yaml:3:1") && started.contains("`start:`"), "{started}");
     assert!(wrong(&format!("{base}serve: {{ listen: 8.8.8.8 }}\n")).contains("say `public: true`"));
     assert!(wrong(&format!("{base}serve: {{ prot: 25 }}\n")).contains("did you mean `port`?"));
     assert!(wrong(&format!("{base}cannot: {{ auth: never }}\n")).contains("`cannot:` needs `configure:`"));

@@ -75,14 +75,20 @@ impl External {
     }
 }
 
-/// What a relay without `configure:` cannot be told: everything that is not as with most.
+/// What a relay without `configure:` cannot be told: everything that is not as with most. When its mail is warned of or returned makes
+/// no difference: by its own clock no run lasts until then.
 fn untold() -> Vec<(&'static str, String)> {
     const WHY: &str = "it runs elsewhere, and its adapter has no `configure:`";
     let why = |setting| match setting {
         "tls" => format!("{{% if tls != \"opportunistic\" %}}{WHY}{{% endif %}}"),
         _ => WHY.to_owned(),
     };
-    words::CANNOT.list().map(|setting| (setting, why(setting))).collect()
+    let late = ["warn", "lifetime"];
+    words::CANNOT
+        .list()
+        .filter(|setting| !late.contains(setting))
+        .map(|setting| (setting, why(setting)))
+        .collect()
 }
 
 /// Whether this is the adapter of a relay that runs elsewhere: it says where.
