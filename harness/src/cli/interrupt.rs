@@ -27,8 +27,9 @@ fn listen(cancel: &Cancel, words: &str, ready: &mpsc::Sender<()>) -> io::Result<
         let mut signals = Signals::catch()?;
         let _ = ready.send(());
         signals.next().await?;
-        cancel.cancel();
+        // First, lest all is over before it is said.
         let _ = writeln!(io::stderr(), "{words}");
+        cancel.cancel();
         signals.next().await?;
         std::process::exit(super::Exit::Interrupted as i32)
     })
