@@ -63,24 +63,23 @@ impl Plan {
             rows.push(Row { who: Who::Mailbox, scenario: mailbox, here: None, reach: Reach::Good });
         }
         let (v4, v6): (Vec<IpAddr>, Vec<IpAddr>) = serving.listen.iter().partition(|ip| ip.is_ipv4());
+        let dns_at = v4.first().or(v6.first()).copied().or_else(|| loopback(dns.ip()));
+        let dns_at = dns_at.map(|at| SocketAddr::new(at, serving.dns_port));
         let mut taken = [0; 2];
         for row in &mut rows {
             let is_v4 = row.scenario.is_ipv4();
             let listen = if is_v4 { &v4 } else { &v6 };
             row.here = if row.who == Who::Dns {
-                let at = v4.first().or(v6.first()).copied();
-                at.or_else(|| loopback(row.scenario.ip())).map(|at| SocketAddr::new(at, serving.dns_port))
+                dns_at
             } else if listen.is_empty() {
                 loopback(row.scenario.ip()).map(|at| SocketAddr::new(at, serving.port))
             } else {
                 let count = &mut taken[usize::from(is_v4)];
-                let port =
-                    u16::try_from(*count / listen.len()).ok().and_then(|on| serving.port.checked_add(on));
-                let port =
-                    port.ok_or_else(|| format!("there are not enough ports from {} on", serving.port))?;
-                let at = listen[*count % listen.len()];
-                *count += 1;
-                Some(SocketAddr::new(at, port))
+                let mut place = next(listen, serving.port, count)?;
+                if Some(place) == dns_at {
+                    place = next(listen, serving.port, count)?;
+                }
+                Some(place)
             };
         }
         Ok(Self { rows, relay, on_loopback: v4.is_empty() })
@@ -123,6 +122,15 @@ impl Plan {
         let first = ports.next()?;
         ports.all(|port| port == first).then_some(first)
     }
+}
+
+/// The next place at these addresses in turn, of which so many are taken.
+fn next(listen: &[IpAddr], first: u16, taken: &mut usize) -> Result<SocketAddr, String> {
+    let port = u16::try_from(*taken / listen.len()).ok().and_then(|on| first.checked_add(on));
+    let port = port.ok_or_else(|| format!("there are not enough ports from {first} on"))?;
+    let place = SocketAddr::new(listen[*taken % listen.len()], port);
+    *taken += 1;
+    Ok(place)
 }
 
 fn loopback(address: IpAddr) -> Option<IpAddr> {
@@ -180,6 +188,24 @@ mod tests {
         assert_eq!(one.one_port(), None);
         let several = plan(&["10.0.0.5", "10.0.0.6", "10.0.0.7", "10.0.0.8"]);
         assert_eq!(several.one_port(), Some(2525), "one for each");
+    }
+
+    #[test]
+    fn the_dns_servers_port_is_left_to_it() {
+        let yaml = "title: t\nservers: { a: { serves: [a.example] } }\nmessages:\n  note: { from: a@origin.example, to: b@a.example }\n\
+            expect: [delivered: {}]\n";
+        let scenario = crate::scenario::parse(yaml, Path::new("t.yaml"), "t")
+            .unwrap_or_else(|bad| panic!("{bad}"))
+            .remove(0);
+        let listen = vec!["127.0.0.1".parse().unwrap()];
+        let serving = Serving { listen, port: 2525, dns_port: 2525, public: false };
+        let plan = Plan::new(&scenario, &serving, None).unwrap();
+        assert_eq!(here(&plan), ["127.0.0.1:2525", "127.0.0.1:2526", "127.0.0.1:2527"]);
+        let last = Serving { port: 65535, dns_port: 53, ..serving };
+        assert_eq!(
+            Plan::new(&scenario, &last, None).unwrap_err(),
+            "there are not enough ports from 65535 on"
+        );
     }
 
     #[test]
