@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::record::Varying;
 use crate::relay::{AuthSettings, Certificate, Tls};
+use crate::yaml;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -407,7 +408,51 @@ fn a_line_that_is_none_of_a_queue_is_told() {
 
 const GUIDE: &str = include_str!("../../../relays/README.md");
 
-/// The first block of the guide is an adapter; the others are parts of one.
+#[test]
+fn one_without_a_command_for_settings_is_taken_as_it_is() {
+    let text = "about: A\naddress: relay.example\ncannot: {}\n";
+    let mistake = read::parse_any("rack", Path::new("rack.yaml"), text).unwrap_err().to_string();
+    assert!(mistake.contains("`cannot:` needs `configure:`"), "{mistake}");
+    let text = text.replace("cannot: {}\n", "");
+    let rack = match read::parse_any("rack", Path::new("rack.yaml"), &text) {
+        Ok(Loaded::Elsewhere(rack)) => rack,
+        other => panic!("{other:?}"),
+    };
+    for (name, change) in CHANGES {
+        let mut settings = bare();
+        change(&mut settings);
+        let is_as_with_most = ["no route", "warn", "lifetime", "lifetime, long"].contains(&name);
+        match rack.configure(&settings) {
+            Ok((None, own_times)) => assert!(is_as_with_most || !own_times.is_empty(), "{name}"),
+            Err(ConfigureError::Unsupported(why)) => {
+                assert!(!is_as_with_most && why.0.contains("has no `configure:`"), "{name}: {why}");
+            }
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn where_a_relay_is_has_a_host_and_mostly_a_port() {
+    let at = |address: &str| {
+        let text = format!("about: A\naddress: \"{address}\"\n");
+        match read::parse_any("rack", Path::new("rack.yaml"), &text) {
+            Ok(Loaded::Elsewhere(rack)) => Some(rack.address),
+            Ok(Loaded::Here(_)) => panic!("{address} makes it another kind"),
+            Err(_) => None,
+        }
+    };
+    let found = |host: &str, port| Some((host.to_owned(), port));
+    assert_eq!(at("relay.example"), found("relay.example", 25));
+    assert_eq!(at("10.0.0.7:2500"), found("10.0.0.7", 2500));
+    assert_eq!(at("[::1]:2500"), found("::1", 2500));
+    assert_eq!(at("::1"), found("::1", 25));
+    for wrong in ["", ":25", "relay:0", "relay:65536", "relay:smtp", "relay example:25"] {
+        assert_eq!(at(wrong), None, "{wrong}");
+    }
+}
+
+/// The first block of the guide is an adapter; the others are parts of one, but for that of a relay that runs elsewhere.
 #[test]
 fn the_guide_is_right() {
     let blocks: Vec<&str> =
@@ -421,10 +466,18 @@ fn the_guide_is_right() {
         whole.configure(&settings).map(drop).unwrap();
     }
     assert!(blocks.len() > 3, "{blocks:?}");
-    for block in &blocks[1..] {
-        parse(&format!("{MINIMAL}{block}"));
+    let (elsewhere, parts): (Vec<&str>, Vec<&str>) =
+        blocks[1..].iter().partition(|block| block.contains("\naddress: "));
+    for part in parts {
+        parse(&format!("{MINIMAL}{part}"));
     }
-    for word in words::ADAPTER.list().chain(words::CANNOT.list()).chain(template::VARIABLES) {
+    let [elsewhere] = elsewhere[..] else { panic!("{elsewhere:?}") };
+    match read::parse_any("rack", Path::new("README.md"), elsewhere) {
+        Ok(Loaded::Elsewhere(rack)) => assert_eq!(rack.address, ("relay.lab.example".to_owned(), 25)),
+        other => panic!("{other:?}"),
+    }
+    let adapters = [&words::ADAPTER, &words::CANNOT, &words::EXTERNAL, &words::SERVE];
+    for word in adapters.into_iter().flat_map(yaml::Words::list).chain(template::VARIABLES) {
         assert!(word == "range" || GUIDE.contains(&format!("`{word}`")), "nothing is said of `{word}`");
     }
     let line = GUIDE.lines().find(|line| line.starts_with("id=")).unwrap();
