@@ -31,7 +31,8 @@ pub const CERTIFICATE_KEY: &str = "/etc/ssl/gauntlet/relay.key";
 pub const CA_FILE: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// The adapters that come with the harness.
-const ALL: [(&str, &str); 4] = [
+const ALL: [(&str, &str); 5] = [
+    ("courier", include_str!("../../../relays/courier.yaml")),
     ("exim", include_str!("../../../relays/exim.yaml")),
     ("opensmtpd", include_str!("../../../relays/opensmtpd.yaml")),
     ("postfix", include_str!("../../../relays/postfix.yaml")),
