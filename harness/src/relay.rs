@@ -17,6 +17,8 @@ use std::time::Duration;
 
 pub use reference_relay::environment::{Clock, Network};
 
+pub use mock_servers::smtp::by_command::Ended;
+
 use crate::record::{LogLine, OwnTime, QueueEntry, Role, Varies};
 
 /// What every relay is told, in neutral words; a driver maps it to its relay's own configuration.
@@ -178,6 +180,40 @@ pub struct Trouble {
     pub why: std::io::Error,
 }
 
+/// How a relay takes mail from those for whom it relays.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Intake {
+    /// By SMTP at port 25, as from anybody; it knows them by their addresses.
+    #[default]
+    ByAddress,
+    /// By SMTP within TLS at a port for them, with a user's name and password (RFC 6409, RFC 4954). All others come to port 25.
+    ByPassword(Submission),
+    /// By a command of its own machine, as `sendmail` is one. It listens nowhere.
+    ByCommand,
+}
+
+/// Where mail is submitted, and as whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submission {
+    /// The port.
+    pub port: u16,
+    /// The user.
+    pub user: String,
+    /// The password.
+    pub password: String,
+}
+
+/// Mail that is handed to a relay by its command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandedOver {
+    /// The reverse-path; empty for the null one.
+    pub from: String,
+    /// The forward-paths.
+    pub to: Vec<String>,
+    /// The content, its lines ended by CRLF.
+    pub content: Vec<u8>,
+}
+
 /// What a relay cannot be told or made to do.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
 #[error("{0}")]
@@ -222,6 +258,23 @@ pub trait Driver: Send + Sync {
     /// in a conversation; `None`: it is listed at every quiet moment.
     fn logged(&self) -> Option<u64> {
         None
+    }
+    /// How it takes mail from those for whom it relays.
+    fn intake(&self) -> Intake {
+        Intake::ByAddress
+    }
+    /// The command that takes this mail, as people would write it, for a relay that takes it so.
+    fn command_for(&self, mail: &HandedOver) -> String {
+        let _ = mail;
+        String::new()
+    }
+    /// Hands mail to that command, and waits until it has ended.
+    ///
+    /// # Errors
+    /// When the command could not be run, or this relay has none.
+    fn hand_over(&self, mail: HandedOver) -> BoxFuture<'_, Result<Ended, String>> {
+        let _ = mail;
+        Box::pin(async { Err("it takes no mail by a command".to_owned()) })
     }
     /// Has everything in its queue tried now.
     ///

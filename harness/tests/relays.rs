@@ -108,6 +108,32 @@ fn days_pass_in_seconds(#[case] relay: &str) {
     assert_eq!(schedule(&run()), schedule(&record), "{relay} is to do the same again");
 }
 
+/// By the manuals: Courier converts 8-bit content; dma and nullmailer take mail by a command alone, which has no word for BODY=; chasquid
+/// relays for those with a password alone, and lives by the machine's clock.
+#[rstest]
+#[case("courier", "seeds/domino-8bitmime-enabled", "delivered")]
+#[case("courier", "queue/expiry", "returned")]
+#[case("dma", "seeds/non-fqdn-banner", "delivered")]
+#[case("dma", "seeds/domino-8bitmime", "no word for 8BITMIME")]
+#[case("dma", "intake/untrusted-sender", "listens nowhere")]
+#[case("nullmailer", "seeds/non-fqdn-banner", "relay-only mail transport agent")]
+#[case("nullmailer", "seeds/auth-rejected-smarthost", "retried after waits of 30m, 1h, 2h")]
+#[case("chasquid", "seeds/non-fqdn-banner", "delivered")]
+#[case("chasquid", "seeds/ehlo-trailing-dot", "with a password alone")]
+#[case("chasquid", "queue/back-after-a-day", "no virtual clock")]
+fn what_becomes_of_mail(#[case] relay: &str, #[case] scenario: &str, #[case] expected: &str) {
+    if missing(relay).is_some() {
+        return;
+    }
+    let scenario = load(scenario);
+    let told = match run::run(&scenario, relay, &RunOptions::default()) {
+        Ok(record) => render::brief(&record),
+        Err(RunError::Unsupported(reason)) => reason.to_string(),
+        Err(error) => panic!("{} on {relay}: {error}", scenario.name),
+    };
+    assert!(told.contains(expected), "{} on {relay}: {told}", scenario.name);
+}
+
 /// What a relay cannot be told is a reason, in its manual's words.
 #[test]
 fn what_a_relay_cannot_be_told_is_unsupported() {

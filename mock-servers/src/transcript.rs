@@ -24,7 +24,8 @@ pub struct Session {
     pub ordinal: u32,
     /// Where the client's end is.
     pub client: SocketAddr,
-    /// Where the server's end is: the address that the relay dialled, or the relay's own.
+    /// Where the server's end is: the address that the relay dialled, or the relay's own. Port 0: there was no connection
+    /// ([`Session::is_by_command`]).
     pub server: SocketAddr,
     /// When the connection was opened.
     pub opened: RunTime,
@@ -34,6 +35,13 @@ pub struct Session {
     pub transactions: Vec<Transaction>,
     /// Keywords that the server listed in its latest EHLO reply, before and after TLS, as the mock sent or read them.
     pub offers: Vec<Offer>,
+}
+
+impl Session {
+    /// Whether it is none: mail that was handed to the relay by a command. Its lines are no SMTP.
+    pub fn is_by_command(&self) -> bool {
+        self.server.port() == 0
+    }
 }
 
 /// One of the two ends of an SMTP session.

@@ -10,6 +10,8 @@ use mock_servers::RunTime;
 use mock_servers::dns::{QueryLog, Zone, serve_tcp, serve_udp};
 use mock_servers::environment::{Clock, Connection};
 use mock_servers::script::Script;
+use mock_servers::smtp::by_command::ByCommand;
+use mock_servers::smtp::client::Login;
 use mock_servers::smtp::gate::Gate;
 use mock_servers::smtp::server::{Environment, Server};
 use mock_servers::smtp::tls::{TlsError, TlsMaterial};
@@ -30,7 +32,7 @@ use super::{forwarding, outside, pulse, virtual_time};
 use crate::record::{self, LogLine};
 use crate::relay::adapter::Adapter;
 use crate::relay::process::Process;
-use crate::relay::{self, Driver, Settings, StartError, Trouble};
+use crate::relay::{self, Driver, HandedOver, Intake, Settings, StartError, Trouble};
 use crate::scenario::{Reach, Scenario};
 
 /// The relay under test, shared by those who look at it.
@@ -257,6 +259,46 @@ impl World {
         let to = relay_address();
         let (socket, from) = self.wires.connect(from.into(), to).await?;
         Ok((socket, self.recorder.open(client, Side::Client, from, to, self.now())))
+    }
+
+    /// The same from a client that submits mail, and as whom it does so, if that is asked of those for whom the relay relays.
+    pub async fn dial_in(
+        &self,
+        client: &str,
+        trusted: bool,
+    ) -> io::Result<(Box<dyn Connection>, Option<Login>, SessionRecorder)> {
+        let Intake::ByPassword(relay::Submission { port, user, password }) = self.relay.intake() else {
+            let (socket, record) = self.dial(client, trusted).await?;
+            return Ok((socket, None, record));
+        };
+        if !trusted {
+            let (socket, record) = self.dial(client, trusted).await?;
+            return Ok((socket, None, record));
+        }
+        let to = SocketAddr::new(places::RELAY.into(), port);
+        let (socket, from) = self.wires.connect(places::TRUSTED.into(), to).await?;
+        let record = self.recorder.open(client, Side::Client, from, to, self.now());
+        Ok((socket, Some(Login { user, password }), record))
+    }
+
+    /// Hands mail to the relay's command; the number of the session that it is written down as.
+    ///
+    /// # Errors
+    /// When the command cannot be run.
+    pub async fn hand_over(&self, client: &str, mail: HandedOver) -> Result<u32, LabError> {
+        // A process that has ended is seen a moment later, in which the clock must not move.
+        let _hold = self.sim.hold();
+        let here = SocketAddr::new(places::RELAY.into(), 0);
+        let record = self.recorder.open(client, Side::Client, here, here, self.now());
+        let ordinal = record.ordinal();
+        let command = self.relay.command_for(&mail);
+        let written = ByCommand::begin(record, &command, &mail.from, &mail.to, &mail.content, self.now());
+        let ended = self.relay.hand_over(mail).await.map_err(|why| LabError::System {
+            doing: format!("hand mail over by `{command}`"),
+            why: io::Error::other(why),
+        })?;
+        written.end(&ended, self.now());
+        Ok(ordinal)
     }
 
     /// What mocks live in: clock, transcript, certificates.

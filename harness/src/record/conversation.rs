@@ -111,8 +111,11 @@ impl Exchange {
     }
 }
 
-/// Takes a session apart.
+/// Takes a session apart. Mail that was handed over by a command has none.
 pub fn conversation(session: &Session) -> Conversation {
+    if session.is_by_command() {
+        return Conversation::default();
+    }
     let mut reading = Reading::new(session.opened);
     for (event, happened) in session.events.iter().enumerate() {
         reading.now = (event, happened.at);

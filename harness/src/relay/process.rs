@@ -8,13 +8,16 @@ use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant, SystemTime};
 
-use lab_init::{Command, Lab, LabError, Layout, Output, Owner};
+use lab_init::{Command, Lab, LabError, Layout, Output, Owner, Stdin};
 use mock_servers::RunTime;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
 
 use super::adapter::{self, Adapter, ConfigureError, Configured, LogSource};
-use super::{BoxFuture, Driver, Fault, Settings, StartError, Trouble, Unsupported, roots, seed};
+use super::{
+    BoxFuture, Driver, Ended, Fault, HandedOver, Intake, Settings, StartError, Trouble, Unsupported, roots,
+    seed,
+};
 use crate::record::{LogLine, OwnTime, QueueEntry, Role, Varies};
 
 /// The present moment of the run.
@@ -156,13 +159,7 @@ impl Process {
         // Some relays wait for as long as a file may still be changing, by its time.
         let long_ago = SystemTime::now() - Duration::from_hours(1);
         for file in &self.configured.files {
-            let owner = match file.owner.as_deref().map(|owner| owner.split_once(':').unwrap_or((owner, "")))
-            {
-                None => Owner::Root,
-                Some((user, "")) => Owner::User(user.to_owned()),
-                Some((user, group)) => Owner::UserGroup(user.to_owned(), group.to_owned()),
-            };
-            let mut written = self.lab.create(&file.path, file.mode, &owner)?;
+            let mut written = self.lab.create(&file.path, file.mode, &owner(file.owner.as_deref()))?;
             let done = written.write_all(file.text.as_bytes()).and_then(|()| written.set_modified(long_ago));
             done.map_err(|error| {
                 LabError::told(format!("writing {} in the lab", file.path.display()), error.to_string())
@@ -200,15 +197,34 @@ impl Process {
     /// The same for a script that may take long; the run can be cancelled meanwhile.
     async fn ask_aside(&self, script: &str) -> Result<String, String> {
         let mut asked = self.begin_asking(script)?;
-        let ended = loop {
-            match asked.process.try_wait() {
-                Ok(Some(status)) => break Ok(status),
-                Ok(None) if Instant::now() < asked.deadline => tokio::time::sleep(BETWEEN).await,
-                Ok(None) => break Err(format!("it still runs after {:?}", self.patience)),
-                Err(error) => break Err(error.to_string()),
-            }
-        };
+        let ended = self.end_of(&mut asked).await;
         asked.answer(ended)
+    }
+
+    async fn end_of(&self, asked: &mut Asked) -> Result<ExitStatus, String> {
+        loop {
+            match asked.process.try_wait() {
+                Ok(Some(status)) => return Ok(status),
+                Ok(None) if Instant::now() < asked.deadline => tokio::time::sleep(BETWEEN).await,
+                Ok(None) => return Err(format!("it still runs after {:?}", self.patience)),
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+    }
+
+    /// Hands mail to the adapter's command, as a program on the relay's own machine does: with that machine's line ends.
+    async fn hand_it_over(&self, mail: HandedOver) -> Result<Ended, String> {
+        let command = self.configured.command.as_ref().ok_or("its adapter has no command for it")?;
+        let content = local(&mail.content);
+        let argv = ["/bin/sh", "-c", command.script.as_str(), "sh"].map(str::to_owned);
+        let ran = Command::new(argv.into_iter().chain(mail.to))
+            .env("sender", mail.from)
+            .user(owner(command.user.as_deref()))
+            .stdin(Stdin::Bytes(content));
+        let mut asked = self.begin_command(ran, &command.script)?;
+        let status = self.end_of(&mut asked).await?;
+        let [out, complaints] = asked.said();
+        Ok(Ended { status: status.code(), said: format!("{out}{complaints}") })
     }
 
     /// Its version, by the adapter's command: once in this process for each root, as long as that is the same.
@@ -231,10 +247,13 @@ impl Process {
     }
 
     fn begin_asking(&self, script: &str) -> Result<Asked, String> {
-        let mut process = self
-            .lab
-            .spawn(Command::new(["/bin/sh", "-c", script]).output(Output::Split))
-            .map_err(|error| error.to_string())?;
+        self.begin_command(Command::new(["/bin/sh", "-c", script]), script)
+    }
+
+    /// Runs a command for what it prints; `script` is what it is called by.
+    fn begin_command(&self, command: Command, script: &str) -> Result<Asked, String> {
+        let command = command.output(Output::Split);
+        let mut process = self.lab.spawn(command).map_err(|error| error.to_string())?;
         let reading = [process.stdout.take(), process.stderr.take()].map(|pipe| {
             let (tell, told) = mpsc::channel();
             std::thread::spawn(move || {
@@ -282,11 +301,17 @@ impl Process {
             let version = self.ask_version().await.map_err(|why| self.failed(why))?;
             self.state().version = version;
         }
-        self.state().is_to_be_called = true;
+        let is_called = self.configured.command.is_none();
+        self.state().is_to_be_called = is_called;
         let script = format!("exec >>{OUTPUT} 2>&1\n{}", self.configured.start);
         let command = Command::new(["/bin/sh", "-c", &script]).output(Output::Null);
         let main = self.lab.spawn(command).map_err(|error| self.failed(error))?;
         self.state().main = Some(main);
+        if !is_called {
+            // Mail that comes before it looks waits in its queue.
+            self.state().runs = true;
+            return Ok(());
+        }
         let deadline = Instant::now() + self.patience;
         let greeted = self.greeted();
         tokio::pin!(greeted);
@@ -436,19 +461,46 @@ struct Asked {
 }
 
 impl Asked {
-    /// What it printed, once it has ended like this.
-    fn answer(self, ended: Result<ExitStatus, String>) -> Result<String, String> {
-        let Self { reading, deadline, first_line, .. } = self;
-        let status = ended.map_err(|why| format!("`{first_line}`: {why}"))?;
-        let [out, complaints] = reading.map(|told| {
+    /// What it printed, and what it complained of.
+    fn said(self) -> [String; 2] {
+        let Self { reading, deadline, .. } = self;
+        reading.map(|told| {
             let left = deadline.saturating_duration_since(Instant::now());
             String::from_utf8_lossy(&told.recv_timeout(left).unwrap_or_default()).into_owned()
-        });
+        })
+    }
+
+    /// What it printed, once it has ended like this.
+    fn answer(self, ended: Result<ExitStatus, String>) -> Result<String, String> {
+        let first_line = self.first_line.clone();
+        let status = ended.map_err(|why| format!("`{first_line}`: {why}"))?;
+        let [out, complaints] = self.said();
         if status.success() {
             return Ok(out);
         }
         let said = indented(&format!("{out}{complaints}"));
         Err(format!("`{first_line}` ended with {status}\n{said}").trim_end().to_owned())
+    }
+}
+
+/// Text with the line ends of the relay's own machine.
+fn local(content: &[u8]) -> Vec<u8> {
+    let mut local = Vec::with_capacity(content.len());
+    for line in content.split_inclusive(|&b| b == b'\n') {
+        match line.strip_suffix(b"\r\n") {
+            Some(line) => local.extend(line.iter().chain(b"\n")),
+            None => local.extend(line),
+        }
+    }
+    local
+}
+
+/// `user`, or `user:group`; nobody named is root.
+fn owner(named: Option<&str>) -> Owner {
+    match named.map(|owner| owner.split_once(':').unwrap_or((owner, ""))) {
+        None => Owner::Root,
+        Some((user, "")) => Owner::User(user.to_owned()),
+        Some((user, group)) => Owner::UserGroup(user.to_owned(), group.to_owned()),
     }
 }
 
@@ -474,6 +526,22 @@ fn first_line(script: &str) -> &str {
 impl Driver for Process {
     fn start(&self) -> BoxFuture<'_, Result<(), StartError>> {
         Box::pin(self.start_it())
+    }
+
+    fn intake(&self) -> Intake {
+        self.adapter.intake().clone()
+    }
+
+    fn command_for(&self, mail: &HandedOver) -> String {
+        let script = self.configured.command.as_ref().map_or("", |command| command.script.as_str());
+        let quoted = |word: &str| format!("'{word}'");
+        let to = mail.to.iter().map(|to| quoted(to)).collect::<Vec<_>>().join(" ");
+        let shown = first_line(script).replace("\"$sender\"", &quoted(&mail.from)).replace("\"$@\"", &to);
+        shown.strip_prefix("exec ").unwrap_or(&shown).to_owned()
+    }
+
+    fn hand_over(&self, mail: HandedOver) -> BoxFuture<'_, Result<Ended, String>> {
+        Box::pin(self.hand_it_over(mail))
     }
 
     fn kill(&self) {

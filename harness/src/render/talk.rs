@@ -231,7 +231,12 @@ impl<'a> Telling<'a> {
         // any other line end is shown
         let line = line.strip_suffix(b"\r\n").unwrap_or(line);
         let text = whole(line);
-        let text = format!("{}: {text}", letter(from)).trim_end().to_owned();
+        let text = match from {
+            Side::Client if self.session.is_by_command() => format!("$ {text}"),
+            Side::Server if self.session.is_by_command() => format!("*  {text}"),
+            _ => format!("{}: {text}", letter(from)),
+        };
+        let text = text.trim_end().to_owned();
         self.lines.push(Line { at, text, octets: line.len() });
     }
 

@@ -13,11 +13,11 @@ use tokio::sync::oneshot;
 
 use super::compose::{self, Composed};
 use super::watch::Watch;
-use super::{Cancel, clock, external};
+use super::{Cancel, clock, external, intake};
 use crate::lab::{self, Kind, LabError, Leapt, Owner, Sim, World};
 use crate::record::{self, End, Ending, Jumped, Raw, Record, RelayIdentity, Sent, StepDone};
 use crate::relay::embedded::Embedded;
-use crate::relay::{self, ChooseError, Chosen, Fault, StartError, Unsupported};
+use crate::relay::{self, ChooseError, Chosen, Fault, Intake, StartError, Unsupported};
 use crate::scenario::{Bdat, Message, RelayFault, Scenario, Step};
 
 /// How a run is to be done.
@@ -73,6 +73,9 @@ pub fn run(scenario: &Scenario, relay: &str, options: &RunOptions) -> Result<Rec
     match relay::choose(relay)? {
         Chosen::Embedded => run_with(scenario, relay, Kind::Embedded(Embedded::prepare), options),
         Chosen::Process(adapter) => {
+            if let Some(why) = intake::lacking(&adapter.name, adapter.intake(), scenario) {
+                return Err(RunError::Unsupported(why));
+            }
             let clock = match clock::proved(&adapter, options) {
                 Ok(()) => record::Clock::Run,
                 Err(why) => {
@@ -278,15 +281,24 @@ impl Run<'_> {
                 Some(Bdat::Chunks(size)) => By::Bdat { chunk: Some(size) },
             },
             needs: compose::needs(message, &content),
+            login: None,
         };
         let client = if message.trusted { "client" } else { "stranger" };
         // A relay that takes no connection is told by the submission that has no session.
         let mut session = None;
         let mut by_bdat = false;
         let mut left_out = Vec::new();
-        if let Ok((socket, record)) = self.world.dial(client, message.trusted).await {
+        if self.world.relay.intake() == Intake::ByCommand {
+            let content =
+                if message.content.raw.is_some() { &compose::unstuffed(&content) } else { &content };
+            let (ordinal, unsaid) =
+                intake::by_command(&self.world, message, content, &submission.needs).await?;
+            session = Some((client.to_owned(), ordinal));
+            left_out = unsaid;
+        } else if let Ok((socket, login, record)) = self.world.dial_in(client, message.trusted).await {
             session = Some((client.to_owned(), record.ordinal()));
             let clock = self.world.environment().clock.clone();
+            let submission = Submission { login, ..submission };
             let outcome = client::submit(socket, submission, clock, record).await;
             if let Some(keyword) = outcome.missing {
                 let why = format!("the relay does not offer {keyword}, which `{}` needs", message.name);

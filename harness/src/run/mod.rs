@@ -5,6 +5,7 @@ mod clock;
 mod compose;
 mod execute;
 mod external;
+mod intake;
 mod matrix;
 mod mime;
 #[cfg(test)]

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+
 use super::content;
 use super::conversation::{Conversation, Input, Output};
 use super::observer::Observer;
 use super::reply::ReplyReader;
 use super::shell::{Ends, Shell};
 use crate::environment::{Clock, Connection};
+use crate::script::TlsAction;
 use crate::time::RunTime;
-use crate::transcript::{Close, Reply, SessionRecorder, Side, Transaction};
+use crate::transcript::{Close, Reply, SessionRecorder, Side, Transaction, What};
 
 /// How long the client waits for a reply, and for the one to the final dot, in the run's time: RFC 5321 section 4.5.3.2
 /// asks for at least this much.
@@ -37,6 +40,17 @@ pub struct Submission {
     /// Keywords without which the message cannot be sent as it is meant: where the relay's EHLO reply lacks one, there is
     /// no MAIL.
     pub needs: Vec<String>,
+    /// TLS first, and then AUTH PLAIN as this user, without which there is no MAIL (RFC 4954, RFC 4616).
+    pub login: Option<Login>,
+}
+
+/// As whom a client submits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The user.
+    pub user: String,
+    /// The password.
+    pub password: String,
 }
 
 /// How content is sent.
@@ -113,6 +127,7 @@ pub struct Submitter {
     missing: Option<String>,
     by_bdat: bool,
     broken: Option<Broken>,
+    encrypted: bool,
     over: bool,
     out: Vec<Output>,
 }
@@ -123,6 +138,8 @@ enum Stage {
     Greeting,
     Ehlo,
     Helo,
+    StartTls,
+    Auth,
     Mail,
     Rcpt(usize),
     Data,
@@ -149,6 +166,7 @@ impl Submitter {
             missing: None,
             by_bdat: false,
             broken: None,
+            encrypted: false,
             over: false,
             out: Vec::new(),
         }
@@ -182,10 +200,12 @@ impl Submitter {
             Stage::Greeting if good => self.ask(Stage::Ehlo, &format!("EHLO {}", self.submission.helo)),
             Stage::Ehlo if good => {
                 self.offers = reply.lines.get(1..).unwrap_or_default().to_vec();
-                self.mail();
+                self.enter();
             }
+            Stage::StartTls if good => self.out.push(Output::BeginTls(TlsAction::default())),
+            Stage::Auth if good => self.mail(),
             // RFC 5321 section 3.2: HELO where EHLO is not recognized.
-            Stage::Ehlo if reply.is_permanent() => {
+            Stage::Ehlo if reply.is_permanent() && self.submission.login.is_none() => {
                 self.ask(Stage::Helo, &format!("HELO {}", self.submission.helo));
             }
             Stage::Helo if good => self.mail(),
@@ -199,6 +219,16 @@ impl Submitter {
             Stage::Quit => self.close(),
             _ => self.ask(Stage::Quit, "QUIT"),
         }
+    }
+
+    /// As the user that it is, within TLS; or as anybody.
+    fn enter(&mut self) {
+        let Some(Login { user, password }) = &self.submission.login else { return self.mail() };
+        if !self.encrypted {
+            return self.ask(Stage::StartTls, "STARTTLS");
+        }
+        let response = BASE64_STANDARD.encode(format!("\0{user}\0{password}"));
+        self.ask(Stage::Auth, &format!("AUTH PLAIN {response}"));
     }
 
     fn mail(&mut self) {
@@ -326,7 +356,18 @@ impl Conversation for Submitter {
                     self.close();
                 }
             }
-            Input::TlsEstablished { .. } | Input::TlsFailed { .. } => {}
+            Input::TlsEstablished { version, server_name } => {
+                self.observer.encrypted(version, server_name, now);
+                self.replies = ReplyReader::default();
+                self.encrypted = true;
+                self.since = now;
+                self.ask(Stage::Ehlo, &format!("EHLO {}", self.submission.helo));
+            }
+            Input::TlsFailed { why, .. } => {
+                self.out.push(Output::Record(What::TlsFailed { why }));
+                self.broken = Some(Broken::Closed(Close::Fin));
+                self.close();
+            }
         }
         std::mem::take(&mut self.out)
     }

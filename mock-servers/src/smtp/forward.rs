@@ -91,6 +91,7 @@ pub(super) fn forwarded(taken: Taken<'_>, changes: &HeaderChanges) -> Forwarded 
                 .filter(|(asked, _)| *asked)
                 .map(|(_, keyword)| keyword.to_owned())
                 .collect(),
+            login: None,
         },
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! - [`session`]: a scripted server's session; [`memory`]: what the server remembers between them.
 //! - [`dialogue`]: exact lines in exact order, on either side.
-//! - [`client`]: the well-behaved client that submits a message.
+//! - [`client`]: the well-behaved client that submits a message; [`by_command`]: one that is handed over by a command.
 //! - [`forward`]: mail that a server hands to the relay once more.
 //! - [`server`]: accepts connections and gives each a session or a dialogue; [`gate`]: holds one of them at an event.
 //! - [`tls`]: certificates, good and bad.
 
 mod buffer;
+pub mod by_command;
 pub mod client;
 mod command;
 pub(crate) mod content;

@@ -14,7 +14,7 @@ mod words;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use super::{Settings, Unsupported};
+use super::{Intake, Settings, Unsupported};
 use crate::record::{OwnTime, Role, Varies};
 use crate::yaml::Diagnostics;
 pub use external::{External, Loaded};
@@ -31,9 +31,12 @@ pub const CERTIFICATE_KEY: &str = "/etc/ssl/gauntlet/relay.key";
 pub const CA_FILE: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// The adapters that come with the harness.
-const ALL: [(&str, &str); 5] = [
+const ALL: [(&str, &str); 8] = [
+    ("chasquid", include_str!("../../../relays/chasquid.yaml")),
     ("courier", include_str!("../../../relays/courier.yaml")),
+    ("dma", include_str!("../../../relays/dma.yaml")),
     ("exim", include_str!("../../../relays/exim.yaml")),
+    ("nullmailer", include_str!("../../../relays/nullmailer.yaml")),
     ("opensmtpd", include_str!("../../../relays/opensmtpd.yaml")),
     ("postfix", include_str!("../../../relays/postfix.yaml")),
     ("sendmail", include_str!("../../../relays/sendmail.yaml")),
@@ -80,6 +83,8 @@ pub struct Adapter {
     prepare: Option<String>,
     start: String,
     ready_port: u16,
+    intake: Intake,
+    command: Option<SubmissionCommand>,
     stop: Option<String>,
     force: Option<String>,
     due: Option<String>,
@@ -87,6 +92,15 @@ pub struct Adapter {
     version: String,
     log: LogSource,
     varies: Varies,
+}
+
+/// The command that takes mail, for a relay that listens nowhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubmissionCommand {
+    /// For `sh -c`: the content is its standard input, `$sender` the reverse-path, `"$@"` the recipients.
+    pub script: String,
+    /// Who runs it; `None`: root.
+    pub user: Option<String>,
 }
 
 /// An adapter's mistakes, each with its place.
@@ -121,8 +135,10 @@ pub struct Configured {
     pub prepare: Option<String>,
     /// Starts it. It may stay in the foreground or go to the background.
     pub start: String,
-    /// The port whose greeting shows that it has started.
+    /// The port whose greeting shows that it has started; nothing greets where mail comes by a command.
     pub ready_port: u16,
+    /// The command that takes mail, for a relay that listens nowhere.
+    pub command: Option<SubmissionCommand>,
     /// Ends it in order; `None`: it can only be killed.
     pub stop: Option<String>,
     /// Has the whole queue tried.
@@ -187,6 +203,11 @@ impl Adapter {
         Ok(read::parse(name, Path::new(shown_path), text)?)
     }
 
+    /// How it takes mail from those for whom it relays.
+    pub fn intake(&self) -> &Intake {
+        &self.intake
+    }
+
     /// The command whose first line is the version; no template.
     pub fn version_command(&self) -> &str {
         &self.version
@@ -210,6 +231,13 @@ impl Adapter {
             prepare: command("prepare", &self.prepare)?,
             start: filling.fill("start", &self.start)?,
             ready_port: self.ready_port,
+            command: match &self.command {
+                None => None,
+                Some(command) => {
+                    let script = filling.fill("submission: command", &command.script)?;
+                    Some(SubmissionCommand { script, ..command.clone() })
+                }
+            },
             stop: command("stop", &self.stop)?,
             force: command("queue run: force", &self.force)?,
             due: command("queue run: due", &self.due)?,

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use regex_lite::Regex;
 
-use super::{Adapter, ConfigFile, Loaded, LogSource, external, template, words};
+use super::{Adapter, ConfigFile, Loaded, LogSource, SubmissionCommand, external, template, words};
 use crate::record::{Role, Varies, Varying};
+use crate::relay::{Intake, Submission};
 use crate::yaml::{
     self, Diagnostic, Diagnostics, Document, Entry, Mapping, Node, Problems, Style, Value, Wrong,
     one_or_more, regular_expression, suggestion, wrong, wrong_with,
@@ -78,7 +79,10 @@ impl Reader<'_> {
         let files = mapping.take("files").map(|node| self.files(node)).unwrap_or_default();
         let prepare = template("prepare", "a command");
         let start = mapping.require("start").and_then(|node| self.template(node, "a command"));
-        let ready_port = mapping.take("ready").and_then(|node| self.port(node)).unwrap_or(SMTP);
+        let ready_port = mapping.take("ready").and_then(|node| self.ready(node)).unwrap_or(SMTP);
+        let (intake, command) = mapping.take("submission").map_or((Intake::ByAddress, None), |node| {
+            self.submission(node).unwrap_or((Intake::ByAddress, None))
+        });
         let stop = template("stop", "a command");
         let (force, due) = mapping.take("queue run").map(|node| self.queue_run(node)).unwrap_or_default();
         let list = mapping.require("queue").and_then(|node| self.list(node));
@@ -99,6 +103,8 @@ impl Reader<'_> {
             prepare,
             start: start?,
             ready_port,
+            intake,
+            command,
             stop,
             force,
             due,
@@ -175,7 +181,7 @@ impl Reader<'_> {
         Some(ConfigFile { path: path.ok()?, mode: mode.unwrap_or(MODE), owner, text: text? })
     }
 
-    fn port(&self, node: &Node) -> Option<u16> {
+    fn ready(&self, node: &Node) -> Option<u16> {
         let mapping = Mapping::new(node, &words::READY, self.problems)?;
         let port = mapping.require("port").and_then(|node| self.port_number(node));
         mapping.finish();
@@ -190,6 +196,48 @@ impl Reader<'_> {
             self.problems.push(Diagnostic::new(node.span.clone(), "there is no such port").because(why));
         }
         port
+    }
+
+    /// By a command, or by a user at a port: `None` where it is neither, or both.
+    fn submission(&self, node: &Node) -> Option<(Intake, Option<SubmissionCommand>)> {
+        let problems = self.problems;
+        let mapping = Mapping::new(node, &words::SUBMISSION, problems)?;
+        let command = mapping.take("command");
+        let as_whom = mapping.take("as");
+        let at = mapping.take("port");
+        let (by_name, by_password) = (mapping.take("user"), mapping.take("password"));
+        mapping.finish();
+        let of_command = || [command, as_whom].into_iter().flatten();
+        let of_port = || [at, by_name, by_password].into_iter().flatten();
+        if let (Some(_), Some(stranger)) = (of_command().next(), of_port().next()) {
+            let title = "a relay takes mail by a command or at a port";
+            let help = "`command` and `as`, or `port`, `user` and `password`";
+            problems.push(Diagnostic::new(stranger.span.clone(), title).because("both").help(help));
+            return None;
+        }
+        let missing = |what: &str, help: &str| {
+            let title = format!("`submission` needs `{what}`");
+            problems.push(Diagnostic::new(node.span.clone(), title).because("incomplete").help(help));
+        };
+        if of_port().next().is_none() {
+            let Some(command) = command else {
+                missing("command", "the command that takes a mail, or `port`, `user` and `password`");
+                return None;
+            };
+            let script = self.template(command, "a command")?;
+            let user = as_whom.and_then(|node| problems.parsed(node, "a user", user));
+            return Some((Intake::ByCommand, Some(SubmissionCommand { script, user })));
+        }
+        let Some(((at, name), password)) = at.zip(by_name).zip(by_password) else {
+            missing("port, user, password", "all three: where mail is submitted, and as whom");
+            return None;
+        };
+        let submission = Submission {
+            port: self.port_number(at)?,
+            user: problems.some_text(name, "a user")?,
+            password: problems.some_text(password, "a password")?,
+        };
+        Some((Intake::ByPassword(submission), None))
     }
 
     fn queue_run(&self, node: &Node) -> (Option<String>, Option<String>) {

@@ -86,7 +86,9 @@ impl<'a> Filling<'a> {
 /// decides.
 pub(super) fn is_given(setting: &str, settings: &Settings) -> bool {
     match setting {
+        "mail exchangers" => settings.smarthost.is_none(),
         "smarthost" => settings.smarthost.is_some(),
+        "routes" => !settings.routes.is_empty(),
         "auth" => settings.auth.is_some(),
         "auth mechanisms" => settings.auth.as_ref().is_some_and(|auth| !auth.mechanisms.is_empty()),
         "certificate" => settings.certificate.is_some(),

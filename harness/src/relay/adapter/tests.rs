@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::record::Varying;
-use crate::relay::{AuthSettings, Certificate, Tls};
+use crate::relay::{AuthSettings, Certificate, Intake, Tls};
 use crate::yaml;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -278,6 +278,26 @@ fn what_is_not_said_has_a_default() {
 }
 
 #[test]
+fn mail_comes_by_address_by_command_or_by_password() {
+    let read =
+        |submission: &str| Adapter::parse("ours", "ours.yaml", &format!("{MINIMAL}{submission}")).unwrap();
+    assert_eq!(read("").intake(), &Intake::ByAddress);
+    let by_command = read("submission: { command: 'sendmail {{ hostname }} \"$@\"', as: mail }\n");
+    assert_eq!(by_command.intake(), &Intake::ByCommand);
+    let command = by_command.configure(&bare()).unwrap().command.unwrap();
+    assert_eq!(
+        (command.script.as_str(), command.user.as_deref()),
+        ("sendmail relay.origin.example \"$@\"", Some("mail"))
+    );
+    let Intake::ByPassword(login) =
+        read("submission: { port: 587, user: a, password: b }\n").intake().clone()
+    else {
+        panic!("it is by password")
+    };
+    assert_eq!((login.port, login.user.as_str(), login.password.as_str()), (587, "a", "b"));
+}
+
+#[test]
 fn commands_that_are_no_templates_keep_their_braces() {
     let text = MINIMAL.replace("relay queue", "\"awk '{{print}} {% x'\"").replace("--version", "${#x}");
     let configured = Adapter::parse("ours", "ours.yaml", &text).unwrap().configure(&bare()).unwrap();
@@ -309,7 +329,7 @@ fn a_template_that_fails_with_a_runs_settings_says_where() {
 }
 
 /// Each mistake: what is put in the place of what, in the minimal adapter.
-const MISTAKES: [(&str, &str, &str); 28] = [
+const MISTAKES: [(&str, &str, &str); 34] = [
     ("unknown key", "about:", "role: relay\nabuot:"),
     ("missing key", "start: exec relay\n", ""),
     ("duplicate key", "start:", "start: a\nstart:"),
@@ -323,6 +343,12 @@ const MISTAKES: [(&str, &str, &str); 28] = [
     ("log", "queue:", "log: sylog\nqueue:"),
     ("port", "queue:", "ready: { port: 70000 }\nqueue:"),
     ("port in words", "queue:", "ready: { port: smtp }\nqueue:"),
+    ("submission, empty", "queue:", "submission: {}\nqueue:"),
+    ("submission, both", "queue:", "submission: { command: sendmail, port: 587 }\nqueue:"),
+    ("submission, half", "queue:", "submission: { port: 587, user: a }\nqueue:"),
+    ("submission, as whom alone", "queue:", "submission: { as: mail }\nqueue:"),
+    ("submission, unknown user", "queue:", "submission: { command: sendmail, as: 'a b' }\nqueue:"),
+    ("submission, no such port", "queue:", "submission: { port: 0, user: a, password: b }\nqueue:"),
     ("setting", "queue:", "cannot: { retry frist: no word for it }\nqueue:"),
     ("mode", "queue:", "files: { /etc/a: { mode: rw, text: a } }\nqueue:"),
     ("file without text", "queue:", "files: { /etc/a: { mode: \"0644\" } }\nqueue:"),

@@ -19,6 +19,7 @@ pub(super) static ADAPTER: Words = Words {
             Key("start", "Starts it.", Text),
             Key("ready", "What shows that it has started.", Is(&READY)),
             Key("stop", "Ends it in order.", Text),
+            Key("submission", "How it takes mail from those for whom it relays.", Is(&SUBMISSION)),
             Key("queue run", "Has its queue tried.", Is(&QUEUE_RUN)),
             Key("queue", "How its queue is listed.", Is(&QUEUE)),
             Key("log", "`syslog`, `stderr` or a file.", Text),
@@ -75,7 +76,9 @@ pub(super) static INSTALL: Words =
 pub(super) static CANNOT: Words = words(
     "`cannot`",
     &[&[
+        Key("mail exchangers", "Mail goes by the DNS where there is no smart host.", Text),
         Key("smarthost", "All mail goes through one host.", Text),
+        Key("routes", "Mail for some domains goes to hosts of their own.", Text),
         Key("auth", "Credentials for next hops.", Text),
         Key("auth mechanisms", "The mechanisms, in order.", Text),
         Key("tls", "STARTTLS towards next hops.", Text),
@@ -120,6 +123,17 @@ pub(super) static READY: Words = Words {
     required: &["port"],
     ..words("`ready`", &[&[Key("port", "The port whose greeting shows it; 25 if not given.", Whole)]])
 };
+
+pub(super) static SUBMISSION: Words = words(
+    "`submission`",
+    &[&[
+        Key("command", "Takes a mail: the relay listens nowhere.", Text),
+        Key("as", "Who runs the command; root if not given.", Text),
+        Key("port", "Takes mail within TLS, from a user with a password.", Whole),
+        Key("user", "The user.", Text),
+        Key("password", "The password.", Text),
+    ]],
+);
 
 pub(super) static QUEUE_RUN: Words = words(
     "`queue run`",

@@ -32,7 +32,9 @@ pub(super) fn judge(scenario: &Scenario, record: &Record) -> Vec<Finding> {
     let settings = &scenario.relay;
     let needs_extensions = settings.auth.is_some() || matches!(settings.tls, Some(Tls::Required | Tls::Dane));
     let copies = record.deliveries.iter().chain(&record.let_go).map(|d| (d.place, d.submission)).collect();
-    for (index, session) in record.sessions.iter().enumerate() {
+    // What a command was told is no SMTP.
+    let sessions = record.sessions.iter().enumerate().filter(|(_, session)| !session.is_by_command());
+    for (index, session) in sessions {
         let talk = conversation(session);
         let of = Of { record, copies: &copies, index, session, talk: &talk, needs_extensions };
         let mut breaches = Vec::new();
