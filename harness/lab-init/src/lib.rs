@@ -56,7 +56,7 @@ pub use layout::{Layout, Owner};
 pub use process::Process;
 #[cfg(target_os = "linux")]
 pub use seat::Ahead;
-pub use view::{Activity, Connection, Jump, Look, Moved, Outside, Task, Told, Underway};
+pub use view::{Activity, Connection, InFlight, Jump, Look, Moved, Outside, Task, Told, Underway};
 
 /// Becomes lab-init, and never returns, in a process that [`Lab::start`] has started; does nothing in any other.
 ///

@@ -76,14 +76,21 @@ pub struct Look {
     /// Threads that sleep by the kernel's own timers, and those that do not follow the clock.
     pub outside: Vec<Outside>,
     /// Bytes of some connection are not acknowledged yet, or not even sent.
-    pub in_flight: bool,
-    /// All of those, because the other end does not read what has come to it.
-    pub held_up: bool,
-    /// All of those are between the relay's own programs, on a network that nobody cuts: they will arrive, though perhaps only when
-    /// the kernel has acknowledged what went before, for which it takes its time.
-    pub awaited: bool,
+    pub in_flight: Option<InFlight>,
     /// What programs did since the look before that the clock cannot carry.
     pub told: Vec<Told>,
+}
+
+/// Where bytes are that have not arrived: of several connections the last of these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum InFlight {
+    /// The other end does not read what has come to it.
+    HeldUp,
+    /// Between the relay's own programs, on a network that nobody cuts: they will arrive, though perhaps only when the kernel has
+    /// acknowledged what went before, for which it takes its time.
+    Within,
+    /// Between relay and Internet: on their way, or lost.
+    Between,
 }
 
 /// Something that a program under the clock did, and that the clock does not carry.

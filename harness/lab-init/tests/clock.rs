@@ -4,7 +4,7 @@
 mod common;
 
 use common::{LIMIT, bash, ip, lab, until};
-use lab_init::{Command, Jump, Lab, Look, Output, Process, Told};
+use lab_init::{Command, InFlight, Jump, Lab, Look, Output, Process, Told};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
@@ -141,12 +141,12 @@ fn octets_and_questions_under_way_are_seen() {
     let (_process, _lines) = started(&lab, &script);
     let (mut stream, _) = until("it calls", || tcp.accept().ok());
     let before = settled(&lab);
-    assert!(!before.in_flight && before.next.is_none(), "{before:?}");
+    assert!(before.in_flight.is_none() && before.next.is_none(), "{before:?}");
     stream.write_all(b"question\n").unwrap();
     // Nobody has read the datagram yet.
     let look = until("it sleeps", || Some(settled(&lab)).filter(|look| look.next.is_some()));
-    assert!(look.in_flight && !look.held_up && look.mark != before.mark, "{look:?}");
+    assert!(look.in_flight == Some(InFlight::Between) && look.mark != before.mark, "{look:?}");
     let mut question = [0; 32];
     assert_eq!(until("it comes", || udp.recv(&mut question).ok()), 9);
-    assert!(!settled(&lab).in_flight);
+    assert!(settled(&lab).in_flight.is_none());
 }

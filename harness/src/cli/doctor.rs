@@ -51,6 +51,8 @@ pub(super) fn doctor(asked: &[String], format: Format) -> Exit {
     });
     let needed: Vec<String> =
         real.into_iter().map(|adapter| adapter.name).filter(|_| !asked.is_empty()).collect();
-    silent.iter().for_each(|why| complain(why));
+    for why in &silent {
+        complain(why);
+    }
     output.end(if diagnosis.can_run(&needed) && silent.is_empty() { Exit::Ok } else { Exit::Breach })
 }

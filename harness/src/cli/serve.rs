@@ -1,5 +1,6 @@
 //! `gauntlet serve`: a scenario's servers and DNS, for any relay, with the conversation as it goes on.
 
+use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -138,7 +139,7 @@ async fn stand(arguments: &ServeArguments, scenario: Scenario, cancel: Cancel) -
             break;
         }
     }
-    let record = record(&scenario, stand);
+    let record = record(&scenario, &stand);
     let findings = verdict::on_the_wire(&scenario, &record);
     output.line(&summary(&scenario, &record));
     let breaches = terminal::breaches(&record, &findings, Style::of_stdout());
@@ -154,7 +155,7 @@ async fn stand(arguments: &ServeArguments, scenario: Scenario, cancel: Cancel) -
 /// What stands where, and how a relay finds it.
 fn introduction(scenario: &Scenario, stand: &Stand, serving: &Serving) -> String {
     let plan = &stand.plan;
-    let mut table = vec![["".to_owned(), "in the scenario".to_owned(), "here".to_owned(), String::new()]];
+    let mut table = vec![[String::new(), "in the scenario".to_owned(), "here".to_owned(), String::new()]];
     for row in &plan.rows {
         let (name, note) = about(scenario, row);
         let here =
@@ -165,13 +166,14 @@ fn introduction(scenario: &Scenario, stand: &Stand, serving: &Serving) -> String
         format!("{}: {}\n\n{}\n\nTo point a relay here:\n", scenario.name, scenario.title, columns(&table));
     let dns = plan.rows.iter().find(|row| row.who == Who::Dns).and_then(|row| row.here);
     if let Some(dns) = dns {
-        text += &format!(
-            "  its DNS server is {} port {}: names lead to the addresses under `here`, and all others do not exist\n",
+        let _ = writeln!(
+            text,
+            "  its DNS server is {} port {}: names lead to the addresses under `here`, and all others do not exist",
             dns.ip(),
             dns.port()
         );
     }
-    text += &match plan.one_port() {
+    let port = match plan.one_port() {
         Some(25) => "  it hands mail on at port 25, as always\n".to_owned(),
         Some(port) => format!(
             "  the port of its next hops is {port}, for all of them (--port 25, as root, makes that needless)\n"
@@ -182,9 +184,10 @@ fn introduction(scenario: &Scenario, stand: &Stand, serving: &Serving) -> String
             serving.port
         ),
     };
-    text += &format!("  its own name is {} (the scenario's; another does for most)\n", stand.hostname);
+    text += &port;
+    let _ = writeln!(text, "  its own name is {} (the scenario's; another does for most)", stand.hostname);
     if let Some(smarthost) = scenario.relay.smarthost.as_ref().and_then(|name| scenario.server(name)) {
-        text += &format!("  all its mail goes to its smart host, {}\n", smarthost.script.hostname);
+        let _ = writeln!(text, "  all its mail goes to its smart host, {}", smarthost.script.hostname);
     }
     text += "\nCtrl-C ends it.\n";
     text
@@ -208,8 +211,8 @@ fn about(scenario: &Scenario, row: &Row) -> (String, String) {
                 .flat_map(|server| &server.serves)
                 .map(|serves| serves.domain.as_str())
                 .collect();
-            let serves = (!domains.is_empty()).then(|| format!("MX of {}", domains.join(", ")));
-            let note: Vec<String> = hostname.into_iter().chain(serves).chain(reach).collect();
+            let exchanges = (!domains.is_empty()).then(|| format!("MX of {}", domains.join(", ")));
+            let note: Vec<String> = hostname.into_iter().chain(exchanges).chain(reach).collect();
             (name.clone(), note.join(", "))
         }
     }
@@ -279,7 +282,7 @@ fn of_query(query: &DnsQuery) -> String {
 }
 
 /// What was seen, as a record: nothing is known of the relay but what it said.
-fn record(scenario: &Scenario, stand: Stand) -> Record {
+fn record(scenario: &Scenario, stand: &Stand) -> Record {
     let since = stand.epoch.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default();
     let serves = scenario.servers.iter().flat_map(|server| {
         server.serves.iter().map(|serves| (server.script.name.clone(), serves.domain.clone()))

@@ -46,7 +46,7 @@ impl Outside {
     /// Listens at what stands for an address.
     pub(super) fn listen(&self, at: SocketAddr) -> io::Result<TcpListener> {
         let here = self.place(at)?;
-        let listener = std::net::TcpListener::bind(here).map_err(|error| told(here, error))?;
+        let listener = std::net::TcpListener::bind(here).map_err(|error| told(here, &error))?;
         listener.set_nonblocking(true)?;
         TcpListener::from_std(listener)
     }
@@ -54,7 +54,7 @@ impl Outside {
     /// Opens a datagram socket at what stands for an address.
     pub(super) fn datagrams(&self, at: SocketAddr) -> io::Result<UdpSocket> {
         let here = self.place(at)?;
-        let socket = std::net::UdpSocket::bind(here).map_err(|error| told(here, error))?;
+        let socket = std::net::UdpSocket::bind(here).map_err(|error| told(here, &error))?;
         socket.set_nonblocking(true)?;
         UdpSocket::from_std(socket)
     }
@@ -72,7 +72,7 @@ impl Outside {
             caller.connect(&here.into())?;
             Ok([listener, caller])
         };
-        let full = open().map_err(|error| told(here, error))?;
+        let full = open().map_err(|error| told(here, &error))?;
         self.full.lock().unwrap_or_else(PoisonError::into_inner).push(full);
         Ok(())
     }
@@ -88,7 +88,7 @@ impl Outside {
             relay.ok_or_else(|| io::Error::new(io::ErrorKind::HostUnreachable, "no route to host"))?;
         let socket = if relay.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         if let Some(from) = self.plan.client(from).filter(|_| relay.ip().is_loopback() && relay.is_ipv4()) {
-            socket.bind(SocketAddr::new(from, 0)).map_err(|error| told(SocketAddr::new(from, 0), error))?;
+            socket.bind(SocketAddr::new(from, 0)).map_err(|error| told(SocketAddr::new(from, 0), &error))?;
         }
         let stream = socket.connect(relay).await?;
         stream.set_nodelay(true)?;
@@ -98,7 +98,7 @@ impl Outside {
 }
 
 /// The system's words, and what they are about. A way out where one is known.
-fn told(at: SocketAddr, error: io::Error) -> io::Error {
+fn told(at: SocketAddr, error: &io::Error) -> io::Error {
     let way = match error.kind() {
         io::ErrorKind::AddrInUse => ": something listens there already; choose another port",
         io::ErrorKind::PermissionDenied => ": ports below 1024 need root",

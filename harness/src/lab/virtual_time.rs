@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use lab_init::{Jump, Lab, LabError, Look, Outside, Told, Underway};
+use lab_init::{InFlight, Jump, Lab, LabError, Look, Outside, Told, Underway};
 use mock_servers::RunTime;
 use tokio::sync::Notify;
 
@@ -251,12 +251,12 @@ async fn let_all_through(sim: &Sim, turns: &Turns, lab: &Lab) -> Result<Option<u
 
 /// Whether nothing happens by itself any more, when it has looked like this for so long.
 fn is_quiet(look: &Look, since: Duration) -> bool {
-    let settled = match look {
-        Look { held_up: true, .. } => ON_THEIR_WAY,
-        Look { awaited: true, .. } => WITHIN,
-        _ => LOST,
-    };
-    !look.busy && look.outside.is_empty() && (!look.in_flight || since >= settled)
+    let settled = look.in_flight.map(|of| match of {
+        InFlight::HeldUp => ON_THEIR_WAY,
+        InFlight::Within => WITHIN,
+        InFlight::Between => LOST,
+    });
+    !look.busy && look.outside.is_empty() && settled.is_none_or(|settled| since >= settled)
 }
 
 /// Why the clock does not move.

@@ -61,7 +61,7 @@ impl External {
             ConfigureError::Template { place, why } => failed(format!("its adapter, {place}: {why}")),
         })?;
         let state = Mutex::default();
-        Ok(Arc::new(Self { address, configure, own_times, now, patience, state, adapter: adapter.clone() }))
+        Ok(Arc::new(Self { adapter, address, configure, own_times, now, patience, state }))
     }
 
     /// How long nothing may happen before it is certain that nothing more happens by itself.

@@ -203,12 +203,11 @@ impl Submitter {
                 self.enter();
             }
             Stage::StartTls if good => self.out.push(Output::BeginTls(TlsAction::default())),
-            Stage::Auth if good => self.mail(),
             // RFC 5321 section 3.2: HELO where EHLO is not recognized.
             Stage::Ehlo if reply.is_permanent() && self.submission.login.is_none() => {
                 self.ask(Stage::Helo, &format!("HELO {}", self.submission.helo));
             }
-            Stage::Helo if good => self.mail(),
+            Stage::Auth | Stage::Helo if good => self.mail(),
             Stage::Mail if good => self.rcpt(0),
             Stage::Rcpt(at) => {
                 self.accepted += usize::from(good);

@@ -3,7 +3,7 @@
 use super::network::Network;
 use super::sockets::{Socket, Sockets};
 use crate::error::{Doing, LabError};
-use crate::view::{Jump, Look, Moved, Outside, Told};
+use crate::view::{InFlight, Jump, Look, Moved, Outside, Told};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::mount::mount_bind;
 use std::fs::{self, File, Permissions};
@@ -125,9 +125,7 @@ impl Clock {
             running: seen.busy.map(|(pid, tid)| self.name(pid, tid)),
             next: seen.earliest.map(Duration::from_nanos),
             outside: seen.outside.into_iter().map(outside).collect(),
-            in_flight: false,
-            held_up: true,
-            awaited: true,
+            in_flight: None,
             told: told_of(self.driver.page().take_told()),
         };
         look.busy |= self.has_packets();
@@ -146,15 +144,18 @@ impl Clock {
                 if peer.is_some_and(|peer| one.has_arrived(peer)) {
                     continue;
                 }
-                look.in_flight = true;
-                look.held_up &= peer.is_some_and(|peer| peer.unread > 0);
-                look.awaited &= near.is_some();
+                let of = match peer {
+                    Some(peer) if peer.unread > 0 => InFlight::HeldUp,
+                    _ if near.is_some() => InFlight::Within,
+                    _ => InFlight::Between,
+                };
+                look.in_flight = look.in_flight.max(Some(of));
             }
         }
         let datagrams = self.datagrams();
         datagrams.hash(&mut hasher);
         if datagrams != self.lost {
-            (look.in_flight, look.held_up, look.awaited) = (true, false, false);
+            look.in_flight = Some(InFlight::Between);
         }
         look.mark = hasher.finish();
         // A timer of the kernel's may have carried bytes on while sockets were asked for: whoever that woke has not been seen.

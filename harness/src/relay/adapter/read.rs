@@ -43,16 +43,12 @@ pub(super) fn parse_any(name: &str, path: &Path, text: &str) -> Result<Loaded, D
     })
 }
 
-fn read<T>(
-    path: &Path,
-    text: &str,
-    make: impl Fn(&Reader<'_>, &Node) -> Option<T>,
-) -> Result<T, Diagnostics> {
+fn read<T>(path: &Path, text: &str, of: impl Fn(&Reader<'_>, &Node) -> Option<T>) -> Result<T, Diagnostics> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut found = Vec::new();
     let root = yaml::read(text, &DOCUMENT, &mut found);
     let problems = Problems::from(found);
-    let made = root.as_ref().and_then(|root| make(&Reader { text, problems: &problems }, root));
+    let made = root.as_ref().and_then(|root| of(&Reader { text, problems: &problems }, root));
     let list = problems.into_list();
     made.filter(|_| list.is_empty()).ok_or_else(|| Diagnostics::new(path, text, list))
 }
