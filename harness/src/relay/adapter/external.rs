@@ -75,18 +75,18 @@ impl External {
     }
 }
 
-/// What a relay without `configure:` cannot be told: everything that is not as with most. When its mail is warned of or returned makes
-/// no difference: by its own clock no run lasts until then.
+/// What a relay without `configure:` cannot be told: everything that is not as with most. That mail goes by the DNS, the sender's too, is so with most, and
+/// when it is warned of or returned makes no difference: by its own clock no run lasts until then.
 fn untold() -> Vec<(&'static str, String)> {
     const WHY: &str = "it runs elsewhere, and its adapter has no `configure:`";
     let why = |setting| match setting {
         "tls" => format!("{{% if tls != \"opportunistic\" %}}{WHY}{{% endif %}}"),
         _ => WHY.to_owned(),
     };
-    let late = ["warn", "lifetime"];
+    let needless = ["mail exchangers", "routes", "warn", "lifetime"];
     words::CANNOT
         .list()
-        .filter(|setting| !late.contains(setting))
+        .filter(|setting| !needless.contains(setting))
         .map(|setting| (setting, why(setting)))
         .collect()
 }
