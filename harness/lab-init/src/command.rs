@@ -63,13 +63,16 @@ pub struct Command {
 }
 
 impl Command {
-    /// A program (a path, or a name sought in `/usr/sbin:/usr/bin:/sbin:/bin`) and its arguments, as root in the relay's
+    /// A program (a path, or a name sought in `/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`) and its arguments, as root in the relay's
     /// namespace, in `/`, reading nothing, with its output merged.
     pub fn new(argv: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Command {
             spec: Spec {
                 argv: argv.into_iter().map(Into::into).collect(),
-                env: vec![("PATH".to_owned(), "/usr/sbin:/usr/bin:/sbin:/bin".to_owned())],
+                env: vec![(
+                    "PATH".to_owned(),
+                    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
+                )],
                 cwd: PathBuf::from("/"),
                 space: Space::Relay,
                 user: Owner::Root,

@@ -4,7 +4,8 @@ use crate::command::{Command, Output, Stdin};
 use crate::error::{Doing, LabError};
 use crate::layout::{Layout, Owner};
 use crate::process::Process;
-use crate::protocol::{Answer, OUTER, Request, readable_within, receive, send};
+use crate::protocol::{Answer, OUTER, Request, WITHOUT_ROOT, readable_within, receive, send};
+use crate::rights::Rights;
 use crate::seat::{Ahead, Seat};
 use crate::view::{Activity, Connection, Jump, Look, Moved, Task, Underway};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -49,12 +50,14 @@ impl Lab {
     /// Makes a lab. Some milliseconds; when it returns, both sides reach each other.
     pub fn start(layout: &Layout) -> Result<Self, LabError> {
         let doing = || "starting lab-init".to_owned();
+        let rights = Rights::of_this_process()?;
         let (ours, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
                 .doing(doing)?;
         let (gone, alive) = std::io::pipe().doing(doing)?;
         let child = std::process::Command::new("/proc/self/exe")
             .arg0(OUTER)
+            .args(matches!(rights, Rights::Subordinate(_)).then_some(WITHOUT_ROOT))
             .env_clear()
             // Its own group: Ctrl-C is the harness's to handle, and reaches no relay.
             .process_group(0)
@@ -66,6 +69,11 @@ impl Lab {
         let mut layout = layout.clone();
         layout.root = std::path::absolute(&layout.root).doing(|| "finding the lab's root".to_owned())?;
         let control = Mutex::new(Some(ours));
+        if let Rights::Subordinate(numbers) = rights {
+            call(&control, &Request::LeaveUsers, &[])?;
+            numbers.give_to(outer.child.id())?;
+            call(&control, &Request::TakeUsers, &[])?;
+        }
         let (_, descriptors) = call(&control, &Request::Start(layout), &[])?;
         let syslog = UnixDatagram::from(the_one(descriptors)?);
         syslog.set_nonblocking(true).doing(doing)?;

@@ -21,13 +21,21 @@
 //! # Rights
 //!
 //! A lab needs root, or the capabilities `SYS_ADMIN` and `NET_ADMIN` among root's usual ones (in a container:
-//! `docker run --cap-add SYS_ADMIN --cap-add NET_ADMIN`). [`check`] tells what is missing. With `SYS_NICE` as well, programs under a
+//! `docker run --cap-add SYS_ADMIN --cap-add NET_ADMIN`). With `SYS_NICE` as well, programs under a
 //! virtual clock run in turn ([`Lab::is_in_turn`]).
+//!
+//! Any other user makes it in a user namespace: root in the lab is that user, and everybody else in it has a subordinate number
+//! ([`WithoutRoot`]). A prepared root must then have been made under the same numbers. This machine's own files, `/`, belong to users
+//! who are nobody in the lab: programs can be run and files read as this user could, and whatever is below `/etc` is a copy
+//! of the lab's own, but what an installed package keeps from others, or has run set-user-ID, does not work.
+//!
+//! [`check`] tells what is missing.
 
 mod command;
 mod error;
 mod layout;
 mod view;
+mod without_root;
 
 #[cfg(target_os = "linux")]
 mod early;
@@ -39,6 +47,8 @@ mod lab;
 mod process;
 #[cfg(target_os = "linux")]
 mod protocol;
+#[cfg(target_os = "linux")]
+mod rights;
 #[cfg(target_os = "linux")]
 mod seat;
 
@@ -57,6 +67,7 @@ pub use process::Process;
 #[cfg(target_os = "linux")]
 pub use seat::Ahead;
 pub use view::{Activity, Connection, InFlight, Jump, Look, Moved, Outside, Task, Told, Underway};
+pub use without_root::WithoutRoot;
 
 /// Becomes lab-init, and never returns, in a process that [`Lab::start`] has started; does nothing in any other.
 ///

@@ -24,6 +24,8 @@ use std::time::{Duration, Instant};
 pub(crate) const OUTER: &str = "gauntlet lab-init";
 /// `argv[0]` of process 1 of the lab.
 pub(crate) const INNER: &str = "gauntlet lab-init, process 1";
+/// The argument that has the first of them make a user namespace.
+pub(crate) const WITHOUT_ROOT: &str = "without root";
 /// A message longer than this crosses in a file in memory, which has no limit of its own.
 const INLINE: usize = 32 << 10;
 /// The most descriptors in one message: the end of a command, its three streams, and the file of a long message.
@@ -32,6 +34,10 @@ const DESCRIPTORS: usize = 5;
 /// What the harness asks for. Descriptors that go with a request, and with its answer, are named.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Request {
+    /// To the process outside, where it was started without root, and before all others: make a user namespace.
+    LeaveUsers,
+    /// It has its numbers now.
+    TakeUsers,
     /// Make the lab. Answer: the system log's socket.
     Start(Layout),
     /// Addresses that exist on the Internet from now on, or no more.

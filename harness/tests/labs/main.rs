@@ -9,6 +9,7 @@ mod gone;
 mod quiescence;
 mod running;
 mod starting;
+mod without_root;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

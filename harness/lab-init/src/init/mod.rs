@@ -3,6 +3,7 @@
 mod children;
 mod clock;
 mod files;
+mod host;
 mod look;
 mod netlink;
 mod network;
@@ -13,7 +14,8 @@ mod turn;
 use crate::early::unshare;
 use crate::error::{Doing, LabError};
 use crate::layout::Layout;
-use crate::protocol::{Answer, INNER, OUTER, Request, receive, send};
+use crate::protocol::{Answer, INNER, OUTER, Request, WITHOUT_ROOT, receive, send};
+use crate::rights;
 use children::Children;
 use clock::Clock;
 use network::Network;
@@ -21,11 +23,11 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout, stdin};
 use rustix::system::sethostname;
-use rustix::thread::UnshareFlags;
+use rustix::thread::{UnshareFlags, set_thread_groups};
 use signal_hook::consts::{SIGALRM, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::os::unix::process::CommandExt;
@@ -35,8 +37,6 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use turn::InTurn;
 
-const NAMESPACES: &str = "the right SYS_ADMIN is missing: run as root, or docker run --cap-add SYS_ADMIN --cap-add NET_ADMIN; \
-     in an unprivileged user's hands labs do not work yet";
 /// Messages that wait for a reader of the system log; the kernel's own 10 would make a relay wait for the harness.
 const SYSLOG_QUEUE: &str = "4096";
 
@@ -56,10 +56,13 @@ pub(crate) fn hook() {
 /// Makes the namespace of process numbers, starts its process 1, and waits for its end.
 fn outer() -> Result<(), LabError> {
     let control = stdin();
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == WITHOUT_ROOT) {
+        become_root_among_own_users(control)?;
+    }
     let ended = (|| {
         unshare(UnshareFlags::NEWPID)
             .doing(|| "making a namespace of process numbers".to_owned())
-            .map_err(|e| e.if_forbidden(NAMESPACES))?;
+            .map_err(|e| e.if_forbidden(rights::forbidden()))?;
         let mut inner = Command::new("/proc/self/exe")
             .arg0(INNER)
             .env_clear()
@@ -79,6 +82,29 @@ fn outer() -> Result<(), LabError> {
             Err(error)
         }
     }
+}
+
+/// Makes a user namespace, in which the harness's user is root: that gives it its numbers from outside, in between.
+fn become_root_among_own_users(control: BorrowedFd) -> Result<(), LabError> {
+    let steps: [fn() -> Result<(), LabError>; 2] = [
+        || {
+            unshare(UnshareFlags::NEWUSER)
+                .doing(|| "making a user namespace".to_owned())
+                .map_err(|error| error.with_help(rights::RUN_AS_ROOT))
+        },
+        // The user's own groups are nobody's in there.
+        || set_thread_groups(&[]).doing(|| "leaving the user's groups".to_owned()),
+    ];
+    for step in steps {
+        // Its end of file is the harness's.
+        if receive::<Request>(control)?.is_none() {
+            exit(0);
+        }
+        let done = step();
+        send(control, &done.clone().map(|()| Answer::Done), &[])?;
+        done?;
+    }
+    Ok(())
 }
 
 /// Nothing of the harness's is held, save (in the outer process) the pipe at standard output that tells of its end.
@@ -182,7 +208,8 @@ impl Served {
     fn make(layout: &Layout) -> Result<(Self, UnixDatagram), LabError> {
         unshare(UnshareFlags::NEWNS | UnshareFlags::NEWUTS | UnshareFlags::NEWIPC | UnshareFlags::NEWNET)
             .doing(|| "making the lab's namespaces".to_owned())
-            .map_err(|e| e.if_forbidden(NAMESPACES))?;
+            .map_err(|e| e.if_forbidden(rights::forbidden()))?;
+        root::leave_mounts()?;
         // Once more: what the Internet's namespace is to have comes from the one that it is made in.
         network::small_tables();
         unshare(UnshareFlags::NEWNET).doing(|| "making the Internet's network namespace".to_owned())?;
@@ -247,7 +274,9 @@ impl Served {
         let socket = |socket: OwnedFd| (Answer::Done, Some(socket));
         let done = |(): ()| (Answer::Done, None);
         match request {
-            Request::Start(_) => Err(LabError::told("starting a lab", "it is already running")),
+            Request::Start(_) | Request::LeaveUsers | Request::TakeUsers => {
+                Err(LabError::told("starting a lab", "it is already running"))
+            }
             Request::AddAddresses(addresses) => self.network.add(&addresses).map(done),
             Request::RemoveAddresses(addresses) => self.network.remove(&addresses).map(done),
             Request::BindTcp(at) => self.network.listener(at).map(socket),

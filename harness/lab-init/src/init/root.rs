@@ -1,7 +1,10 @@
 //! The lab's root: an overlay of a directory that is only read, with everything that a program expects to be mounted.
 
+use super::host;
 use crate::error::{Doing, LabError};
 use crate::layout::Layout;
+use crate::rights;
+use crate::without_root::is_in_user_namespace;
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use rustix::io::Errno;
 use rustix::mount::{
@@ -23,16 +26,20 @@ const DEVICES: [(&str, u32, u32); 6] =
 const RUN_DEPTH: usize = 3;
 const RUN_DIRECTORIES: usize = 256;
 
-const SYS_ADMIN: &str =
-    "the right SYS_ADMIN is missing: run as root, or docker run --cap-add SYS_ADMIN --cap-add NET_ADMIN";
+/// Keeps what is mounted from here on to the lab.
+pub(super) fn leave_mounts() -> Result<(), LabError> {
+    let private = MountPropagationFlags::REC | MountPropagationFlags::PRIVATE;
+    mount_change("/", private)
+        .doing(|| "making the lab's mounts private".to_owned())
+        .map_err(|e| e.if_forbidden(rights::forbidden()))?;
+    // Settings of the lab's own networks are written by it, and a container's own is only read. Best effort, as they are.
+    let _ = processes(Path::new("/proc"));
+    Ok(())
+}
 
 /// Makes the root and enters it; nothing of the old one can be reached then. The mount namespace is the lab's own.
 pub(super) fn make(layout: &Layout) -> Result<(), LabError> {
     umask(Mode::empty());
-    let private = MountPropagationFlags::REC | MountPropagationFlags::PRIVATE;
-    mount_change("/", private)
-        .doing(|| "making the lab's mounts private".to_owned())
-        .map_err(|e| e.if_forbidden(SYS_ADMIN))?;
     // By its descriptor: its path may lie below what the stage hides.
     let opened = File::open(&layout.root).doing(|| format!("opening the root {}", layout.root.display()))?;
     let lower = PathBuf::from(format!("/proc/self/fd/{}", opened.as_raw_fd()));
@@ -44,11 +51,17 @@ pub(super) fn make(layout: &Layout) -> Result<(), LabError> {
         directory(&stage.join(name), 0o755)?;
     }
     let root = stage.join("root");
-    let data = format!("lowerdir={},upperdir={STAGE}/upper,workdir={STAGE}/work", lower.display());
-    mount_fs("overlay", &root, MountFlags::empty(), &data).map_err(|e| match e.raw() {
-        Some(19) => e.with_help("the kernel needs the module overlay: modprobe overlay"),
-        _ => e,
-    })?;
+    let owner = opened.metadata().doing(|| format!("looking at the root {}", layout.root.display()))?.uid();
+    match (owner, layout.root == Path::new("/")) {
+        (0, _) => overlay(&lower, stage, &root)?,
+        // In a user namespace.
+        (_, true) => host::make(stage, &root)?,
+        (_, false) => {
+            let doing = format!("looking at the root {}", layout.root.display());
+            let help = "without root a lab is made from a root that its user has made: ci/relay-roots.sh, as that user";
+            return Err(LabError::told(doing, "it belongs to somebody else").with_help(help));
+        }
+    }
     run(&lower.join("run"), &root.join("run"), &size)?;
     tmpfs(&root.join("tmp"), MountFlags::NOSUID | MountFlags::NODEV, &format!("mode=1777,{size}"))?;
     processes(&root.join("proc"))?;
@@ -57,6 +70,20 @@ pub(super) fn make(layout: &Layout) -> Result<(), LabError> {
     enter(&root)?;
     umask(Mode::from_raw_mode(0o022));
     Ok(())
+}
+
+/// Mounts a directory that is only read, with what is written going to directories of the stage.
+pub(super) fn overlay(lower: &Path, stage: &Path, at: &Path) -> Result<(), LabError> {
+    let written = stage.display();
+    let mut data = format!("lowerdir={},upperdir={written}/upper,workdir={written}/work", lower.display());
+    if is_in_user_namespace() {
+        // The attributes that it keeps for itself otherwise are not a user's to set.
+        data.push_str(",userxattr");
+    }
+    mount_fs("overlay", at, MountFlags::empty(), &data).map_err(|e| match e.raw() {
+        Some(19) => e.with_help("the kernel needs the module overlay: modprobe overlay"),
+        _ => e.if_forbidden(rights::forbidden()),
+    })
 }
 
 /// Makes `root` the root. In a container without the right to pivot, moves it over the old one.
@@ -77,7 +104,7 @@ fn enter(root: &Path) -> Result<(), LabError> {
 fn processes(at: &Path) -> Result<(), LabError> {
     existing(at)?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    mount_fs("proc", at, flags, "").map_err(|e| e.if_forbidden(SYS_ADMIN))
+    mount_fs("proc", at, flags, "").map_err(|e| e.if_forbidden(rights::forbidden()))
 }
 
 fn devices(dev: &Path, size: &str) -> Result<(), LabError> {
@@ -148,7 +175,7 @@ fn skeleton(from: &Path, to: &Path, device: u64, depth: usize, left: &mut usize)
 
 fn tmpfs(at: &Path, flags: MountFlags, data: &str) -> Result<(), LabError> {
     existing(at)?;
-    mount_fs("tmpfs", at, flags, data).map_err(|e| e.if_forbidden(SYS_ADMIN))
+    mount_fs("tmpfs", at, flags, data).map_err(|e| e.if_forbidden(rights::forbidden()))
 }
 
 fn mount_fs(kind: &str, at: &Path, flags: MountFlags, data: &str) -> Result<(), LabError> {
@@ -158,10 +185,10 @@ fn mount_fs(kind: &str, at: &Path, flags: MountFlags, data: &str) -> Result<(), 
 }
 
 /// A prepared root may lack a place to mount on.
-fn existing(at: &Path) -> Result<(), LabError> {
+pub(super) fn existing(at: &Path) -> Result<(), LabError> {
     DirBuilder::new().recursive(true).mode(0o755).create(at).doing(|| format!("making {}", at.display()))
 }
 
-fn directory(at: &Path, mode: u32) -> Result<(), LabError> {
+pub(super) fn directory(at: &Path, mode: u32) -> Result<(), LabError> {
     DirBuilder::new().mode(mode).create(at).doing(|| format!("making {}", at.display()))
 }
