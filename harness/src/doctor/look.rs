@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant, SystemTime};
 
-use lab_init::{Jump, Lab, Layout};
+use lab_init::{Jump, Lab, LabError, Layout, WithoutRoot};
 
 use super::{Facts, Kernel, NoLab, Program, Relay};
 use crate::relay::adapter::Adapter;
@@ -21,21 +21,21 @@ pub fn look(relays: &[Adapter]) -> Facts {
     let began = Instant::now();
     let lab = lab_init::check().map(|()| began.elapsed());
     let labs_work = lab.is_ok();
+    let no_lab = |error: &LabError| NoLab { why: error.cause(), mend: error.help().map(str::to_owned) };
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     Facts {
         embedded: embedded(),
         clock: labs_work.then(clock),
-        lab: lab.map_err(|error| NoLab { why: error.cause(), mend: error.help().map(str::to_owned) }),
+        lab: lab.map_err(|error| no_lab(&error)),
         kernel: kernel(&status),
-        relays: relays.iter().map(|adapter| relay(adapter, labs_work)).collect(),
+        relays: relays.iter().map(|adapter| relay(adapter, labs_work, no_lab)).collect(),
         mmdebstrap: ask("mmdebstrap", &["--version"]),
         is_root: user(&status) == Some(0),
         engines: vec![
             ("docker", ask("docker", &["version", "--format", "{{.Server.Version}}"])),
             ("podman", ask("podman", &["version", "--format", "{{.Client.Version}}"])),
         ],
-        subordinate_ids: subordinate_ids(user(&status)),
-        newuidmap: program("newuidmap"),
+        without_root: WithoutRoot::look(),
     }
 }
 
@@ -81,26 +81,19 @@ fn user(status: &str) -> Option<u32> {
     field(status, "Uid")?.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// Whether `/etc/subuid` names this user, by number or name (subuid(5)).
-fn subordinate_ids(user: Option<u32>) -> bool {
-    let Some(user) = user.map(|user| user.to_string()) else { return false };
-    let names = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let name = names.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)? == user).then_some(name)
-    });
-    let listed = fs::read_to_string("/etc/subuid").unwrap_or_default();
-    listed.lines().filter_map(|line| line.split(':').next()).any(|one| one == user || Some(one) == name)
-}
-
-fn relay(adapter: &Adapter, labs_work: bool) -> Relay {
+fn relay(adapter: &Adapter, labs_work: bool, told: impl Fn(&LabError) -> NoLab) -> Relay {
     let Whereabouts { prepared, root } = roots::find(adapter);
     let is_prepared = root.is_some() && root == prepared;
     let made = root.as_ref().filter(|_| is_prepared).and_then(|root| roots::made(adapter, root));
+    let asked = root.as_ref().filter(|_| labs_work).map(|root| version(adapter, root)).transpose();
+    let (version, no_lab) = match asked {
+        Ok(version) => (version.flatten(), None),
+        Err(error) => (None, Some(told(&error))),
+    };
     Relay {
         name: adapter.name.clone(),
-        version: root.as_ref().filter(|_| labs_work).and_then(|root| version(adapter, root)),
+        version,
+        no_lab,
         looked_for: roots::nowhere(adapter, prepared.as_deref()),
         root,
         command: roots::command(adapter),
@@ -132,8 +125,12 @@ fn clock() -> Result<bool, String> {
 }
 
 /// What it says of itself, in a lab of its own.
-fn version(adapter: &Adapter, root: &Path) -> Option<String> {
-    let lab = Lab::start(&Layout { root: root.to_owned(), ..Layout::default() }).ok()?;
+fn version(adapter: &Adapter, root: &Path) -> Result<Option<String>, LabError> {
+    let lab = Lab::start(&Layout { root: root.to_owned(), ..Layout::default() })?;
+    Ok(version_in(&lab, adapter))
+}
+
+fn version_in(lab: &Lab, adapter: &Adapter) -> Option<String> {
     let asked =
         lab_init::Command::new(["/bin/sh", "-c", adapter.version_command()]).output(lab_init::Output::Split);
     let mut process = lab.spawn(asked).ok()?;

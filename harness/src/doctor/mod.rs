@@ -10,6 +10,7 @@ mod tests;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use lab_init::WithoutRoot;
 pub use look::look;
 
 /// What a machine has. Nothing is judged yet.
@@ -28,14 +29,12 @@ pub struct Facts {
     pub relays: Vec<Relay>,
     /// What makes their roots.
     pub mmdebstrap: Program,
-    /// Whether this user is root, who alone makes roots.
+    /// Whether this user is root.
     pub is_root: bool,
     /// `docker`, `podman`.
     pub engines: Vec<(&'static str, Program)>,
-    /// Whether this user has user numbers of its own, in `/etc/subuid`: for labs without root.
-    pub subordinate_ids: bool,
-    /// Where `newuidmap` is.
-    pub newuidmap: Option<PathBuf>,
+    /// What labs without root are made of.
+    pub without_root: WithoutRoot,
 }
 
 /// Why no lab could be made.
@@ -75,6 +74,8 @@ pub struct Relay {
     pub looked_for: String,
     /// The command that prepares a root of it.
     pub command: Option<String>,
+    /// Why there is no lab of it, though there are others: its root is another user's.
+    pub no_lab: Option<NoLab>,
     /// Its version, as it tells it in a lab of its own; `None`: it does not, before it is configured.
     pub version: Option<String>,
     /// Whether its root would be made in the same way today; `None`: it is no prepared root, or has no record.
@@ -105,6 +106,8 @@ pub enum State {
     Unknown,
     /// Nothing asks for it yet.
     NotUsedYet,
+    /// This user does without it.
+    NotNeeded,
 }
 
 /// One thing that was looked at.
@@ -161,7 +164,7 @@ impl Diagnosis {
         checks.extend(labs(facts));
         checks.push(clock(facts));
         checks.extend(order(facts));
-        checks.extend(facts.relays.iter().map(relay));
+        checks.extend(facts.relays.iter().map(|one| relay(one, facts)));
         checks.extend(roots(facts));
         checks.extend(facts.engines.iter().map(|(name, program)| {
             let says = match program {
@@ -171,22 +174,14 @@ impl Diagnosis {
             };
             check(CONTAINERS, name, State::NotUsedYet, says)
         }));
-        let subuid = if facts.subordinate_ids {
-            "this user has user numbers of its own"
-        } else {
-            "none for this user"
-        };
-        checks.push(check(WITHOUT_ROOT, "/etc/subuid", State::NotUsedYet, subuid.to_owned()));
-        let newuidmap =
-            facts.newuidmap.as_ref().map_or("not here".to_owned(), |path| path.display().to_string());
-        checks.push(check(WITHOUT_ROOT, "newuidmap", State::NotUsedYet, newuidmap));
+        checks.extend(without_root(facts));
 
         let (mut can_run, mut cannot_run) = (Vec::new(), Vec::new());
         let mut sort =
             |name: &str, can: bool| if can { &mut can_run } else { &mut cannot_run }.push(name.to_owned());
         sort(REFERENCE, facts.embedded.is_ok());
         for relay in &facts.relays {
-            sort(&relay.name, facts.lab.is_ok() && relay.root.is_some());
+            sort(&relay.name, facts.lab.is_ok() && relay.no_lab.is_none() && relay.root.is_some());
         }
         Self { checks, can_run, cannot_run }
     }
@@ -237,6 +232,9 @@ fn labs(facts: &Facts) -> Vec<Check> {
     };
     let namespaces = kernel.namespaces.as_ref().map(absent);
     let says = |lacks: &Option<Vec<&str>>, all: &[&str]| match lacks {
+        Some(lacks) if works && !lacks.is_empty() => {
+            format!("without {}: they are those of root in a user namespace", lacks.join(", "))
+        }
         _ if works => all.join(", "),
         Some(lacks) => lacking(lacks.clone(), all),
         None => "the system does not tell".to_owned(),
@@ -278,6 +276,11 @@ fn labs(facts: &Facts) -> Vec<Check> {
     ]
 }
 
+/// What it means that programs do not run in turn.
+const MEANS: &str = "what a relay's programs do at one moment may come in another order each time";
+/// The right to have them do so (capabilities(7)).
+const SYS_NICE: u32 = 23;
+
 /// Runs are judged without it too; it is their records that may differ.
 fn order(facts: &Facts) -> Option<Check> {
     let Some(Ok(in_turn)) = &facts.clock else { return None };
@@ -285,10 +288,15 @@ fn order(facts: &Facts) -> Option<Check> {
         let says = "a relay's programs run in turn: each run has one order";
         return Some(check(LABS, "order", State::Ok, says.to_owned()));
     }
-    let says =
-        "without SYS_NICE: what a relay's programs do at one moment may come in another order each time";
-    let mend = Some("run as root, or: docker run --cap-add SYS_NICE".to_owned());
-    Some(Check { mend, ..check(LABS, "order", State::Missing, says.to_owned()) })
+    let has_right = facts.kernel.rights.is_some_and(|mask| mask >> SYS_NICE & 1 == 1);
+    let (says, mend) = if has_right {
+        let says = "this container's group has no time for real-time programs: ";
+        (says.to_owned() + MEANS, "docker run --cpu-rt-runtime=950000, where the engine has that to give")
+    } else {
+        (format!("without SYS_NICE: {MEANS}"), "run as root, or: docker run --cap-add SYS_NICE")
+    };
+    let mend = Some(mend.to_owned());
+    Some(Check { mend, ..check(LABS, "order", State::Missing, says) })
 }
 
 /// Real relays are run without it too, but for what depends on time.
@@ -305,12 +313,53 @@ fn clock(facts: &Facts) -> Check {
     Check { mend, ..check(LABS, "clock", state, says) }
 }
 
-fn relay(relay: &Relay) -> Check {
-    let Relay { name, root, looked_for, command, version, is_up_to_date } = relay;
+/// Labs of ordinary users, from what belongs to them. Who has the rights needs none of it.
+fn without_root(facts: &Facts) -> Vec<Check> {
+    let WithoutRoot { users, groups, newuidmap: for_users, newgidmap: for_groups, forbidden, .. } =
+        &facts.without_root;
+    let missing = facts.without_root.missing();
+    let is_needed = !has_rights(facts);
+    let one = |name: &str, sign: &str, here: Option<String>| {
+        let (state, says, mend) = match missing.iter().find(|(says, _)| says.contains(sign)) {
+            None => (State::Ok, here.unwrap_or_default(), None),
+            Some((says, mend)) if is_needed => (State::Missing, says.clone(), Some(mend.clone())),
+            Some((says, _)) => (State::NotNeeded, says.clone(), None),
+        };
+        Check { mend, ..check(WITHOUT_ROOT, name, state, says) }
+    };
+    let range =
+        |range: &Option<(u32, u32)>| range.map(|(first, count)| format!("{count} numbers from {first} on"));
+    let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+    let setting = forbidden.map_or("user namespaces", |(setting, _)| setting);
+    let allowed = "nothing here keeps user namespaces from ordinary users".to_owned();
+    vec![
+        one("permission", setting, Some(allowed)),
+        one("newuidmap", "newuidmap", path(for_users)),
+        one("newgidmap", "newgidmap", path(for_groups)),
+        one("/etc/subuid", "/etc/subuid", range(users)),
+        one("/etc/subgid", "/etc/subgid", range(groups)),
+    ]
+}
+
+/// Whether this process makes labs by its own rights.
+fn has_rights(facts: &Facts) -> bool {
+    facts.kernel.rights.is_none_or(|mask| RIGHTS.iter().all(|(_, bit)| mask >> bit & 1 == 1))
+}
+
+/// Whether an ordinary user can make roots, and labs of them.
+fn can_do_without_root(facts: &Facts) -> bool {
+    !has_rights(facts) && facts.without_root.missing().is_empty()
+}
+
+fn relay(relay: &Relay, facts: &Facts) -> Check {
+    let Relay { name, root, looked_for, command, no_lab, version, is_up_to_date } = relay;
+    let by_root = |command: &str| {
+        if can_do_without_root(facts) { command.to_owned() } else { format!("sudo {command}") }
+    };
     let Some(root) = root else {
         let mend = command.clone().map_or_else(
             || "install it, or have its adapter name its packages (`install:`)".to_owned(),
-            |command| format!("sudo {command}"),
+            |command| by_root(&command),
         );
         return Check {
             mend: Some(mend),
@@ -322,10 +371,14 @@ fn relay(relay: &Relay) -> Check {
     } else {
         format!("in {}", root.display())
     };
+    if let Some(NoLab { why, mend }) = no_lab {
+        let says = format!("{place}, and no lab can be made of it: {why}");
+        return Check { mend: mend.clone(), ..check(RELAYS, name, State::Missing, says) };
+    }
     let version = version.as_ref().map_or_else(String::new, |version| format!("{version}, "));
     let says = format!("{version}{place}");
     if *is_up_to_date == Some(false) {
-        let mend = command.as_ref().map(|command| format!("sudo {command}"));
+        let mend = command.as_deref().map(by_root);
         return Check {
             mend,
             ..check(RELAYS, name, State::OutOfDate, format!("{says}: made by another recipe than today's"))
@@ -347,6 +400,9 @@ fn roots(facts: &Facts) -> Vec<Check> {
     let mend = Some(install).filter(|_| mmdebstrap.state == State::Missing);
     let root = if facts.is_root {
         check(ROOTS, "root", State::Ok, "this user is root".to_owned())
+    } else if can_do_without_root(facts) {
+        let says = "not this user, who makes roots for labs without root".to_owned();
+        check(ROOTS, "root", State::NotNeeded, says)
     } else {
         let says = "this user is not root: a root's files belong to many users".to_owned();
         Check {
@@ -366,6 +422,7 @@ impl State {
             Self::Missing => "missing",
             Self::Unknown => "unknown",
             Self::NotUsedYet => "not used yet",
+            Self::NotNeeded => "not needed",
         }
     }
 }

@@ -13,14 +13,22 @@ fn everything() -> Facts {
             looked_for: "no prepared root in /roots/our-relay, and no /usr/sbin/our-relay on this machine"
                 .to_owned(),
             command: Some("ci/relay-roots.sh ./our-relay.yaml".to_owned()),
+            no_lab: None,
             version: Some("1.2".to_owned()),
             is_up_to_date: Some(true),
         }],
         mmdebstrap: Program::Answers("mmdebstrap 1.3.5".to_owned()),
         is_root: true,
         engines: vec![("docker", Program::Answers("28.2.2".to_owned())), ("podman", Program::Missing)],
-        subordinate_ids: true,
-        newuidmap: Some("/usr/bin/newuidmap".into()),
+        without_root: WithoutRoot {
+            user: "carol".to_owned(),
+            users: Some((100_000, 65_536)),
+            groups: Some((200_000, 65_536)),
+            free: (165_536, 265_536),
+            newuidmap: Some("/usr/bin/newuidmap".into()),
+            newgidmap: Some("/usr/bin/newgidmap".into()),
+            forbidden: None,
+        },
     }
 }
 
@@ -60,8 +68,15 @@ fn nothing() -> Facts {
         mmdebstrap: Program::Missing,
         is_root: false,
         engines: vec![("docker", Program::Fails("Cannot connect to the Docker daemon".to_owned()))],
-        subordinate_ids: false,
-        newuidmap: None,
+        without_root: WithoutRoot {
+            user: "carol".to_owned(),
+            users: Some((100_000, 1000)),
+            groups: None,
+            free: (101_000, 100_000),
+            newuidmap: None,
+            newgidmap: None,
+            forbidden: Some(("kernel.unprivileged_userns_clone", "1")),
+        },
     }
 }
 
@@ -95,8 +110,11 @@ containers
   not used yet  podman       not here
 
 labs without root
-  not used yet  /etc/subuid  this user has user numbers of its own
-  not used yet  newuidmap    /usr/bin/newuidmap
+  ok            permission   nothing here keeps user namespaces from ordinary users
+  ok            newuidmap    /usr/bin/newuidmap
+  ok            newgidmap    /usr/bin/newgidmap
+  ok            /etc/subuid  65536 numbers from 100000 on
+  ok            /etc/subgid  65536 numbers from 200000 on
 
 can be run here: reference, our-relay";
     assert_eq!(page, expected);
@@ -142,8 +160,16 @@ containers
   not used yet  docker       here, but no engine answers: Cannot connect to the Docker daemon
 
 labs without root
-  not used yet  /etc/subuid  none for this user
-  not used yet  newuidmap    not here
+  missing       permission   kernel.unprivileged_userns_clone keeps user namespaces from ordinary users
+                             → sudo sysctl -w kernel.unprivileged_userns_clone=1
+  missing       newuidmap    there is no newuidmap and no newgidmap
+                             → sudo apt-get install uidmap
+  missing       newgidmap    there is no newuidmap and no newgidmap
+                             → sudo apt-get install uidmap
+  missing       /etc/subuid  /etc/subuid has 1000 numbers for carol, and a lab needs 65534
+                             → sudo usermod --add-subuids 101000-166535 carol
+  missing       /etc/subgid  /etc/subgid has no numbers for carol
+                             → sudo usermod --add-subgids 100000-165535 carol
 
 can be run here: none
 cannot be run: reference, nowhere, own, old";
@@ -194,4 +220,35 @@ fn a_machine_without_the_virtual_clock_is_told_what_that_means() {
     assert!(clock.says.starts_with(&why) && clock.mend.is_some(), "{clock:?}");
     // Real relays can be run all the same.
     assert!(found.can_run(&["our-relay".to_owned()]));
+}
+
+#[test]
+fn an_ordinary_user_with_numbers_of_its_own_makes_labs_and_roots_without_root() {
+    let here = everything();
+    let ordinary = Kernel { rights: Some(0), ..Kernel::default() };
+    let other = Relay { root: None, name: "other".to_owned(), ..here.relays[0].clone() };
+    let why = "looking at the root /roots/our-relay: it belongs to somebody else".to_owned();
+    let foreign = Relay { no_lab: Some(NoLab { why, mend: None }), ..here.relays[0].clone() };
+    let facts = Facts { kernel: ordinary, is_root: false, relays: vec![foreign, other], ..here.clone() };
+    let found = Diagnosis::of(&facts);
+    let named = |name: &str| found.checks.iter().find(|check| check.name == name).expect("it is looked at");
+    assert_eq!(
+        named("rights").says,
+        "without NET_ADMIN, SYS_ADMIN: they are those of root in a user namespace"
+    );
+    assert_eq!((named("root").state, named("/etc/subuid").state), (State::NotNeeded, State::Ok));
+    assert_eq!(named("other").mend.as_deref(), Some("ci/relay-roots.sh ./our-relay.yaml"));
+    let foreign = named("our-relay");
+    assert_eq!(foreign.state, State::Missing);
+    assert!(foreign.says.contains("belongs to somebody else"), "{foreign:?}");
+    assert!(!found.can_run(&["our-relay".to_owned()]));
+
+    // Root does without all that.
+    let bare = Facts { without_root: nothing().without_root, ..here };
+    let found = Diagnosis::of(&bare);
+    let group = found.checks.iter().filter(|check| check.group == WITHOUT_ROOT);
+    assert!(
+        group.clone().count() == 5
+            && group.clone().all(|check| check.state == State::NotNeeded && check.mend.is_none())
+    );
 }
