@@ -6,7 +6,8 @@
 # A root is $GAUNTLET_ROOTS/NAME, by default ~/.cache/gauntlet/roots/NAME; its etc/gauntlet-root says what it was made from.
 # The packages are those of the adapter's line `install: { debian: [...] }`. They come from where this machine's apt gets
 # Debian 12 from, or from mmdebstrap's default mirror. Nothing is installed on this machine itself but mmdebstrap, where it
-# is missing. Exit codes: 0 all asked for are there; 1 one could not be made; 2 a mistake in what was asked.
+# is missing. Run by root, it makes roots for root's labs; by anybody else, for that user's: it needs subordinate ids then
+# (subuid(5)), newuidmap and mmdebstrap. Exit codes: 0 all asked for are there; 1 one could not be made; 2 a mistake in what was asked.
 set -euo pipefail
 self=$(realpath "$0")
 adapters=$(dirname "$self")/../harness/relays
@@ -70,7 +71,17 @@ for name in "${names[@]}"; do
 done
 [ -n "$anything" ] || { say "all there: ${names[*]}"; exit 0; }
 
-[ "$(id -u)" = 0 ] || fail "making a root needs root: its files belong to many users. Run it by sudo, with GAUNTLET_ROOTS=$roots"
+# Its files belong to many users. Without root they belong to numbers that are this user's own (subuid(5)), and the rest of this
+# script is root among them: user number 0 is this user, 1 is the first subordinate one, as in the labs that are made of it.
+if [ "$(id -u)" != 0 ]; then
+    by_sudo="or run it by sudo, with GAUNTLET_ROOTS=$roots: then labs are root's, too"
+    command -v newuidmap >/dev/null || fail "without root this needs newuidmap: sudo apt-get install uidmap; $by_sudo"
+    command -v mmdebstrap >/dev/null || fail "without root it can install nothing here: sudo apt-get install mmdebstrap debian-archive-keyring; $by_sudo"
+    among_own=(unshare --map-root-user --map-auto --mount --pid --fork --kill-child --mount-proc)
+    "${among_own[@]}" true 2>/dev/null ||
+        fail "no user namespace with subordinate numbers can be made; gauntlet doctor says what is missing; $by_sudo"
+    exec "${among_own[@]}" "$self" ${again:+--again} "${names[@]}"
+fi
 command -v apt-get >/dev/null || fail "this needs apt-get, to install packages with; on another system, run it in a Debian container with GAUNTLET_ROOTS mounted"
 
 # Where this machine's apt gets the suite from, one source a line. Nothing, where it has no such source.
@@ -80,7 +91,8 @@ sources() {
         sed -nE "s/^$suite(-[^ ]*)? (deb )/\2/p" | sort -u
 }
 
-if ! command -v mmdebstrap >/dev/null || [ -z "$(sources)" ]; then
+# Without root this machine's lists stay as they are.
+if { ! command -v mmdebstrap >/dev/null || [ -z "$(sources)" ]; } && [ -w /var/lib/apt/lists ]; then
     apt-get -qq update
 fi
 if ! command -v mmdebstrap >/dev/null; then

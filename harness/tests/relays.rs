@@ -4,6 +4,9 @@
 //! Needs root, and the roots that `ci/relay-roots.sh` prepares. Where either is missing a test says so and is skipped; with
 //! `GAUNTLET_REQUIRE_RELAYS=1` it fails.
 
+#[path = "../lab-init/tests/common/ordinary.rs"]
+mod ordinary;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -132,6 +135,31 @@ fn what_becomes_of_mail(#[case] relay: &str, #[case] scenario: &str, #[case] exp
         Err(error) => panic!("{} on {relay}: {error}", scenario.name),
     };
     assert!(told.contains(expected), "{} on {relay}: {told}", scenario.name);
+}
+
+/// Without root, from roots that an ordinary user has made: `GAUNTLET_USER_ROOTS` says where they are.
+#[rstest]
+#[case("postfix")]
+#[case("sendmail")]
+#[case("exim")]
+#[case("opensmtpd")]
+fn an_ordinary_user_runs_it(#[case] relay: &str) {
+    let name = std::thread::current().name().map(str::to_owned).expect("a test's thread has its name");
+    if !ordinary::is_ordinary(&name) {
+        return;
+    }
+    let root = std::env::var_os("GAUNTLET_USER_ROOTS").map(|roots| Path::new(&roots).join(relay));
+    let Some(root) = root.filter(|root| root.exists()) else {
+        let required = std::env::var_os("GAUNTLET_REQUIRE_USER_LABS").is_some_and(|value| value == "1");
+        assert!(!required || relay != "postfix", "postfix is required, and GAUNTLET_USER_ROOTS has none");
+        eprintln!("skipped: {relay}: GAUNTLET_USER_ROOTS has no root of it that an ordinary user has made");
+        return;
+    };
+    if missing(relay).is_some() {
+        return;
+    }
+    let (outcome, story) = run_on(&load("seeds/ehlo-refused-421"), relay);
+    assert_eq!(outcome, "passes", "{}: {story}", root.display());
 }
 
 /// What a relay cannot be told is a reason, in its manual's words.
