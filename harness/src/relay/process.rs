@@ -159,8 +159,9 @@ impl Process {
         // Some relays wait for as long as a file may still be changing, by its time.
         let long_ago = SystemTime::now() - Duration::from_hours(1);
         for file in &self.configured.files {
+            let contents = file.contents().map_err(|why| LabError::told("writing the relay's files", why))?;
             let mut written = self.lab.create(&file.path, file.mode, &owner(file.owner.as_deref()))?;
-            let done = written.write_all(file.text.as_bytes()).and_then(|()| written.set_modified(long_ago));
+            let done = written.write_all(&contents).and_then(|()| written.set_modified(long_ago));
             done.map_err(|error| {
                 LabError::told(format!("writing {} in the lab", file.path.display()), error.to_string())
             })?;

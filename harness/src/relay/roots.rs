@@ -35,8 +35,10 @@ pub struct Made {
 pub fn find(adapter: &Adapter) -> Whereabouts {
     let prepared = all().map(|roots| roots.join(&adapter.name));
     let below = |root: &Path| root.join(adapter.provides.strip_prefix("/").unwrap_or(&adapter.provides));
-    let here = || adapter.provides.exists().then(|| PathBuf::from("/"));
-    let root = prepared.clone().filter(|root| below(root).exists()).or_else(here);
+    // A program just built is brought to whatever root there is.
+    let brought = adapter.program().is_some_and(Path::is_file);
+    let here = || (brought || adapter.provides.exists()).then(|| PathBuf::from("/"));
+    let root = prepared.clone().filter(|root| below(root).exists() || brought && root.is_dir()).or_else(here);
     Whereabouts { prepared, root }
 }
 
@@ -48,6 +50,7 @@ pub fn root(adapter: &Adapter) -> Result<PathBuf, String> {
     let Whereabouts { prepared, root } = find(adapter);
     root.ok_or_else(|| {
         let way_out = match command(adapter) {
+            None if adapter.program().is_some() => "build it".to_owned(),
             None => "install it, or have its adapter name its packages (`install:`)".to_owned(),
             Some(command) => format!("`{command}` prepares a root, as root"),
         };
@@ -57,6 +60,9 @@ pub fn root(adapter: &Adapter) -> Result<PathBuf, String> {
 
 /// Where a relay was looked for, and is not.
 pub fn nowhere(adapter: &Adapter, prepared: Option<&Path>) -> String {
+    if let Some(program) = adapter.program() {
+        return format!("no {}, which its adapter has for {}", program.display(), adapter.provides.display());
+    }
     let prepared =
         prepared.map_or_else(String::new, |root| format!("no prepared root in {}, and ", root.display()));
     format!("{prepared}no {} on this machine", adapter.provides.display())

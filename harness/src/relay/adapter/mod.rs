@@ -11,6 +11,7 @@ mod template;
 mod tests;
 mod words;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -164,8 +165,26 @@ pub struct ConfigFile {
     pub mode: u32,
     /// `user` or `user:group`; `None`: root.
     pub owner: Option<String>,
-    /// What it holds.
+    /// What it holds, unless it is a copy.
     pub text: String,
+    /// The file of this machine that it is a copy of.
+    pub from: Option<PathBuf>,
+}
+
+impl ConfigFile {
+    /// What it holds.
+    ///
+    /// # Errors
+    /// When what it is a copy of cannot be read.
+    pub fn contents(&self) -> Result<Cow<'_, [u8]>, String> {
+        match &self.from {
+            None => Ok(self.text.as_bytes().into()),
+            Some(from) => {
+                let told = |error| format!("`from: {}` for {}: {error}", from.display(), self.path.display());
+                std::fs::read(from).map(Cow::from).map_err(told)
+            }
+        }
+    }
 }
 
 /// Where a relay logs.
@@ -196,6 +215,20 @@ impl Adapter {
         let text = crate::yaml::text_of(path, &read::DOCUMENT)?;
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         Ok(Self { path: Some(path.to_owned()), ..read::parse(&name, path, &text)? })
+    }
+
+    /// Has the program that it provides be a copy of this file, in place of its own `from:`.
+    pub fn with_program(mut self, program: &Path) -> Self {
+        let copy = self.files.iter_mut().find(|file| file.path == self.provides && file.from.is_some());
+        if let Some(copy) = copy {
+            copy.from = Some(program.to_owned());
+        }
+        self
+    }
+
+    /// What the relay's program is a copy of, where the adapter brings it.
+    pub fn program(&self) -> Option<&Path> {
+        self.files.iter().find(|file| file.path == self.provides)?.from.as_deref()
     }
 
     /// One in a text, which is shown as coming from `shown_path`. All mistakes are told, not the first alone.

@@ -24,6 +24,8 @@ pub(super) const DOCUMENT: Document = Document {
 /// The port on which mail is accepted.
 const SMTP: u16 = 25;
 
+/// Copies can be run by all unless the adapter says otherwise.
+const PROGRAM_MODE: u32 = 0o755;
 /// Files are readable by all unless the adapter says otherwise.
 const MODE: u32 = 0o644;
 
@@ -48,12 +50,13 @@ fn read<T>(path: &Path, text: &str, of: impl Fn(&Reader<'_>, &Node) -> Option<T>
     let mut found = Vec::new();
     let root = yaml::read(text, &DOCUMENT, &mut found);
     let problems = Problems::from(found);
-    let made = root.as_ref().and_then(|root| of(&Reader { text, problems: &problems }, root));
+    let made = root.as_ref().and_then(|root| of(&Reader { path, text, problems: &problems }, root));
     let list = problems.into_list();
     made.filter(|_| list.is_empty()).ok_or_else(|| Diagnostics::new(path, text, list))
 }
 
 pub(super) struct Reader<'a> {
+    path: &'a Path,
     text: &'a str,
     pub(super) problems: &'a Problems,
 }
@@ -163,18 +166,28 @@ impl Reader<'_> {
             diagnostic.help.extend(wrong.help);
             problems.push(diagnostic);
         });
-        let (mut mode, mut owner) = (None, None);
+        let (mut mode, mut owner, mut from) = (None, None, None);
         let text = if let Value::Mapping(_) = &entry.value.value {
             let mapping = Mapping::new(&entry.value, &words::FILE, problems)?;
             mode = mapping.take("mode").and_then(|node| problems.parsed(node, "permission bits", bits));
             owner = mapping.take("owner").and_then(|node| problems.parsed(node, "an owner", user));
-            let text = mapping.require("text").and_then(|node| self.template(node, "the file's text"));
+            let (text, program) = (mapping.take("text"), mapping.take("from"));
+            if text.is_some() == program.is_some() {
+                let title = "a file has either `text:` or `from:`";
+                let help = "`from:` is the path of a file on this machine, beside the adapter's own";
+                let wrong = Diagnostic::new(entry.value.span.clone(), title).because("what does it hold?");
+                problems.push(wrong.help(help));
+            }
+            let program = program.and_then(|node| problems.some_text(node, "the path of a file"));
+            from = program.map(|program| self.path.parent().unwrap_or(Path::new("")).join(program));
+            let text = text.and_then(|node| self.template(node, "the file's text"));
             mapping.finish();
-            text
+            text.or_else(|| from.is_some().then(String::new))
         } else {
             self.template(&entry.value, "the file's text, or a mapping with `text:`")
         };
-        Some(ConfigFile { path: path.ok()?, mode: mode.unwrap_or(MODE), owner, text: text? })
+        let usual = if from.is_some() { PROGRAM_MODE } else { MODE };
+        Some(ConfigFile { path: path.ok()?, mode: mode.unwrap_or(usual), owner, text: text?, from })
     }
 
     fn ready(&self, node: &Node) -> Option<u16> {

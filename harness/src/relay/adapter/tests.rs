@@ -528,3 +528,27 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_program_just_built_is_brought_by_the_adapter() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let text = "about: x\nprovides: /usr/local/sbin/ours\nversion: x\nstart: x\nqueue: { list: x }\nfiles:\n  \
+                /usr/local/sbin/ours: { from: built/ours }\n  /etc/ours: { from: /etc/passwd, mode: \"0600\" }\n  /x: text\n";
+    std::fs::write(at("ours.yaml"), text).unwrap();
+    let adapter = Adapter::load(&at("ours.yaml")).unwrap();
+    assert_eq!(adapter.program(), Some(at("built/ours").as_path()), "from the adapter's file on");
+    let files = adapter.configure(&bare()).unwrap().files;
+    assert_eq!(files.iter().map(|file| file.mode).collect::<Vec<_>>(), [0o755, 0o600, 0o644]);
+    let why = files[0].contents().expect_err("it is not built yet");
+    assert!(why.contains("built/ours") && why.contains("/usr/local/sbin/ours"), "{why}");
+    std::fs::write(at("elsewhere"), b"\x7fELF\xff").unwrap();
+    let files = adapter.with_program(&at("elsewhere")).configure(&bare()).unwrap().files;
+    assert_eq!(files[0].contents().unwrap().as_ref(), b"\x7fELF\xff");
+
+    for wrong in ["{ mode: \"0644\" }", "{ text: x, from: y }"] {
+        let text = text.replace("{ from: built/ours }", wrong);
+        let mistakes = Adapter::parse("ours", "ours.yaml", &text).unwrap_err().to_string();
+        assert!(mistakes.contains("a file has either `text:` or `from:`"), "{mistakes}");
+    }
+}

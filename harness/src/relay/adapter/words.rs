@@ -95,17 +95,19 @@ pub(super) static CANNOT: Words = words(
     ]],
 );
 
-pub(super) static FILE: Words = Words {
-    required: &["text"],
-    ..words(
-        "a file",
-        &[&[
-            Key("mode", "Permission bits, `\"0644\"` if not given.", OneOf(&[Text, Whole])),
-            Key("owner", "`user` or `user:group`; root if not given.", Text),
-            Key("text", "What it holds.", Text),
-        ]],
-    )
-};
+pub(super) static FILE: Words = words(
+    "a file",
+    &[&[
+        Key(
+            "mode",
+            "Permission bits; if not given `\"0644\"`, of a program `\"0755\"`.",
+            OneOf(&[Text, Whole]),
+        ),
+        Key("owner", "`user` or `user:group`; root if not given.", Text),
+        Key("text", "What it holds.", Text),
+        Key("from", "A file of this machine that it is a copy of: a program just built.", Text),
+    ]],
+);
 
 pub(super) static VARYING: Words = Words {
     required: &["in place"],
