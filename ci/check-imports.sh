@@ -15,7 +15,9 @@ declare -A may=(
     [report]="verdict render record"
     [explain]="scenario mock_servers"
     [doctor]="relay lab_init"
-    [cli]="doctor explain lab scenario record relay run verdict render report mock_servers"
+    [collection]="scenario relay verdict"
+    [testing]="collection scenario record relay run verdict render report lab_init"
+    [cli]="collection doctor explain lab scenario record relay run verdict render report mock_servers"
 )
 pure="explain record verdict render report scenario yaml"
 status=0

@@ -8,20 +8,10 @@
 //!                                                                       └▶ render ─▶ snapshots
 //! ```
 //!
-//! To run scenarios from a test of your own:
-//!
-//! ```no_run
-//! use gauntlet::{run, scenario, verdict};
-//!
-//! let path = "scenarios/seeds/domino-8bitmime.yaml".as_ref();
-//! // One scenario, or the cases of a template.
-//! for scenario in scenario::load(path, "scenarios".as_ref()).unwrap() {
-//!     let record = run::run(&scenario, "reference", &run::RunOptions::default()).unwrap();
-//!     assert!(verdict::judge(&scenario, &record).outcome.is_pass());
-//! }
-//! ```
+//! To run scenarios from the tests of a relay's own project: [`testing`].
 
 pub mod cli;
+pub mod collection;
 pub mod doctor;
 pub mod explain;
 pub mod lab;
@@ -31,5 +21,6 @@ pub mod render;
 pub mod report;
 pub mod run;
 pub mod scenario;
+pub mod testing;
 pub mod verdict;
 mod yaml;

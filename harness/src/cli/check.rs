@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::output::Output;
 use super::{Exit, complain, json};
-use crate::relay::{self, embedded};
-use crate::scenario::{self, Diagnostic, Diagnostics, FindError, KNOWN_FAILURES, Scenario};
+use crate::collection::{Found, read};
+use crate::scenario::{Diagnostic, Diagnostics, FindError, KNOWN_FAILURES, Scenario};
 use crate::verdict::KnownFailures;
 
 /// How mistakes are told.
@@ -47,32 +47,6 @@ pub(super) fn load_all(paths: &[PathBuf]) -> Result<(Vec<Scenario>, KnownFailure
     tell(read(paths))
 }
 
-/// What files hold.
-struct Found {
-    files: usize,
-    scenarios: Vec<Scenario>,
-    known: KnownFailures,
-    wrong: Vec<Diagnostics>,
-}
-
-fn read(paths: &[PathBuf]) -> Result<Found, FindError> {
-    let files = scenario::find(paths)?;
-    let relays: Vec<&str> = embedded::choices().iter().map(|choice| choice.name).collect();
-    let all: Vec<&str> = relay::choices().iter().map(|choice| choice.name).collect();
-    let (known, wrong_lists) = KnownFailures::above(&files, &all);
-    let scenario_files: Vec<&PathBuf> = files.iter().filter(|file| !file.ends_with(KNOWN_FAILURES)).collect();
-    let mut found = Found { files: scenario_files.len(), scenarios: Vec::new(), known, wrong: Vec::new() };
-    for file in scenario_files {
-        match scenario::load_knowing(file, root(file, paths), &relays) {
-            Ok(mut scenarios) => found.scenarios.append(&mut scenarios),
-            Err(diagnostics) => found.wrong.push(diagnostics),
-        }
-    }
-    found.files += wrong_lists.len();
-    found.wrong.extend(wrong_lists);
-    Ok(found)
-}
-
 fn tell(found: Result<Found, FindError>) -> Result<(Vec<Scenario>, KnownFailures), Exit> {
     let found = found.map_err(|error| {
         complain(&error);
@@ -90,15 +64,4 @@ fn tell(found: Result<Found, FindError>) -> Result<(Vec<Scenario>, KnownFailures
         if wrong.iter().any(|path| path.ends_with(KNOWN_FAILURES)) { "files" } else { "scenario files" };
     complain(&format!("{} of {} {what} cannot be read as they stand", wrong.len(), found.files));
     Err(Exit::Usage)
-}
-
-/// The directory that a scenario's name is told from: the nearest one called `scenarios` above it, else the directory that
-/// was asked for.
-fn root<'a>(file: &'a Path, paths: &'a [PathBuf]) -> &'a Path {
-    file.ancestors()
-        .skip(1)
-        .find(|above| above.file_name().is_some_and(|name| name == "scenarios"))
-        .or_else(|| paths.iter().map(PathBuf::as_path).find(|path| path.is_dir() && file.starts_with(path)))
-        .or_else(|| file.parent())
-        .unwrap_or(Path::new(""))
 }

@@ -70,7 +70,17 @@ impl From<LabError> for RunError {
 /// Runs a scenario on a relay, in this thread, in a world of its own. The same scenario gives the same record. The relay is
 /// chosen by its name, or by the path of its adapter.
 pub fn run(scenario: &Scenario, relay: &str, options: &RunOptions) -> Result<Record, RunError> {
-    match relay::choose(relay)? {
+    run_chosen(scenario, relay, relay::choose(relay)?, options)
+}
+
+/// The same for a relay that was chosen before; an embedded one is known by its name.
+pub fn run_chosen(
+    scenario: &Scenario,
+    relay: &str,
+    chosen: Chosen,
+    options: &RunOptions,
+) -> Result<Record, RunError> {
+    match chosen {
         Chosen::Embedded => run_with(scenario, relay, Kind::Embedded(Embedded::prepare), options),
         Chosen::Process(adapter) => {
             if let Some(why) = intake::lacking(&adapter.name, adapter.intake(), scenario) {

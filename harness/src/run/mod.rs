@@ -13,5 +13,5 @@ mod tests;
 mod watch;
 
 pub use cancel::Cancel;
-pub use execute::{RunError, RunOptions, run};
+pub use execute::{RunError, RunOptions, run, run_chosen};
 pub use matrix::{Cell, matrix};
