@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::context::Context;
 use super::model::{HistoricOutcome, Scenario, Step};
-use super::{cases, checks, dialogue, dns, expect, messages, reach, relay, servers, steps, words};
+use super::{cases, checks, decisive, dialogue, dns, expect, messages, reach, relay, servers, steps, words};
 use crate::yaml::{
     self, Cases, Diagnostic, Diagnostics, Document, Entry, Mapping, Node, Problems, Value, one_or_more,
 };
@@ -215,7 +215,7 @@ fn scenario(
     };
     (scenario.expect, scenario.observe) = (list("expect"), list("observe"));
     let decisive = mapping.take("decisive");
-    scenario.decisive = decisive.and_then(|node| checks::decisive(node, &scenario, cx));
+    scenario.decisive = decisive.and_then(|node| decisive::decisive(node, &scenario, cx));
     scenario.historic = mapping.take("historic").map(|node| historic(node, cx)).unwrap_or_default();
     mapping.finish();
     reach::challenges(root, &scenario.servers, cx);

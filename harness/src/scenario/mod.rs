@@ -13,6 +13,7 @@ mod checks;
 mod content;
 mod context;
 mod contradictions;
+mod decisive;
 mod dialogue;
 mod dns;
 mod expect;
