@@ -1,9 +1,13 @@
 //! `decisive:` — what must have happened for a run to show anything.
 
+use std::net::IpAddr;
+
+use mock_servers::dns::reverse_name;
+
 use super::context::{Context, Kind};
 use super::model::{Check, Decisive, Level, Scenario, Server};
 use super::rules::{event_word, parse_event};
-use super::{reach, words};
+use super::{dns, reach, words};
 use crate::yaml::{Diagnostic, Mapping, Node, Value, list_of};
 
 /// The value of `decisive:` — a server's name, `{ server: hub, on: RCPT, rule: 1 }`, rules counted from 1,
@@ -116,7 +120,8 @@ fn met(node: &Node, server: String, scenario: &Scenario, cx: &Context<'_>) -> St
 
 /// `{ dns: shop.example, type: MX }`: a name that the relay must have asked for.
 fn asked(node: &Node, mapping: &Mapping<'_>, servers: &[Server], cx: &Context<'_>) -> Option<Decisive> {
-    let record_type = match mapping.take("type") {
+    let type_node = mapping.take("type");
+    let record_type = match type_node {
         None => None,
         Some(node) => {
             let words =
@@ -125,11 +130,32 @@ fn asked(node: &Node, mapping: &Mapping<'_>, servers: &[Server], cx: &Context<'_
         }
     };
     let name = cx.problems.some_text(node, "a name in the DNS")?.trim_end_matches('.').to_owned();
+    let (is_reverse, is_ptr) = (dns::is_reverse(&name), record_type.as_deref() == Some("PTR"));
+    if let (Some(type_node), true) = (type_node, record_type.is_some() && is_reverse != is_ptr) {
+        let (title, because) = if is_ptr {
+            (format!("a PTR record at `{name}`, which is no address"), "nobody asks for the name of a name")
+        } else {
+            (
+                format!("a record at the address `{name}` that is no PTR"),
+                "an address has names and nothing else",
+            )
+        };
+        cx.problems.push(
+            Diagnostic::new(type_node.span.clone(), title)
+                .because(format!("{because} (RFC 1035 section 3.5)"))
+                .help("the name of an address is `{ dns: 198.51.100.10, type: PTR }`"),
+        );
+        return None;
+    }
+    if let Ok(address) = name.parse::<IpAddr>() {
+        // As under `dns:`, it stands for its reverse name. Which addresses there are is nowhere in the text.
+        return Some(Decisive::Name { name: reverse_name(address), record_type });
+    }
     let hosts = servers.iter().any(|server| server.script.hostname.eq_ignore_ascii_case(&name));
     let (text, sought) = (cx.text.to_ascii_lowercase(), name.to_ascii_lowercase());
     let elsewhere = text.match_indices(&sought).any(|(at, _)| !node.span.contains(&at));
-    // Reverse names and the like are made of addresses.
-    if !hosts && !elsewhere && sought.rsplit('.').next() != Some("arpa") {
+    // Reverse names are made of addresses.
+    if !hosts && !elsewhere && !is_reverse {
         cx.problems.push(
             Diagnostic::new(node.span.clone(), format!("nothing leads to the name `{name}`"))
                 .because("nobody would ask for it")

@@ -214,7 +214,7 @@ impl World<'_> {
 }
 
 /// Whether a name is an address, or stands where addresses have their names.
-fn is_reverse(name: &str) -> bool {
+pub(super) fn is_reverse(name: &str) -> bool {
     let lower = name.trim_end_matches('.').to_ascii_lowercase();
     name.parse::<IpAddr>().is_ok() || lower.ends_with(".in-addr.arpa") || lower.ends_with(".ip6.arpa")
 }

@@ -288,6 +288,19 @@ fn a_decisive_rule_is_counted_from_one() {
     assert_eq!(scenario.decisive, Some(expected));
 }
 
+/// The relay asks for the reverse name, and no address was ever asked for.
+#[test]
+fn a_decisive_address_stands_for_its_reverse_name() {
+    for (address, name) in [
+        ("198.51.100.10", "10.100.51.198.in-addr.arpa"),
+        ("10.100.51.198.in-addr.arpa", "10.100.51.198.in-addr.arpa"),
+    ] {
+        let scenario = read(&format!("{SMALL}decisive: {{ dns: {address}, type: PTR }}\n"));
+        let expected = Decisive::Name { name: name.to_owned(), record_type: Some("PTR".to_owned()) };
+        assert_eq!(scenario.decisive, Some(expected));
+    }
+}
+
 #[test]
 fn a_file_that_is_not_there_is_a_diagnostic() {
     let diagnostics = load(Path::new("nowhere/x.yaml"), Path::new("nowhere")).unwrap_err();
