@@ -198,7 +198,9 @@ impl Runs {
         let unsupported: Vec<String> = unsupported
             .map(|run| format!("unsupported: {}: {}", run.name(), run.judged.reason().unwrap_or_default()))
             .collect();
-        unsupported.iter().for_each(|line| eprintln!("{line}"));
+        for line in &unsupported {
+            eprintln!("{line}");
+        }
         let all = !unsupported.is_empty() && unsupported.len() == self.runs.len();
         assert!(!all, "nothing was judged:\n{}", unsupported.join("\n"));
         let failed: Vec<String> =
