@@ -58,7 +58,7 @@ fn main() {
 /// Runs and judges every scenario, two at a time.
 fn whole(scenarios: &[Scenario]) -> Duration {
     let (relays, two) = (["reference".to_owned()], NonZeroUsize::new(2).expect("two"));
-    let judge = |scenario: &Scenario, _: &str, record: Result<Record, RunError>| {
+    let judge = |scenario: &Scenario, _: &str, record: Result<Record, RunError>, _: Duration| {
         verdict::judge(scenario, &record.expect("it runs")).outcome.is_pass()
     };
     let began = Instant::now();

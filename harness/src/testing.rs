@@ -34,13 +34,14 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use crate::collection;
 use crate::relay::adapter::Adapter;
 use crate::relay::{self, Chosen};
 use crate::render;
 use crate::report::terminal::{self, Style};
-use crate::report::{Judged, Kind, NotJudged};
+use crate::report::{Judged, Kind, NotJudged, Told};
 use crate::run::{RunError, RunOptions, run_chosen};
 use crate::scenario::{Diagnostics, Scenario};
 use crate::verdict::{self, KnownFailures};
@@ -135,6 +136,7 @@ impl Trial {
 }
 
 fn judged(scenario: &Scenario, name: &str, relay: Chosen, known: &KnownFailures) -> Judged {
+    let began = Instant::now();
     let result = match run_chosen(scenario, name, relay, &RunOptions::default()) {
         Ok(record) => {
             let mut verdict = verdict::judge(scenario, &record);
@@ -151,6 +153,8 @@ fn judged(scenario: &Scenario, name: &str, relay: Chosen, known: &KnownFailures)
         case: scenario.case.clone(),
         relay: name.to_owned(),
         result,
+        told: Told::default(),
+        took: began.elapsed(),
     }
 }
 

@@ -99,7 +99,7 @@ fn a_known_failure_is_told_apart_with_its_reason_and_ends_with_0() {
     let line = "known failure  domino  iis-5               it sends 8 bits or nothing";
     assert!(printed.contains(line), "{printed}");
     let row = printed.lines().find(|line| line.starts_with("domino")).unwrap_or_default();
-    assert_eq!(row, "domino  pass           known failure", "{printed}");
+    assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["domino", "pass", "known"], "{printed}");
     assert!(printed.contains("2 runs: 1 pass, 1 known failure ("), "{printed}");
     assert!(!printed.contains("again:"), "{printed}");
     let story = stdout(&gauntlet(&["run", "--story", "--relay", "iis-5", &path]));
@@ -173,8 +173,8 @@ fn several_relays_make_a_table() {
         "scenarios/seeds/domino-8bitmime.yaml",
     ]);
     let printed = stdout(&output);
-    let row = printed.lines().find(|line| line.starts_with("seeds/domino-8bitmime")).unwrap_or_default();
-    assert!(row.contains("pass") && row.contains("deviates"), "{printed}");
+    let row = printed.lines().find(|line| line.starts_with("  domino-8bitmime")).unwrap_or_default();
+    assert_eq!(row.split_whitespace().skip(1).collect::<Vec<_>>(), ["pass", "deviates"], "{printed}");
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! The command: arguments, exit codes, and nothing that decides.
 
+mod all;
 mod check;
 mod doctor;
+mod effort;
 mod explain;
 mod interrupt;
 mod json;
 mod output;
 mod relays;
+mod reports;
 mod run;
 mod serve;
 
@@ -115,15 +118,35 @@ struct RunArguments {
         value_delimiter = ','
     )]
     relays: Vec<String>,
+    /// Every relay that can be run here: the reference relay, and each real one that comes with the harness and is here; with those
+    /// of `--relay`.
+    #[arg(long)]
+    all: bool,
     /// How many runs at a time; by default one for each processor.
     #[arg(long, short, value_name = "N")]
     jobs: Option<NonZeroUsize>,
     /// Tell each run's whole story: who said what to whom, and when.
     #[arg(long)]
     story: bool,
+    /// Tell the matrix alone, and what is open: no line for each run, no lines of conversations.
+    #[arg(long, conflicts_with = "story")]
+    matrix: bool,
+    /// Of the matrix, only the rows in which relays differ.
+    #[arg(long, value_enum, value_name = "ROWS")]
+    only: Option<Only>,
+    /// Write all results for programs too: `json=FILE`; `json=-` is stdout, and what is for people then goes to stderr.
+    #[arg(long = "report", value_name = "FORM=FILE")]
+    reports: Vec<reports::Report>,
     /// Exit with 1 also where a relay only deviates from a SHOULD or a field source.
     #[arg(long)]
     strict: bool,
+}
+
+/// Rows of the matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Only {
+    /// Those in which relays differ.
+    Different,
 }
 
 /// The command's `main`.

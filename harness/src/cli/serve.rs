@@ -14,7 +14,7 @@ use crate::lab::{Row, Stand, StandError, Who, relay_address};
 use crate::record::{self, Clock, End, Ending, Raw, Record, RelayIdentity, Role, Varies};
 use crate::relay::serving::Serving;
 use crate::render::live::Live;
-use crate::report::terminal::{self, Style};
+use crate::report::terminal;
 use crate::run::Cancel;
 use crate::scenario::{Reach, Scenario};
 use crate::verdict::{self, Severity};
@@ -142,7 +142,7 @@ async fn stand(arguments: &ServeArguments, scenario: Scenario, cancel: Cancel) -
     let record = record(&scenario, &stand);
     let findings = verdict::on_the_wire(&scenario, &record);
     output.line(&summary(&scenario, &record));
-    let breaches = terminal::breaches(&record, &findings, Style::of_stdout());
+    let breaches = terminal::breaches(&record, &findings, output.style());
     if breaches.is_empty() {
         output.line("nothing that was said breaks a rule of the wire; what was submitted, and became of it, is not known here");
     } else {

@@ -83,6 +83,14 @@ pub(super) fn schedules(record: &Record, names: &Names) -> Vec<String> {
     lines
 }
 
+/// Whether any mail had one.
+pub(super) fn is_any(record: &Record) -> bool {
+    record.timelines.iter().any(|timeline| {
+        let submission = record.submissions.get(timeline.submission);
+        submission.is_some_and(|submission| words(timeline, submission.at, None).is_some())
+    })
+}
+
 /// How time went on in a jump, in brackets behind the step; nothing of another one.
 pub(super) fn how(step: &StepDone) -> String {
     let Some(Jumped { from, open }) = &step.jumped else { return String::new() };

@@ -1,11 +1,65 @@
 //! Reports read results; they decide nothing.
 
+pub mod json;
+mod matrix;
+mod open;
+pub mod table;
 pub mod terminal;
+#[cfg(test)]
+mod tests;
+mod told;
+
+pub use told::{Breach, Told};
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::record::Record;
-use crate::verdict::{Outcome, Verdict};
+use crate::verdict::{Finding, Outcome, Severity, Verdict};
+
+/// All runs of one command, as far as they came.
+#[derive(Debug, Clone, Copy)]
+pub struct Runs<'a> {
+    /// Those that are done, by scenario, then relay.
+    pub judged: &'a [Judged],
+    /// The relays that were asked for, as they were asked for, in that order.
+    pub relays: &'a [String],
+    /// How many scenarios there are, each case of a template counted; fewer were run where the command was interrupted.
+    pub scenarios: usize,
+    /// Relays that were meant too, and cannot be run here.
+    pub left_out: &'a [LeftOut],
+    /// What it took.
+    pub effort: Effort,
+}
+
+impl Runs<'_> {
+    /// Whether everything that was to be run was run.
+    pub fn is_complete(&self) -> bool {
+        self.judged.len() == self.scenarios * self.relays.len()
+    }
+}
+
+/// A relay that cannot be run here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Its name.
+    pub relay: String,
+    /// Why, and what to do about it.
+    pub reason: String,
+}
+
+/// What the runs of one command took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Effort {
+    /// Real time, from the start of the command.
+    pub took: Duration,
+    /// How many runs there were at a time, at most.
+    pub jobs: usize,
+    /// How many processors there are for it.
+    pub processors: usize,
+    /// The processor time of the command and of all that it started and saw end; `None`: the system does not tell.
+    pub processor_time: Option<Duration>,
+}
 
 /// One scenario on one relay, run and judged.
 #[derive(Debug)]
@@ -18,10 +72,14 @@ pub struct Judged {
     pub path: PathBuf,
     /// Which of the file's cases it is, where the file is a template.
     pub case: Option<String>,
-    /// The relay's name.
+    /// The relay, as it was asked for.
     pub relay: String,
     /// What happened and what it is worth.
     pub result: Result<(Record, Verdict), NotJudged>,
+    /// The same in texts, for the matrix and for programs; empty where neither is asked for.
+    pub told: Told,
+    /// The real time of the run, from the making of its world to its end.
+    pub took: Duration,
 }
 
 /// Why a scenario was not judged on a relay.
@@ -64,6 +122,11 @@ impl Kind {
         Self::Inconclusive,
     ];
 
+    /// Whether somebody has to do something about it.
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Deviates | Self::Violates | Self::PassesNow | Self::Inconclusive)
+    }
+
     /// The word for it.
     pub fn word(self) -> &'static str {
         match self {
@@ -94,6 +157,29 @@ impl Judged {
                 Outcome::Inconclusive { .. } => Kind::Inconclusive,
             },
         }
+    }
+
+    /// The scenario's name without the case: what all cases of a template share.
+    pub fn template(&self) -> &str {
+        let case = self.case.as_deref().and_then(|case| self.scenario.strip_suffix(case)?.strip_suffix('/'));
+        case.unwrap_or(&self.scenario)
+    }
+
+    /// The folders that the scenario lies in: `seeds`; empty where it lies in none.
+    pub fn family(&self) -> &str {
+        self.template().rsplit_once('/').map_or("", |(family, _)| family)
+    }
+
+    /// What the relay calls itself and its version, where it was seen.
+    pub fn identity(&self) -> Option<(&str, &str)> {
+        let (record, _) = self.result.as_ref().ok()?;
+        Some((&record.relay.name, &record.relay.version))
+    }
+
+    /// What is held against the relay, worst first; known failures among it.
+    pub fn breaches(&self) -> impl Iterator<Item = &Finding> {
+        let findings = self.result.as_ref().map_or(&[][..], |(_, verdict)| &verdict.findings);
+        findings.iter().filter(|finding| finding.severity != Severity::Note)
     }
 
     /// Why it is neither pass nor breach, where it is neither.

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::IsTerminal as _;
-use std::time::Duration;
 
-use super::{Judged, Kind};
+use super::{Judged, Kind, Runs};
 use crate::record::Record;
 use crate::render;
 use crate::verdict::{Finding, Severity, State};
@@ -24,12 +22,7 @@ pub struct Style {
 }
 
 impl Style {
-    /// Colours where a person looks at stdout and has not said that there are to be none (`NO_COLOR`).
-    pub fn of_stdout() -> Self {
-        Self { colour: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() }
-    }
-
-    fn paint(self, kind: Kind, text: &str) -> String {
+    pub(super) fn paint(self, kind: Kind, text: &str) -> String {
         let code = match kind {
             Kind::Pass => "32",
             Kind::Deviates | Kind::Known => "33",
@@ -40,11 +33,11 @@ impl Style {
         self.wrap(code, text)
     }
 
-    fn dim(self, text: &str) -> String {
+    pub(super) fn dim(self, text: &str) -> String {
         self.wrap("2", text)
     }
 
-    fn bold(self, text: &str) -> String {
+    pub(super) fn bold(self, text: &str) -> String {
         self.wrap("1", text)
     }
 
@@ -81,7 +74,7 @@ pub fn details(judged: &Judged, style: Style) -> String {
             let _ = writeln!(out, "    {}", judged.reason().unwrap_or("no reason was given"));
             let _ = writeln!(out, "    again: {rerun} --story");
         }
-        (_, Ok((record, verdict))) if verdict.findings.iter().any(|f| f.severity != Severity::Note) => {
+        (_, Ok((record, verdict))) if judged.breaches().next().is_some() => {
             let _ = writeln!(out, "{}", heading(judged, style));
             out += &breaches(record, &verdict.findings, style);
             let _ = writeln!(out, "    again: {rerun} --story");
@@ -184,36 +177,9 @@ fn breach(out: &mut String, finding: &Finding, style: Style) {
     let _ = writeln!(out, "      {}", finding.why);
 }
 
-/// A table of scenarios by relays; only worth it for several relays.
-pub fn table(judged: &[Judged], relays: &[String], style: Style) -> String {
-    let names: Vec<&str> = judged.iter().map(|j| j.scenario.as_str()).fold(Vec::new(), |mut names, name| {
-        if names.last() != Some(&name) {
-            names.push(name);
-        }
-        names
-    });
-    let first = names.iter().map(|name| name.len()).max().unwrap_or(0);
-    let width = |relay: &String| relay.len().max(13);
-    let mut out = format!("{:first$}", "");
-    for relay in relays {
-        let _ = write!(out, "  {relay:<w$}", w = width(relay));
-    }
-    out.truncate(out.trim_end().len());
-    out.push('\n');
-    for name in names {
-        let mut row = format!("{name:<first$}");
-        for relay in relays {
-            let cell = judged.iter().find(|j| j.scenario == name && j.relay == *relay).map(Judged::kind);
-            let text = format!("{:<w$}", cell.map_or("-", Kind::word), w = width(relay));
-            let _ = write!(row, "  {}", cell.map_or(text.clone(), |kind| style.paint(kind, &text)));
-        }
-        let _ = writeln!(out, "{}", row.trim_end());
-    }
-    out
-}
-
 /// The last line: how many of what, in how long.
-pub fn summary(judged: &[Judged], took: Duration, style: Style) -> String {
+pub fn summary(runs: &Runs<'_>, style: Style) -> String {
+    let judged = runs.judged;
     let counts: Vec<String> = Kind::ALL
         .iter()
         .filter_map(|kind| {
@@ -221,6 +187,6 @@ pub fn summary(judged: &[Judged], took: Duration, style: Style) -> String {
             (count > 0).then(|| style.paint(*kind, &format!("{count} {}", kind.word())))
         })
         .collect();
-    let runs = if judged.len() == 1 { "1 run".to_owned() } else { format!("{} runs", judged.len()) };
-    format!("{runs}: {} ({:.1} s)", counts.join(", "), took.as_secs_f64())
+    let told = if judged.len() == 1 { "1 run".to_owned() } else { format!("{} runs", judged.len()) };
+    format!("{told}: {} ({:.1} s)", counts.join(", "), runs.effort.took.as_secs_f64())
 }

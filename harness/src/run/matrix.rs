@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use super::{Cancel, RunError, RunOptions, run};
 use crate::record::Record;
@@ -20,15 +21,15 @@ pub struct Cell<T> {
     pub result: T,
 }
 
-/// Runs every scenario on every relay, `jobs` at a time. `finish` makes a result of each run on the thread that ran it;
-/// `done` hears of each as soon as those before it are done, so that what is told is the same every time. The cells come
+/// Runs every scenario on every relay, `jobs` at a time. `finish` makes a result of each run on the thread that ran it, and is
+/// told how much real time it took; `done` hears of each as soon as those before it are done, so that what is told is the same every time. The cells come
 /// back in the same order, by scenario, then relay; fewer of them when cancelled.
 pub fn matrix<T: Send>(
     scenarios: &[Scenario],
     relays: &[String],
     jobs: NonZeroUsize,
     cancel: &Cancel,
-    finish: impl Fn(&Scenario, &str, Result<Record, RunError>) -> T + Sync,
+    finish: impl Fn(&Scenario, &str, Result<Record, RunError>, Duration) -> T + Sync,
     mut done: impl FnMut(&Cell<T>),
 ) -> Vec<Cell<T>> {
     let total = scenarios.len() * relays.len();
@@ -45,11 +46,12 @@ pub fn matrix<T: Send>(
                     }
                     let (scenario, relay) = (cell / relays.len(), cell % relays.len());
                     let options = RunOptions { cancel: cancel.clone(), ..RunOptions::default() };
+                    let began = Instant::now();
                     let outcome = run(&scenarios[scenario], &relays[relay], &options);
                     if matches!(outcome, Err(RunError::Cancelled)) {
                         return;
                     }
-                    let result = finish(&scenarios[scenario], &relays[relay], outcome);
+                    let result = finish(&scenarios[scenario], &relays[relay], outcome, began.elapsed());
                     if results.send(Cell { scenario, relay, result }).is_err() {
                         return;
                     }
