@@ -18,8 +18,9 @@ pub(super) fn decisive(node: &Node, scenario: &Scenario, cx: &Context<'_>) -> Op
         if items.is_empty() {
             cx.problems.expected(node, "a server, a rule, a name in the DNS, or a list of them");
         }
-        let all: Option<Vec<Decisive>> = items.iter().map(|item| decisive(item, scenario, cx)).collect();
-        return all.map(Decisive::All);
+        // Each is read, whatever is wrong with those before it.
+        let all: Vec<Option<Decisive>> = items.iter().map(|item| decisive(item, scenario, cx)).collect();
+        return all.into_iter().collect::<Option<Vec<Decisive>>>().map(Decisive::All);
     }
     if let Value::Text(_) = node.value {
         let server = met(node, cx.name(node, Kind::Server)?, scenario, cx);
