@@ -120,7 +120,9 @@ impl Task {
         // Who has not run since is still asleep in the same call.
         if !known {
             let image = stat.image();
-            if self.count_turns() != Some(turns) {
+            let is_served = call.is_none_or(|(number, _)| may_be_served(number)) && self.is_served();
+            // Whatever was read is of one sleep, then.
+            if is_served || self.count_turns() != Some(turns) {
                 return Seen::Busy;
             }
             (self.image, self.call) = (image, call);
@@ -168,6 +170,13 @@ impl Task {
         }
     }
 
+    /// Whether it sleeps until a program outside has served it a file (fuse(4)), as a container engine's storage may do: it is at
+    /// work then, as one that waits for a disk is. A kernel that does not tell where threads sleep has them all be at rest.
+    fn is_served(&self) -> bool {
+        let place = std::fs::read(format!("/proc/{}/task/{}/wchan", self.pid, self.tid)).unwrap_or_default();
+        place == b"request_wait_answer" || place.windows(4).any(|part| part == b"fuse")
+    }
+
     /// Whether a wake signal would be handled, rather than end the program.
     pub(crate) fn can_be_woken(&self) -> bool {
         wake::handles_wakes(&format!("/proc/{}/task/{}/status", self.pid, self.tid))
@@ -180,6 +189,21 @@ impl Task {
             .map(|stat| String::from_utf8_lossy(stat.name).into_owned())
             .unwrap_or_default()
     }
+}
+
+/// Whether a thread in this system call may be waiting for a file: it looks a name up (connect(2) and sendto(2) do, for a socket's),
+/// or reads. Those that daemons sleep in the most do not, and need not be looked into.
+fn may_be_served(number: usize) -> bool {
+    use sys::{
+        ACCEPT, ACCEPT4, CLOCK_NANOSLEEP, EPOLL_PWAIT, EPOLL_PWAIT2, EPOLL_WAIT, FUTEX, NANOSLEEP, PAUSE,
+        POLL, PPOLL, PSELECT6, RECVFROM, RECVMSG, RT_SIGSUSPEND, RT_SIGTIMEDWAIT, SELECT, WAIT4, WAITID,
+    };
+    #[rustfmt::skip]
+    let waits = [
+        POLL, PPOLL, SELECT, PSELECT6, EPOLL_WAIT, EPOLL_PWAIT, EPOLL_PWAIT2, FUTEX, WAIT4, WAITID, ACCEPT, ACCEPT4, RECVFROM,
+        RECVMSG, NANOSLEEP, CLOCK_NANOSLEEP, PAUSE, RT_SIGSUSPEND, RT_SIGTIMEDWAIT,
+    ];
+    !waits.contains(&number)
 }
 
 struct Running;
