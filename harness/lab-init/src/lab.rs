@@ -55,6 +55,7 @@ impl Lab {
         let (gone, alive) = std::io::pipe().doing(doing)?;
         let child = std::process::Command::new("/proc/self/exe")
             .arg0(OUTER)
+            .args(layout.container.map(|process| process.to_string()))
             .env_clear()
             // Its own group: Ctrl-C is the harness's to handle, and reaches no relay.
             .process_group(0)
@@ -66,7 +67,9 @@ impl Lab {
         let mut layout = layout.clone();
         layout.root = std::path::absolute(&layout.root).doing(|| "finding the lab's root".to_owned())?;
         let control = Mutex::new(Some(ours));
-        let (_, descriptors) = call(&control, &Request::Start(layout), &[])?;
+        let container = layout.container;
+        let (_, descriptors) = call(&control, &Request::Start(layout), &[])
+            .map_err(|error| container.and_then(ended).unwrap_or(error))?;
         let syslog = UnixDatagram::from(the_one(descriptors)?);
         syslog.set_nonblocking(true).doing(doing)?;
         Ok(Lab { control, syslog, seat: Mutex::default(), outer })
@@ -368,6 +371,17 @@ fn call(
         return Err(LabError::told(doing(), format!("it has ended ({hook})")));
     };
     Ok((answer?, descriptors))
+}
+
+/// That the container with this process is gone, or about to be, if it is: whatever else went wrong then comes from that.
+fn ended(container: u32) -> Option<LabError> {
+    /// In the ninth field of proc(5)'s `stat`: it has begun to end.
+    const EXITING: u32 = 4;
+    let stat = std::fs::read_to_string(format!("/proc/{container}/stat")).unwrap_or_default();
+    let flags = stat.rsplit_once(')').and_then(|(_, fields)| fields.split_whitespace().nth(6)?.parse().ok());
+    flags.is_none_or(|flags: u32| flags & EXITING != 0).then(|| {
+        LabError::told("entering the container", format!("process {container} of the container has ended"))
+    })
 }
 
 fn the_one(descriptors: Vec<OwnedFd>) -> Result<OwnedFd, LabError> {

@@ -10,6 +10,11 @@ pub struct Layout {
     /// The directory that the relay sees as `/`; it is only read. `/` itself works for a relay installed on this machine.
     /// File systems mounted below it are not seen.
     pub root: PathBuf,
+    /// A process of a container, as this machine numbers it: the lab is made inside. The relay then has the container's files
+    /// (`root` is a path among them; what it writes stays in the lab), its network (which has to be empty: `--network none`),
+    /// its host name, and no right that a program in the container cannot have; its processes are among the container's, and
+    /// end with it. `None`: a lab of its own.
+    pub container: Option<u32>,
     /// The relay's host name.
     pub hostname: String,
     /// The relay's own addresses. Everything else is on the Internet's side.
@@ -20,10 +25,11 @@ pub struct Layout {
 }
 
 impl Default for Layout {
-    /// `/` as root, `relay.example`, 203.0.113.25 and 2001:db8:113::25, 512 MiB.
+    /// `/` as root, no container, `relay.example`, 203.0.113.25 and 2001:db8:113::25, 512 MiB.
     fn default() -> Self {
         Layout {
             root: PathBuf::from("/"),
+            container: None,
             hostname: "relay.example".to_owned(),
             addresses: vec![
                 Ipv4Addr::new(203, 0, 113, 25).into(),

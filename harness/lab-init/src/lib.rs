@@ -18,6 +18,11 @@
 //! call it first in `main`. A libtest binary has no `main` to write to, so this package also calls it before `main` in
 //! every program that it is linked into, where the C library passes arguments to initialisers (glibc does, musl does not).
 //!
+//! # Containers
+//!
+//! A lab can be made in a container that an engine has started with no network ([`Layout::container`]): the relay's side of it is
+//! then the container. [`Reaper`] takes the containers of a harness away that was killed.
+//!
 //! # Rights
 //!
 //! A lab needs root, or the capabilities `SYS_ADMIN` and `NET_ADMIN` among root's usual ones (in a container:
@@ -40,6 +45,8 @@ mod process;
 #[cfg(target_os = "linux")]
 mod protocol;
 #[cfg(target_os = "linux")]
+mod reaper;
+#[cfg(target_os = "linux")]
 mod seat;
 
 #[cfg(not(target_os = "linux"))]
@@ -55,10 +62,13 @@ pub use layout::{Layout, Owner};
 #[cfg(target_os = "linux")]
 pub use process::Process;
 #[cfg(target_os = "linux")]
+pub use reaper::Reaper;
+#[cfg(target_os = "linux")]
 pub use seat::Ahead;
 pub use view::{Activity, Connection, InFlight, Jump, Look, Moved, Outside, Task, Told, Underway};
 
-/// Becomes lab-init, and never returns, in a process that [`Lab::start`] has started; does nothing in any other.
+/// Becomes lab-init (or the [`Reaper`]'s process), and never returns, in a process that [`Lab::start`] has started; does nothing in
+/// any other.
 ///
 /// Call it first in `main`, before threads, arguments or logging.
 pub fn hook() {

@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 
 /// `argv[0]` of the process that makes the process numbers' namespace and waits.
 pub(crate) const OUTER: &str = "gauntlet lab-init";
+/// `argv[0]` of the process that takes containers away: see [`crate::Reaper`].
+pub(crate) const REAPER: &str = "gauntlet container-reaper";
 /// `argv[0]` of process 1 of the lab.
 pub(crate) const INNER: &str = "gauntlet lab-init, process 1";
 /// A message longer than this crosses in a file in memory, which has no limit of its own.

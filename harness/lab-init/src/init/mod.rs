@@ -2,6 +2,7 @@
 
 mod children;
 mod clock;
+mod container;
 mod files;
 mod look;
 mod netlink;
@@ -13,9 +14,10 @@ mod turn;
 use crate::early::unshare;
 use crate::error::{Doing, LabError};
 use crate::layout::Layout;
-use crate::protocol::{Answer, INNER, OUTER, Request, receive, send};
+use crate::protocol::{Answer, INNER, OUTER, REAPER, Request, receive, send};
 use children::Children;
 use clock::Clock;
+use container::Container;
 use network::Network;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
@@ -49,19 +51,28 @@ pub(crate) fn hook() {
     match std::env::args_os().next() {
         Some(name) if name == OUTER => exit(i32::from(outer().is_err())),
         Some(name) if name == INNER => exit(i32::from(inner().is_err())),
+        Some(name) if name == REAPER => exit(i32::from(crate::reaper::reap().is_err())),
         _ => {}
     }
 }
 
-/// Makes the namespace of process numbers, starts its process 1, and waits for its end.
+/// Makes the namespace of process numbers, starts its process 1, and waits for its end. It is made in the namespace that this
+/// process is in: for a lab in a container, it first starts itself again in the container's.
 fn outer() -> Result<(), LabError> {
     let control = stdin();
+    let container = std::env::args().nth(1);
     let ended = (|| {
-        unshare(UnshareFlags::NEWPID)
-            .doing(|| "making a namespace of process numbers".to_owned())
-            .map_err(|e| e.if_forbidden(NAMESPACES))?;
+        let next = if let Some(process) = &container {
+            container::enter_processes(process)?;
+            OUTER
+        } else {
+            unshare(UnshareFlags::NEWPID)
+                .doing(|| "making a namespace of process numbers".to_owned())
+                .map_err(|e| e.if_forbidden(NAMESPACES))?;
+            INNER
+        };
         let mut inner = Command::new("/proc/self/exe")
-            .arg0(INNER)
+            .arg0(next)
             .env_clear()
             .stdout(Stdio::null())
             .spawn()
@@ -180,13 +191,17 @@ fn without_clock() -> LabError {
 impl Served {
     /// Makes the lab; also the system log's socket, for the harness to read.
     fn make(layout: &Layout) -> Result<(Self, UnixDatagram), LabError> {
+        let container = layout.container.map(Container::open).transpose()?;
         unshare(UnshareFlags::NEWNS | UnshareFlags::NEWUTS | UnshareFlags::NEWIPC | UnshareFlags::NEWNET)
             .doing(|| "making the lab's namespaces".to_owned())
             .map_err(|e| e.if_forbidden(NAMESPACES))?;
         // Once more: what the Internet's namespace is to have comes from the one that it is made in.
         network::small_tables();
         unshare(UnshareFlags::NEWNET).doing(|| "making the Internet's network namespace".to_owned())?;
-        let network = Network::make(layout)?;
+        let network = Network::make(layout, container.as_ref())?;
+        if let Some(container) = &container {
+            container.enter()?;
+        }
         root::make(layout)?;
         close_standard_streams(false)?;
         sethostname(layout.hostname.as_bytes()).doing(|| "setting the host name".to_owned())?;
@@ -196,6 +211,9 @@ impl Served {
         let syslog = UnixDatagram::bind("/dev/log").doing(doing)?;
         fs::set_permissions("/dev/log", Permissions::from_mode(0o666)).doing(doing)?;
         let seen = syslog.try_clone().doing(doing)?;
+        if let Some(container) = &container {
+            container.keep_to_its_rights()?;
+        }
         Ok((
             Served {
                 network,

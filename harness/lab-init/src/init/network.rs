@@ -1,5 +1,6 @@
 //! The two network namespaces of a lab, and sockets in them.
 
+use super::container::Container;
 use super::netlink::{self, LOOPBACK, Netlink};
 use crate::early::unshare;
 use crate::error::{Doing, LabError};
@@ -51,8 +52,8 @@ pub(super) struct Network {
 }
 
 impl Network {
-    /// Makes the relay's namespace and the wire. The process is in the Internet's new and empty one.
-    pub(super) fn make(layout: &Layout) -> Result<Self, LabError> {
+    /// Makes the relay's namespace, if it is not a container's, and the wire. The process is in the Internet's new and empty one.
+    pub(super) fn make(layout: &Layout, container: Option<&Container>) -> Result<Self, LabError> {
         let wiring = "wiring the lab's network";
         let current = || {
             File::open("/proc/self/ns/net")
@@ -63,7 +64,12 @@ impl Network {
         steady_connections();
         let internet = current()?;
         let netlink = Netlink::open()?;
-        unshare(UnshareFlags::NEWNET).doing(|| "making the relay's network namespace".to_owned())?;
+        match container {
+            Some(container) => container.enter_network()?,
+            None => {
+                unshare(UnshareFlags::NEWNET).doing(|| "making the relay's network namespace".to_owned())?;
+            }
+        }
         steady_connections();
         let relay = current()?;
         let in_relay = Netlink::open()?;
