@@ -3,6 +3,7 @@
 
 pub mod adapter;
 mod command;
+pub mod container;
 pub mod embedded;
 pub mod external;
 pub mod process;
@@ -124,14 +125,34 @@ pub enum ChooseError {
     /// Its adapter cannot be read.
     #[error(transparent)]
     Adapter(#[from] adapter::AdapterError),
+    /// It is no program that could be put into a container.
+    #[error("the relay `{0}` is built into the harness: there is no container of it")]
+    BuiltIn(String),
+    /// Nor is one that is not the harness's to start.
+    #[error("the relay `{0}` runs elsewhere: the harness starts no container of it")]
+    Elsewhere(String),
 }
 
 /// Finds what a name stands for: an embedded relay, an adapter that comes with the harness, or the path of a user's own
-/// (one with a `/` in it, or that ends in `.yaml`).
+/// (one with a `/` in it, or that ends in `.yaml`). Behind `container:`, a real one in a container: of the adapter's image, or
+/// of another one (`container:postfix=our/postfix:3.9`).
 ///
 /// # Errors
 /// When there is none, or its adapter is wrong.
 pub fn choose(name: &str) -> Result<Chosen, ChooseError> {
+    if let Some(asked) = name.strip_prefix(container::PREFIX) {
+        let (name, image) = container::asked(asked);
+        return match choose(name)? {
+            Chosen::Process(adapter) => {
+                let image = image.map_or_else(|| container::image_of(&adapter), str::to_owned);
+                let mut adapter = adapter::Adapter::clone(&adapter);
+                adapter.container = Some(image);
+                Ok(Chosen::Process(adapter.into()))
+            }
+            Chosen::Embedded => Err(ChooseError::BuiltIn(name.to_owned())),
+            Chosen::External(_) => Err(ChooseError::Elsewhere(name.to_owned())),
+        };
+    }
     if embedded::exists(name) {
         return Ok(Chosen::Embedded);
     }

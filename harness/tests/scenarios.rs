@@ -5,7 +5,8 @@
 //! `cargo insta review`.
 //!
 //! `GAUNTLET_RELAY=postfix,exim` runs the same on real relays. What a relay cannot do is told on standard error and passes; what
-//! it is known to fail (`scenarios/known-failures.yaml`) passes as long as it fails.
+//! it is known to fail (`scenarios/known-failures.yaml`) passes as long as it fails. `GAUNTLET_RELAY=container:postfix` is one in a container,
+//! with the same snapshots.
 
 mod common;
 
@@ -16,7 +17,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use gauntlet::record::Record;
 use gauntlet::relay::adapter::Adapter;
-use gauntlet::relay::{self, Chosen, roots};
+use gauntlet::relay::{self, Chosen, container, roots};
 use gauntlet::run::RunError;
 use gauntlet::scenario::{self, HistoricOutcome, KNOWN_FAILURES, Scenario};
 use gauntlet::verdict::{KnownFailures, Outcome, Verdict};
@@ -108,7 +109,7 @@ fn tell(line: &str) {
 }
 
 /// Whether a real relay can be run here, and if not, why. `GAUNTLET_REQUIRE_RELAYS=1` makes that a failure, and
-/// `GAUNTLET_REQUIRE_LABS=1` where it is for want of a lab.
+/// `GAUNTLET_REQUIRE_LABS=1` where it is for want of a lab, `GAUNTLET_REQUIRE_CONTAINERS=1` for want of a container.
 fn can_run(adapter: &Adapter) -> Result<(), String> {
     static LABS: OnceLock<Result<(), String>> = OnceLock::new();
     let required = |what: &str| std::env::var_os(what).is_some_and(|value| value == "1");
@@ -123,6 +124,14 @@ fn can_run(adapter: &Adapter) -> Result<(), String> {
     if let Err(why) = labs {
         assert!(!relays && !required("GAUNTLET_REQUIRE_LABS"), "a lab is required, but {why}");
         return Err(why.clone());
+    }
+    if let Some(image) = &adapter.container {
+        let containers = relays || required("GAUNTLET_REQUIRE_CONTAINERS");
+        let ready = container::ready(image).map_err(|error| error.to_string());
+        if let Err(why) = &ready {
+            assert!(!containers, "a container of {image} is required, but {why}");
+        }
+        return ready;
     }
     let root = roots::root(adapter).map(|_| ());
     if let Err(why) = &root {

@@ -6,7 +6,7 @@ use super::output::Output;
 use super::{Exit, complain};
 use crate::doctor::{self, Diagnosis};
 use crate::relay::adapter::Adapter;
-use crate::relay::{self, ChooseError, Chosen};
+use crate::relay::{self, ChooseError, Chosen, container};
 
 /// How a diagnosis is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -19,15 +19,15 @@ pub(super) enum Format {
 
 /// Looks for these relays, or else for all that come with the harness.
 pub(super) fn doctor(asked: &[String], format: Format) -> Exit {
-    let names: Vec<&str> = if asked.is_empty() {
-        Adapter::shipped().to_vec()
-    } else {
-        asked.iter().map(String::as_str).collect()
+    let all = || {
+        let in_containers = container::BUILT.iter().map(|name| format!("{}{name}", container::PREFIX));
+        Adapter::shipped().iter().map(|name| (*name).to_owned()).chain(in_containers).collect()
     };
+    let names: Vec<String> = if asked.is_empty() { all() } else { asked.to_vec() };
     let mut real: Vec<Adapter> = Vec::new();
     let mut silent = Vec::new();
     for name in names {
-        match relay::choose(name) {
+        match relay::choose(&name) {
             Ok(Chosen::Embedded) => {}
             Ok(Chosen::Process(adapter)) => real.push(Adapter::clone(&adapter)),
             // There is nothing of it here that could be missing.
@@ -41,6 +41,10 @@ pub(super) fn doctor(asked: &[String], format: Format) -> Exit {
                 complain(&format!("the adapter {name} cannot be read as it stands"));
                 return Exit::Usage;
             }
+            Err(error @ (ChooseError::BuiltIn(_) | ChooseError::Elsewhere(_))) => {
+                complain(&error);
+                return Exit::Usage;
+            }
         }
     }
     let diagnosis = Diagnosis::of(&doctor::look(&real));
@@ -49,8 +53,9 @@ pub(super) fn doctor(asked: &[String], format: Format) -> Exit {
         Format::Text => diagnosis.page(),
         Format::Json => diagnosis.json(),
     });
+    let needed = real.into_iter().filter(|_| !asked.is_empty());
     let needed: Vec<String> =
-        real.into_iter().map(|adapter| adapter.name).filter(|_| !asked.is_empty()).collect();
+        needed.map(|adapter| container::choice(&adapter).unwrap_or(adapter.name)).collect();
     for why in &silent {
         complain(why);
     }

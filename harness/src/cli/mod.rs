@@ -106,7 +106,8 @@ struct RunArguments {
     /// Of templates (`for each:`) only the case of this name, `MAIL-451`; can be given several times.
     #[arg(long = "case", value_name = "NAME")]
     cases: Vec<String>,
-    /// The relay under test; given several times, a matrix. `gauntlet relays` lists them.
+    /// The relay under test; given several times, a matrix. `gauntlet relays` lists them; `container:postfix` is one of them in a
+    /// container, `container:postfix=IMAGE` in one of another image.
     #[arg(
         long = "relay",
         value_name = "NAME",

@@ -30,6 +30,10 @@ pub(super) fn run(arguments: &RunArguments) -> Exit {
                 complain(&format!("the adapter {name} cannot be read as it stands"));
                 return Exit::Usage;
             }
+            Err(error @ (ChooseError::BuiltIn(_) | ChooseError::Elsewhere(_))) => {
+                complain(&error);
+                return Exit::Usage;
+            }
         }
     }
     let (scenarios, known) = match check::load_all(&arguments.paths) {

@@ -9,14 +9,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use lab_init::{Jump, Lab, Layout};
 
-use super::{Facts, Kernel, NoLab, Program, Relay};
+use super::{Facts, Kernel, NoLab, Program, Relay, containers};
 use crate::relay::adapter::Adapter;
 use crate::relay::roots::{self, Whereabouts};
 
-/// How long a program may take to answer: a container engine's client waits for its engine.
+/// How long a program may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Looks at this machine, and for these relays. Makes a lab, and one for each relay that is here, and takes them away.
+/// Looks at this machine, and for these relays. Makes a lab, and one for each relay that is here, and one in a container, and takes
+/// them away.
 pub fn look(relays: &[Adapter]) -> Facts {
     let began = Instant::now();
     let lab = lab_init::check().map(|()| began.elapsed());
@@ -27,13 +28,14 @@ pub fn look(relays: &[Adapter]) -> Facts {
         clock: labs_work.then(clock),
         lab: lab.map_err(|error| NoLab { why: error.cause(), mend: error.help().map(str::to_owned) }),
         kernel: kernel(&status),
-        relays: relays.iter().map(|adapter| relay(adapter, labs_work)).collect(),
+        relays: relays
+            .iter()
+            .filter(|adapter| adapter.container.is_none())
+            .map(|adapter| relay(adapter, labs_work))
+            .collect(),
         mmdebstrap: ask("mmdebstrap", &["--version"]),
         is_root: user(&status) == Some(0),
-        engines: vec![
-            ("docker", ask("docker", &["version", "--format", "{{.Server.Version}}"])),
-            ("podman", ask("podman", &["version", "--format", "{{.Client.Version}}"])),
-        ],
+        containers: containers::look(relays),
         subordinate_ids: subordinate_ids(user(&status)),
         newuidmap: program("newuidmap"),
     }

@@ -2,6 +2,7 @@
 //!
 //! `look` gathers the facts of a machine; [`Diagnosis::of`] says what they mean, as data; `page` shows that.
 
+mod containers;
 mod look;
 mod page;
 #[cfg(test)]
@@ -10,6 +11,7 @@ mod tests;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use containers::{Containers, Image};
 pub use look::look;
 
 /// What a machine has. Nothing is judged yet.
@@ -30,8 +32,8 @@ pub struct Facts {
     pub mmdebstrap: Program,
     /// Whether this user is root, who alone makes roots.
     pub is_root: bool,
-    /// `docker`, `podman`.
-    pub engines: Vec<(&'static str, Program)>,
+    /// What there is for relays in containers.
+    pub containers: Containers,
     /// Whether this user has user numbers of its own, in `/etc/subuid`: for labs without root.
     pub subordinate_ids: bool,
     /// Where `newuidmap` is.
@@ -138,7 +140,7 @@ const EMBEDDED: &str = "built-in relays";
 const LABS: &str = "labs, for real relays";
 const RELAYS: &str = "real relays";
 const ROOTS: &str = "to prepare roots of real relays";
-const CONTAINERS: &str = "containers";
+const CONTAINERS: &str = "real relays in containers";
 const WITHOUT_ROOT: &str = "labs without root";
 
 /// All embedded relays, by the name of the first.
@@ -163,14 +165,7 @@ impl Diagnosis {
         checks.extend(order(facts));
         checks.extend(facts.relays.iter().map(relay));
         checks.extend(roots(facts));
-        checks.extend(facts.engines.iter().map(|(name, program)| {
-            let says = match program {
-                Program::Missing => "not here".to_owned(),
-                Program::Answers(version) => version.clone(),
-                Program::Fails(why) => format!("here, but no engine answers: {why}"),
-            };
-            check(CONTAINERS, name, State::NotUsedYet, says)
-        }));
+        checks.extend(containers::checks(&facts.containers));
         let subuid = if facts.subordinate_ids {
             "this user has user numbers of its own"
         } else {
@@ -187,6 +182,9 @@ impl Diagnosis {
         sort(REFERENCE, facts.embedded.is_ok());
         for relay in &facts.relays {
             sort(&relay.name, facts.lab.is_ok() && relay.root.is_some());
+        }
+        for (choice, can) in facts.containers.can_run() {
+            sort(choice, can);
         }
         Self { checks, can_run, cannot_run }
     }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::relay::container::ContainerError;
 
 /// A machine that has everything.
 fn everything() -> Facts {
@@ -18,7 +19,16 @@ fn everything() -> Facts {
         }],
         mmdebstrap: Program::Answers("mmdebstrap 1.3.5".to_owned()),
         is_root: true,
-        engines: vec![("docker", Program::Answers("28.2.2".to_owned())), ("podman", Program::Missing)],
+        containers: Containers {
+            engine: Ok("28.2.2 at unix:///run/engine.sock".to_owned()),
+            container: Some(Ok(Duration::from_millis(412))),
+            images: vec![Image {
+                relay: "our-relay".to_owned(),
+                choice: "container:our-relay".to_owned(),
+                image: "our/relay:1.2".to_owned(),
+                found: Ok(()),
+            }],
+        },
         subordinate_ids: true,
         newuidmap: Some("/usr/bin/newuidmap".into()),
     }
@@ -59,7 +69,11 @@ fn nothing() -> Facts {
             .to_vec(),
         mmdebstrap: Program::Missing,
         is_root: false,
-        engines: vec![("docker", Program::Fails("Cannot connect to the Docker daemon".to_owned()))],
+        containers: Containers {
+            engine: Err(no_engine()),
+            container: None,
+            images: vec![Image { found: Err(no_engine()), ..here.containers.images[0].clone() }],
+        },
         subordinate_ids: false,
         newuidmap: None,
     }
@@ -90,15 +104,16 @@ to prepare roots of real relays
   ok            mmdebstrap   mmdebstrap 1.3.5
   ok            root         this user is root
 
-containers
-  not used yet  docker       28.2.2
-  not used yet  podman       not here
+real relays in containers
+  ok            engine       28.2.2 at unix:///run/engine.sock
+  ok            a container  one was started, a lab made in it, and both taken away in 412 ms
+  ok            our-relay    image our/relay:1.2
 
 labs without root
   not used yet  /etc/subuid  this user has user numbers of its own
   not used yet  newuidmap    /usr/bin/newuidmap
 
-can be run here: reference, our-relay";
+can be run here: reference, our-relay, container:our-relay";
     assert_eq!(page, expected);
 }
 
@@ -138,16 +153,36 @@ to prepare roots of real relays
   missing       root         this user is not root: a root's files belong to many users
                              → sudo -E ci/relay-roots.sh
 
-containers
-  not used yet  docker       here, but no engine answers: Cannot connect to the Docker daemon
+real relays in containers
+  missing       engine       no container engine at unix:///run/engine.sock: there is no such socket
+                             → install Docker (sudo apt-get install docker.io), start it, and run as root
 
 labs without root
   not used yet  /etc/subuid  none for this user
   not used yet  newuidmap    not here
 
 can be run here: none
-cannot be run: reference, nowhere, own, old";
+cannot be run: reference, nowhere, own, old, container:our-relay";
     assert_eq!(page, expected);
+}
+
+fn no_engine() -> ContainerError {
+    ContainerError::NoEngine {
+        at: "unix:///run/engine.sock".to_owned(),
+        why: "there is no such socket".to_owned(),
+    }
+}
+
+#[test]
+fn an_image_that_was_not_built_is_told_with_the_command_that_builds_it() {
+    let mut facts = everything();
+    let [image] = facts.containers.images.as_mut_slice() else { panic!("there is one") };
+    image.found = Err(ContainerError::NotBuilt { image: image.image.clone(), name: "our-relay".to_owned() });
+    facts.containers.container = None;
+    let found = Diagnosis::of(&facts);
+    let image = found.checks.iter().find(|check| check.says == "no image our/relay:1.2").expect("it is told");
+    assert_eq!((image.state, image.mend.as_deref()), (State::Missing, Some("ci/images.sh our-relay")));
+    assert!(found.can_run(&["our-relay".to_owned()]) && !found.can_run(&["container:our-relay".to_owned()]));
 }
 
 #[test]

@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
 
 use super::adapter::{self, Adapter, ConfigureError, Configured, LogSource};
+use super::container::{self, Container};
 use super::{
     BoxFuture, Driver, Ended, Fault, HandedOver, Intake, Settings, StartError, Trouble, Unsupported, roots,
     seed,
@@ -41,6 +42,8 @@ pub struct Process {
     adapter: Adapter,
     configured: Configured,
     lab: Arc<Lab>,
+    /// What the lab is made in, unless it is this machine. Dropped after it.
+    container: Option<Container>,
     /// From where the harness looks whether it answers.
     caller: IpAddr,
     /// Where it is to answer.
@@ -77,7 +80,8 @@ impl Process {
     /// `patience` is how long, in real time, it may take to start, to answer a command or to stop.
     ///
     /// # Errors
-    /// When the relay cannot be told what the settings say, is not here, or there can be no lab.
+    /// When the relay cannot be told what the settings say, is not here, or there can be no lab, or no container where one is
+    /// asked for.
     pub fn prepare(
         adapter: &Adapter,
         settings: &Settings,
@@ -91,13 +95,35 @@ impl Process {
             ConfigureError::Unsupported(reason) => StartError::Unsupported(reason),
             ConfigureError::Template { place, why } => failed(format!("its adapter, {place}: {why}")),
         })?;
+        let container = adapter.container.as_deref().map(Container::start).transpose();
+        let container = container.map_err(|error| failed(error.to_string()))?;
         let layout = Layout {
-            root: roots::root(adapter).map_err(failed)?,
+            root: match container {
+                Some(_) => PathBuf::from("/"),
+                None => roots::root(adapter).map_err(failed)?,
+            },
+            container: container.as_ref().map(Container::process),
             hostname: settings.hostname.clone(),
             addresses: settings.addresses.clone(),
             upper_bytes: DISK,
         };
-        let lab = Lab::start(&layout).map_err(|error| failed(error.to_string()))?;
+        let lab = Lab::start(&layout).map_err(|error| {
+            let ended = container.as_ref().and_then(Container::ended);
+            failed(ended.unwrap_or_else(|| error.to_string()))
+        })?;
+        if let Some(container) = &container
+            && let Err(error) = lab.open(&adapter.provides)
+        {
+            let why = match error.kind() {
+                ErrorKind::NotFound => format!(
+                    "the image {} has no {} (`provides:` of the adapter)",
+                    container.image(),
+                    adapter.provides.display()
+                ),
+                _ => error.to_string(),
+            };
+            return Err(failed(why));
+        }
         if let Some(epoch) = clock {
             let seed = seed::given().map_err(failed)?;
             lab.start_clock(epoch, seed).map_err(|error| failed(error.to_string()))?;
@@ -105,6 +131,7 @@ impl Process {
         let process = Self {
             adapter: adapter.clone(),
             lab: Arc::new(lab),
+            container,
             caller,
             listens: SocketAddr::new(settings.listen.ip(), configured.ready_port),
             configured,
@@ -173,6 +200,9 @@ impl Process {
     }
 
     fn failed(&self, why: impl std::fmt::Display) -> StartError {
+        if let Some(why) = self.container_ended() {
+            return StartError::Failed { relay: self.adapter.name.clone(), why };
+        }
         let mut why = why.to_string();
         let said = self.lab.read_file(OUTPUT).unwrap_or_default();
         let log: Vec<String> = self.log().into_iter().map(|line| line.text).collect();
@@ -231,7 +261,13 @@ impl Process {
     async fn ask_version(&self) -> Result<String, String> {
         static ASKED: Mutex<BTreeMap<VersionOf, String>> = Mutex::new(BTreeMap::new());
         let asked = || ASKED.lock().unwrap_or_else(PoisonError::into_inner);
-        let root = roots::root(&self.adapter)?;
+        let root = match &self.container {
+            // An image that is built anew is another one.
+            Some(container) => {
+                PathBuf::from(container::check(container.image()).map_err(|error| error.to_string())?)
+            }
+            None => roots::root(&self.adapter)?,
+        };
         // A root that is made anew is another directory, or is given another program.
         let program = self.adapter.provides.strip_prefix("/").unwrap_or(&self.adapter.provides);
         let made =
@@ -244,6 +280,11 @@ impl Process {
         let version = answer.lines().next().unwrap_or_default().trim().to_owned();
         asked().insert(of, version.clone());
         Ok(version)
+    }
+
+    /// Why its container is gone, if it has one that is.
+    fn container_ended(&self) -> Option<String> {
+        self.container.as_ref()?.ended()
     }
 
     fn begin_asking(&self, script: &str) -> Result<Asked, String> {
@@ -379,6 +420,9 @@ impl Process {
 
     /// Why nothing of it runs any more, if so. One that forks away has ended well, and lives on.
     fn has_ended(&self) -> Option<String> {
+        if let Some(why) = self.container_ended() {
+            return Some(why);
+        }
         let mut state = self.state();
         let status = state.main.as_mut()?.try_wait().ok().flatten()?;
         let gone = self.lab.tasks().is_ok_and(|tasks| tasks.is_empty());
@@ -622,6 +666,11 @@ impl Driver for Process {
     }
 
     fn trouble(&self) -> Option<Trouble> {
+        // It explains whatever else went wrong.
+        if let Some(why) = self.container_ended() {
+            let doing = format!("keep {} running", self.adapter.name);
+            return Some(Trouble { doing, why: std::io::Error::other(why) });
+        }
         let (doing, why) = self.state().trouble.clone()?;
         Some(Trouble { doing, why: std::io::Error::other(why) })
     }

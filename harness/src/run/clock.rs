@@ -37,7 +37,8 @@ type Proof = Arc<OnceLock<Result<(), String>>>;
 /// left to pass, and a mail that comes then bears that hour in its trace (RFC 5321 section 4.4). The reason, when it does not.
 pub(super) fn proved(adapter: &Arc<Adapter>, options: &RunOptions) -> Result<(), String> {
     static PROVED: Mutex<BTreeMap<String, Proof>> = Mutex::new(BTreeMap::new());
-    let key = adapter.path.as_ref().map_or_else(|| adapter.name.clone(), |path| path.display().to_string());
+    let name = adapter.path.as_ref().map_or_else(|| adapter.name.clone(), |path| path.display().to_string());
+    let key = format!("{} {name}", adapter.container.as_deref().unwrap_or_default());
     let proof = PROVED.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone();
     proof.get_or_init(|| prove(adapter, options)).clone()
 }

@@ -17,7 +17,7 @@ use super::{Cancel, clock, external, intake};
 use crate::lab::{self, Kind, LabError, Leapt, Owner, Sim, World};
 use crate::record::{self, End, Ending, Jumped, Raw, Record, RelayIdentity, Sent, StepDone};
 use crate::relay::embedded::Embedded;
-use crate::relay::{self, ChooseError, Chosen, Fault, Intake, StartError, Unsupported};
+use crate::relay::{self, ChooseError, Chosen, Fault, Intake, StartError, Unsupported, container};
 use crate::scenario::{Bdat, Message, RelayFault, Scenario, Step};
 
 /// How a run is to be done.
@@ -75,6 +75,11 @@ pub fn run(scenario: &Scenario, relay: &str, options: &RunOptions) -> Result<Rec
         Chosen::Process(adapter) => {
             if let Some(why) = intake::lacking(&adapter.name, adapter.intake(), scenario) {
                 return Err(RunError::Unsupported(why));
+            }
+            // What is not there has not shown that it does not follow the clock.
+            if let Some(Err(error)) = adapter.container.as_deref().map(container::ready) {
+                let why = error.to_string();
+                return Err(LabError::from(StartError::Failed { relay: adapter.name.clone(), why }).into());
             }
             let clock = match clock::proved(&adapter, options) {
                 Ok(()) => record::Clock::Run,

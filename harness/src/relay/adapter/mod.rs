@@ -76,6 +76,11 @@ pub struct Adapter {
     pub packages: Vec<String>,
     /// A file that shows that the relay is there.
     pub provides: PathBuf,
+    /// The image that it is in where it is run in a container; `None`: `gauntlet/` and its name.
+    pub image: Option<String>,
+    /// The image of which it is to be run in a container; `None`: it is run in a lab of this machine's. No adapter says that:
+    /// whoever chooses the relay does.
+    pub container: Option<String>,
     /// The part that it plays towards submitting clients.
     pub role: Role,
     cannot: Vec<(&'static str, String)>,

@@ -69,6 +69,7 @@ impl Reader<'_> {
         let provides = mapping
             .require("provides")
             .and_then(|node| problems.parsed(node, "the path of a file", absolute));
+        let image = mapping.take("image").and_then(|node| problems.some_text(node, "the name of an image"));
         let role = mapping.take("role").and_then(|node| self.role(node));
         let version = mapping.require("version").and_then(|node| problems.some_text(node, "a command"));
         let cannot = mapping.take("cannot").map(|node| self.cannot(node)).unwrap_or_default();
@@ -93,6 +94,8 @@ impl Reader<'_> {
             packages,
             path: None,
             provides: provides?,
+            image,
+            container: None,
             role: role.unwrap_or(Role::Relay),
             cannot,
             files,

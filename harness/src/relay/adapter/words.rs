@@ -11,6 +11,7 @@ pub(super) static ADAPTER: Words = Words {
             Key("about", "One line.", Text),
             Key("install", "What a prepared root is made from.", Is(&INSTALL)),
             Key("provides", "A file that shows that the relay is there.", Text),
+            Key("image", "The image that it is in, for containers.", Text),
             Key("role", "The part that it plays towards submitting clients.", Word(&["relay", "submission"])),
             Key("version", "Prints the version.", Text),
             Key("cannot", "Settings that it cannot be told, and why.", Is(&CANNOT)),
